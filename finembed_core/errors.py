@@ -1,0 +1,60 @@
+"""Errors for people: what is wrong, where, and what to do about it."""
+
+from __future__ import annotations
+
+
+class FinembedError(Exception):
+    """Base of every error that finembed raises on purpose.
+
+    Parameters
+    ----------
+    what : str
+        The mistake, in one sentence.
+    where : str, optional
+        File, table, row, column, month or fund.
+    remedy : str, optional
+        What the user can do.
+    """
+
+    def __init__(self, what: str, *, where: str | None = None, remedy: str | None = None) -> None:
+        super().__init__(what)
+        self.what = what
+        self.where = where
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        lines = [self.what]
+        if self.where:
+            lines.append(f"  where:  {self.where}")
+        if self.remedy:
+            lines.append(f"  remedy: {self.remedy}")
+        return "\n".join(lines)
+
+    def __reduce__(self):  # keyword arguments survive the way back from a worker process
+        return _rebuild, (type(self), self.what, self.where, self.remedy)
+
+
+def _rebuild(
+    kind: type[FinembedError], what: str, where: str | None, remedy: str | None
+) -> FinembedError:
+    return kind(what, where=where, remedy=remedy)
+
+
+class SettingsError(FinembedError):
+    """A setting is misspelt, out of range or contradicts another."""
+
+
+class InputError(FinembedError):
+    """An input table breaks its contract (a structural fault)."""
+
+
+class HomeError(FinembedError):
+    """The home folder is missing, damaged or was made by another version."""
+
+
+class MissingPartError(FinembedError):
+    """A month or another part that is needed has not been built, or cannot exist."""
+
+
+class IntegrityError(FinembedError):
+    """A stored part does not hold the bytes that its manifest promises."""

@@ -1,0 +1,84 @@
+"""The home folder: store, warehouse, dagster state and reports of one study."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from finembed_core.errors import HomeError
+from finembed_core.store import PartStore
+
+LAYOUT = 1
+
+
+@dataclass(frozen=True)
+class Home:
+    """Paths under one home folder (``FINEMBED_HOME``)."""
+
+    root: Path
+
+    @property
+    def store(self) -> PartStore:
+        """The part store."""
+        return PartStore(self.root / "store")
+
+    @property
+    def warehouse(self) -> Path:
+        """The DuckDB file."""
+        return self.root / "warehouse.duckdb"
+
+    @property
+    def dagster(self) -> Path:
+        """DAGSTER_HOME."""
+        return self.root / "dagster"
+
+    @property
+    def reports(self) -> Path:
+        """Pictures and pages."""
+        return self.root / "reports"
+
+    @property
+    def _stamp(self) -> Path:
+        return self.root / "home.json"
+
+    def open(self) -> Home:
+        """Make the folders, or check that an existing home fits this version.
+
+        Raises
+        ------
+        HomeError
+            The folder belongs to another layout version, or cannot be written.
+        """
+        if self._stamp.exists():
+            self._check_stamp()
+        elif self.root.exists() and any(self.root.iterdir()):
+            raise HomeError(
+                "this folder is not empty and is not a finembed home",
+                where=str(self.root),
+                remedy="choose another folder with --home or FINEMBED_HOME",
+            )
+        try:
+            for folder in (self.root / "store", self.dagster, self.reports):
+                folder.mkdir(parents=True, exist_ok=True)
+            if not self._stamp.exists():
+                self._stamp.write_text(json.dumps({"layout": LAYOUT}))
+        except OSError as error:
+            raise HomeError(
+                f"the home folder cannot be written: {error.strerror}",
+                where=str(self.root),
+                remedy="choose another folder with --home or FINEMBED_HOME",
+            ) from None
+        return self
+
+    def _check_stamp(self) -> None:
+        try:
+            layout = json.loads(self._stamp.read_text())["layout"]
+        except (json.JSONDecodeError, KeyError, TypeError):
+            layout = None
+        if layout != LAYOUT:
+            raise HomeError(
+                f"this home has layout {layout}, this version reads layout {LAYOUT}",
+                where=str(self.root),
+                remedy="use the finembed version that made it, or a new home folder",
+            )

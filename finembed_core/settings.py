@@ -1,0 +1,302 @@
+"""The settings tree: everything that changes a number, with its default and the default's source.
+
+YAML comes in through `load_settings`, one fingerprint per section goes into the manifests.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from finembed_core.calendar import DecisionCalendar, Month
+from finembed_core.errors import SettingsError
+
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+PositiveInt = Annotated[int, Field(ge=1)]
+Divisor = Literal[1, 2, 3, 4, 6, 12]
+ModelKind = Literal["itransformer", "majority", "persistence", "logistic", "lightgbm"]
+MODEL_KINDS: tuple[ModelKind, ...] = get_args(ModelKind)
+
+
+class Section(BaseModel):
+    """A part of the tree: unknown names are errors, values do not change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class TableFiles(Section):
+    """Where one input table lies, and how its columns are named there.
+
+    ``columns`` maps our names to the file's. ``layout: wide`` reads a matrix of dates x ids, whose
+    cells are ``value_column`` (``ret``, ``nav``, ``aum`` or ``value``).
+    """
+
+    path: str
+    layout: Literal["long", "wide"] = "long"
+    columns: dict[str, str] = {}
+    constants: dict[str, Any] = {}
+    value_column: str | None = None
+    date_format: str | None = None
+
+
+class FilesSource(Section):
+    """The user's own tables; relative paths and globs start at the settings file's folder."""
+
+    fund_observations: list[TableFiles] = []
+    funds: TableFiles | None = None
+    series_observations: list[TableFiles] = []
+    series: TableFiles | None = None
+
+
+class SimulatedSource(Section):
+    """Size and seed of the simulated universe."""
+
+    funds: PositiveInt = 200
+    months: Annotated[int, Field(ge=48, le=1200)] = 240
+    factors: Annotated[int, Field(ge=2, le=1000)] = 20
+    seed: int = 1
+
+
+class DatasetSettings(Section):
+    """What a study looks at, and when its numbers become known.
+
+    The ``liquid`` profile has funds report at the month's end, ``hedge_funds`` 15 days later;
+    prices at once and macro series after 30 days in both (`availability lags`, in days).
+    """
+
+    source: Literal["packaged", "files", "simulated"] = "packaged"
+    name: str = "french_monthly"
+    first_month: str | None = None
+    last_month: str | None = None
+    profile: Literal["liquid", "hedge_funds"] = "liquid"
+    fund_lag_days: Annotated[int, Field(ge=0, le=365)] | None = None
+    price_lag_days: Annotated[int, Field(ge=0, le=365)] = 0
+    macro_lag_days: Annotated[int, Field(ge=0, le=365)] = 30
+    decision_lag_days: Annotated[int, Field(ge=0, le=365)] | None = None
+    files: FilesSource = FilesSource()
+    simulated: SimulatedSource = SimulatedSource()
+
+    @field_validator("first_month", "last_month")
+    @classmethod
+    def _is_month(cls, text: str | None) -> str | None:
+        return None if text is None else str(Month.parse(text))
+
+    @property
+    def fund_lag(self) -> int:
+        """Days from a month's end to its fund returns."""
+        default = 15 if self.profile == "hedge_funds" else 0
+        return default if self.fund_lag_days is None else self.fund_lag_days
+
+    @property
+    def calendar(self) -> DecisionCalendar:
+        """Decision calendar: by default decide as soon as the month's fund returns are known."""
+        lag = self.fund_lag if self.decision_lag_days is None else self.decision_lag_days
+        return DecisionCalendar(lag)
+
+
+class IngestSettings(Section):
+    """Quality gates."""
+
+    max_abs_return: Annotated[float, Field(gt=0)] = 1.0
+    stale_months: Annotated[int, Field(ge=2)] = 6
+    duplicate_months: Annotated[int, Field(ge=6)] = 24
+    drop_first_months: Annotated[int, Field(ge=0)] = 0
+    dead_after_missing: PositiveInt = 3
+
+
+class UniverseSettings(Section):
+    """Who may be bought. Every exclusion is recorded with its reason."""
+
+    min_history_months: PositiveInt = 24
+    min_aum: Annotated[float, Field(ge=0)] | None = None
+    categories: list[str] | None = None
+    exclude_categories: list[str] = []
+    currencies: list[str] | None = None
+    require_open: bool = True
+
+
+class MacroSettings(Section):
+    """PCA macro factors (McCracken and Ng 2016 for transforms; Bai and Ng 2002 for the count)."""
+
+    rule: Literal["fixed", "explained", "bai_ng"] = "fixed"
+    n_components: PositiveInt = 3
+    explained_share: Share = 0.6
+    max_components: PositiveInt = 8
+    min_months: Annotated[int, Field(ge=24)] = 60
+    min_coverage: Share = 0.5
+    max_staleness_months: PositiveInt = 12
+
+
+class PolyModelSettings(Section):
+    """PolyModel (arXiv 2408.03320) and StressVaR (arXiv 0911.4030).
+
+    ``ridge`` is lambda on the scaled basis He_k / sqrt(k!): near zero the quartic explodes
+    outside its window and StressVaR with it.
+    """
+
+    window: Annotated[int, Field(ge=12)] = 36
+    min_obs: Annotated[int, Field(ge=8)] = 24
+    degree: Annotated[int, Field(ge=1, le=6)] = 4
+    ridge: Annotated[float, Field(gt=0)] = 1.0
+    penalize_intercept: bool = False
+    shuffles: Annotated[int, Field(ge=19)] = 1000
+    selection: Literal["absolute", "relative", "benjamini_hochberg"] = "absolute"
+    alpha: Annotated[float, Field(gt=0, lt=1)] = 0.01
+    relative_share: Share = 0.5
+    min_factor_history: Annotated[int, Field(ge=24)] = 60
+    tail_share: Annotated[float, Field(gt=0, lt=0.5)] = 0.10
+    min_tail_exceedances: Annotated[int, Field(ge=5)] = 20
+    stress_probability: Annotated[float, Field(gt=0.5, lt=1)] = 0.99
+    stability_kappa: Annotated[float, Field(ge=0)] = 0.05
+    mrar_gamma: Annotated[float, Field(gt=0)] = 2.0
+    mrar_exponent: Literal["annual", "paper"] = "annual"
+    macro_factors_as_risk_factors: bool = False
+    seed: int = 1
+
+
+class ITransformerSettings(Section):
+    """Size and training of the trend model (iTransformer: arXiv 2310.06625)."""
+
+    d_model: PositiveInt = 32
+    d_ff: PositiveInt = 64
+    layers: PositiveInt = 2
+    heads: PositiveInt = 4
+    dropout: Share = 0.1
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-3
+    weight_decay: Annotated[float, Field(ge=0)] = 1e-4
+    batch_size: PositiveInt = 256
+    max_epochs: PositiveInt = 20
+    patience: PositiveInt = 4
+
+
+class LearningSettings(Section):
+    """Samples, labels, walk-forward and the model kinds to train."""
+
+    models: list[ModelKind] = list(MODEL_KINDS)
+    lookback: Annotated[int, Field(ge=2)] = 12
+    max_factor_channels: PositiveInt = 8
+    band: Literal["fixed", "quantile"] = "quantile"
+    band_threshold: Annotated[float, Field(ge=0)] = 0.01
+    band_share: Annotated[float, Field(gt=0, lt=1)] = 1 / 3
+    retrain_every: Divisor = 12
+    window_months: Annotated[int, Field(ge=24)] | None = None
+    min_train_months: Annotated[int, Field(ge=12)] = 36
+    valid_months: Annotated[int, Field(ge=3)] = 12
+    seeds: list[int] = [1, 2, 3]
+    itransformer: ITransformerSettings = ITransformerSettings()
+
+
+class PortfolioSettings(Section):
+    """Selection rules."""
+
+    selected_share: Annotated[float, Field(gt=0, le=1)] = 0.5
+    models: list[ModelKind] = ["itransformer", "persistence", "logistic", "lightgbm"]
+
+
+class BacktestSettings(Section):
+    """Costs, cash and the fate of dead funds. Costs in basis points of the amount traded."""
+
+    cost_bps: Annotated[float, Field(ge=0, le=1000)] = 10.0
+    initial_nav: Annotated[float, Field(gt=0)] = 1.0
+    terminal_return: dict[str, Annotated[float, Field(ge=-1.0, le=0.0)]] = {
+        "liquidated": 0.0,
+        "matured": 0.0,
+        "merged": 0.0,
+        "stopped_reporting": -0.2,
+        "unknown": -0.2,
+    }
+    proceeds_delay_months: Annotated[int, Field(ge=0, le=60)] = 0
+
+
+class ExecutionSettings(Section):
+    """How work is spread; changes no number and is in no fingerprint."""
+
+    mode: Literal["serial", "processes"] = "processes"
+    workers: PositiveInt = 2
+
+
+class Settings(Section):
+    """The whole tree; `finembed init` writes it out with comments."""
+
+    dataset: DatasetSettings = DatasetSettings()
+    ingest: IngestSettings = IngestSettings()
+    universe: UniverseSettings = UniverseSettings()
+    macro: MacroSettings = MacroSettings()
+    polymodel: PolyModelSettings = PolyModelSettings()
+    learning: LearningSettings = LearningSettings()
+    portfolio: PortfolioSettings = PortfolioSettings()
+    backtest: BacktestSettings = BacktestSettings()
+    execution: ExecutionSettings = ExecutionSettings()
+
+
+def load_settings(path: Path | None) -> Settings:
+    """Read a YAML file; defaults where `path` is None.
+
+    Relative paths of the ``files`` source are resolved against the file's folder.
+
+    Raises
+    ------
+    SettingsError
+        The file is missing or unreadable, a name is misspelt, a value is out of range.
+    """
+    if path is None:
+        return Settings()
+    try:
+        tree = yaml.safe_load(path.read_text()) or {}
+    except OSError as error:
+        raise SettingsError(
+            f"the settings file cannot be read: {error.strerror}",
+            where=str(path),
+            remedy="give an existing file, or make one with `finembed init DIR`",
+        ) from None
+    except yaml.YAMLError as error:
+        raise SettingsError("the settings file is not YAML", where=f"{path}: {error}") from None
+    if not isinstance(tree, dict):
+        raise SettingsError(
+            "the settings file must hold sections such as `dataset:`", where=str(path)
+        )
+    try:
+        settings = Settings.model_validate(tree)
+    except ValidationError as error:
+        raise SettingsError(_first_complaint(error), where=str(path), remedy=_hint(error)) from None
+    return _resolve_paths(settings, path.parent)
+
+
+def _first_complaint(error: ValidationError) -> str:
+    problems = error.errors()
+    first = problems[0]
+    name = ".".join(str(part) for part in first["loc"])
+    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    if first["type"] == "extra_forbidden":
+        return f"there is no setting `{name}`{more}"
+    return f"setting `{name}` is {first['input']!r}: {first['msg']}{more}"
+
+
+def _hint(error: ValidationError) -> str:
+    location = error.errors()[0]["loc"][:-1]
+    model: Any = Settings
+    for part in location:
+        field = model.model_fields.get(part) if hasattr(model, "model_fields") else None
+        model = field.annotation if field is not None else None
+    names = sorted(getattr(model, "model_fields", {}))
+    return f"settings here: {', '.join(names)}" if names else "see `finembed init --help`"
+
+
+def _resolve_paths(settings: Settings, folder: Path) -> Settings:
+    def absolute(table: TableFiles | None) -> TableFiles | None:
+        if table is None:
+            return None
+        return table.model_copy(update={"path": str(folder.resolve() / table.path)})
+
+    files = settings.dataset.files
+    resolved = FilesSource(
+        fund_observations=[t for t in map(absolute, files.fund_observations) if t],
+        funds=absolute(files.funds),
+        series_observations=[t for t in map(absolute, files.series_observations) if t],
+        series=absolute(files.series),
+    )
+    dataset = settings.dataset.model_copy(update={"files": resolved})
+    return settings.model_copy(update={"dataset": dataset})

@@ -1,0 +1,209 @@
+"""Part store: tables cut into parts (months, mostly), each committed by its manifest.
+
+A part is written in three steps: every file under a temporary name, flushed to disk, then renamed
+to a name that holds its hash; last the manifest, renamed over the old one. Until that last rename
+the old part stands; whatever a crash leaves behind is never read and goes with the next write.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import io
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from finembed_core.errors import IntegrityError, MissingPartError
+
+FRAME = "parquet"
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a part holds and from what it was made.
+
+    Attributes
+    ----------
+    table, key : str
+        For example ``polymodel_features``, ``2001-03``.
+    inputs, settings, code : str
+        Hashes of the information that went in, of the settings and of the source code.
+    rows : int
+        Rows of the part's frame (0 when it has none).
+    files : mapping of str to str
+        File suffix to sha256 of its bytes.
+    notes : mapping
+        Small plain values about the part (counts, shares); a function of its inputs alone.
+    """
+
+    table: str
+    key: str
+    inputs: str
+    settings: str
+    code: str
+    rows: int
+    files: Mapping[str, str]
+    notes: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def content(self) -> str:
+        """Hash of the part's bytes: the input hash for whatever is built on it."""
+        return hashlib.sha256(json.dumps(dict(self.files), sort_keys=True).encode()).hexdigest()
+
+
+class PartStore:
+    """A folder of parts.
+
+    Parameters
+    ----------
+    root : Path
+        Folder; made on the first write.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = Path(root)
+
+    def write(
+        self,
+        table: str,
+        key: str,
+        frame: pl.DataFrame | None = None,
+        *,
+        files: Mapping[str, bytes] | None = None,
+        inputs: str = "",
+        settings: str = "",
+        code: str = "",
+        notes: Mapping[str, Any] | None = None,
+    ) -> Manifest:
+        """Commit one part: a frame, other files by suffix, or both."""
+        payload = dict(files or {})
+        if frame is not None:
+            buffer = io.BytesIO()
+            frame.write_parquet(buffer, compression="zstd", statistics=False)
+            payload[FRAME] = buffer.getvalue()
+        hashes = {s: hashlib.sha256(payload[s]).hexdigest() for s in sorted(payload)}
+        rows = 0 if frame is None else frame.height
+        manifest = Manifest(table, key, inputs, settings, code, rows, hashes, dict(notes or {}))
+        folder = self.root / table
+        folder.mkdir(parents=True, exist_ok=True)
+        for suffix, content in payload.items():
+            _replace(folder / _file_name(key, hashes[suffix], suffix), content)
+        text = json.dumps(dataclasses.asdict(manifest), indent=1, sort_keys=True)
+        _replace(folder / f"{key}.json", text.encode())
+        keep = {_file_name(key, h, s) for s, h in hashes.items()}
+        for leftover in folder.glob(f"{key}@*"):
+            if leftover.name not in keep:
+                leftover.unlink(missing_ok=True)
+        return manifest
+
+    def manifest(self, table: str, key: str) -> Manifest | None:
+        """The part's manifest, or None where the part is absent or not whole."""
+        try:
+            text = (self.root / table / f"{key}.json").read_text()
+            manifest = Manifest(**json.loads(text))
+        except (FileNotFoundError, json.JSONDecodeError, TypeError):
+            return None
+        whole = all(self._path(manifest, suffix).exists() for suffix in manifest.files)
+        return manifest if whole else None
+
+    def is_current(self, table: str, key: str, *, inputs: str, settings: str, code: str) -> bool:
+        """Whether the part stands and was made from exactly these."""
+        found = self.manifest(table, key)
+        return found is not None and (found.inputs, found.settings, found.code) == (
+            inputs,
+            settings,
+            code,
+        )
+
+    def keys(self, table: str) -> list[str]:
+        """Keys of the committed parts, sorted."""
+        return sorted(path.stem for path in (self.root / table).glob("*.json"))
+
+    def tables(self) -> list[str]:
+        """Tables with at least one part."""
+        if not self.root.exists():
+            return []
+        return sorted(p.name for p in self.root.iterdir() if p.is_dir() and self.keys(p.name))
+
+    def read_file(self, table: str, key: str, suffix: str) -> bytes:
+        """Bytes of one file of a part, checked against the manifest.
+
+        Raises
+        ------
+        MissingPartError
+            The part has not been built.
+        IntegrityError
+            The bytes are not those that were committed.
+        """
+        manifest = self.manifest(table, key)
+        if manifest is None or suffix not in manifest.files:
+            raise MissingPartError(
+                f"{table} has no part {key}",
+                where=str(self.root / table),
+                remedy=f"materialize {table} for {key} first (`finembed status` shows what stands)",
+            )
+        path = self._path(manifest, suffix)
+        content = path.read_bytes()
+        if hashlib.sha256(content).hexdigest() != manifest.files[suffix]:
+            raise IntegrityError(
+                f"{table} {key} was changed or damaged after it was written",
+                where=str(path),
+                remedy="delete this file and run again: the part is then rebuilt",
+            )
+        return content
+
+    def read(self, table: str, key: str) -> pl.DataFrame:
+        """Frame of one part (errors as in `read_file`)."""
+        return pl.read_parquet(io.BytesIO(self.read_file(table, key, FRAME)))
+
+    def read_many(self, table: str, keys: Iterable[str] | None = None) -> pl.DataFrame:
+        """Frames of these parts (all of them by default) under each other, in key order."""
+        chosen = self.keys(table) if keys is None else list(keys)
+        if not chosen:
+            raise MissingPartError(
+                f"{table} has no parts yet",
+                where=str(self.root / table),
+                remedy="run `finembed run`, or materialize the asset in the Dagster page",
+            )
+        return pl.concat([self.read(table, key) for key in chosen])
+
+    def delete(self, table: str, key: str) -> None:
+        """Remove one part, manifest first."""
+        folder = self.root / table
+        (folder / f"{key}.json").unlink(missing_ok=True)
+        for path in folder.glob(f"{key}@*"):
+            path.unlink(missing_ok=True)
+
+    def _path(self, manifest: Manifest, suffix: str) -> Path:
+        folder = self.root / manifest.table
+        return folder / _file_name(manifest.key, manifest.files[suffix], suffix)
+
+
+def _file_name(key: str, sha256: str, suffix: str) -> str:
+    return f"{key}@{sha256[:16]}.{suffix}"
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Write a file so that it is there whole or not at all, also after a power cut."""
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".part-")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
