@@ -158,15 +158,28 @@ class History:
         The panel's rows are consecutive month ends, the last of them `month`; its columns are
         all ids of the history, those not yet born as NaN.
         """
+        return self._dense(self._values, np.nan, month, months)
+
+    def known_from(self, month: Month, months: int | None = None) -> NDArray[np.int64]:
+        """Since when each value that ``as_of(month, months)`` shows has been known.
+
+        Returns
+        -------
+        ndarray of int64, same shape as the panel's values
+            Month ordinals; -1 where nothing was ever known.
+        """
+        return self._dense(self._known, -1, month, months).values.astype(np.int64)
+
+    def _dense(self, source: NDArray, absent: float, month: Month, months: int | None) -> Panel:
         end = int(np.searchsorted(self._known, month.ordinal, side="right"))
         length = max(month.ordinal - self._first + 1, 0) if months is None else months
         first = month.ordinal - length + 1 - self._first
         row = self._row[:end] - first
-        column, values = self._column[:end], self._values[:end]
+        column, values = self._column[:end], source[:end]
         if first > 0:
             inside = row >= 0
             row, column, values = row[inside], column[inside], values[inside]
-        dense = np.full((length, len(self.ids)), np.nan)
+        dense = np.full((length, len(self.ids)), absent, dtype=np.float64)
         dense[row, column] = values
         ordinals = np.arange(month.ordinal - length + 1, month.ordinal + 1)
         return Panel(month_ends(ordinals), self.ids, dense)

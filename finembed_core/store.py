@@ -124,7 +124,8 @@ class PartStore:
 
     def keys(self, table: str) -> list[str]:
         """Keys of the committed parts, sorted."""
-        return sorted(path.stem for path in (self.root / table).glob("*.json"))
+        found = (self.root / table).glob("*.json")
+        return sorted(path.stem for path in found if "@" not in path.name)
 
     def tables(self) -> list[str]:
         """Tables with at least one part."""
