@@ -8,6 +8,7 @@ the old part stands; whatever a crash leaves behind is never read and goes with 
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
 import hashlib
 import io
 import json
@@ -126,6 +127,20 @@ class PartStore:
         """Keys of the committed parts, sorted."""
         found = (self.root / table).glob("*.json")
         return sorted(path.stem for path in found if "@" not in path.name)
+
+    def manifests(self, table: str) -> list[Manifest]:
+        """Manifests of the committed parts, in key order."""
+        found = (self.manifest(table, key) for key in self.keys(table))
+        return [manifest for manifest in found if manifest is not None]
+
+    def frame_path(self, manifest: Manifest) -> Path | None:
+        """Parquet file of a committed part's frame, for readers that take files; None without."""
+        return self._path(manifest, FRAME) if FRAME in manifest.files else None
+
+    def committed_at(self, table: str, key: str) -> dt.datetime:
+        """File time of the part's manifest (UTC): when it was written, a stamp in no hash."""
+        written = (self.root / table / f"{key}.json").stat().st_mtime
+        return dt.datetime.fromtimestamp(written, dt.UTC)
 
     def tables(self) -> list[str]:
         """Tables with at least one part."""
