@@ -39,7 +39,8 @@ def _feed(state: Any, value: Any) -> None:
         state.update(np.ascontiguousarray(value).data.cast("B") if value.size else b"")
     elif isinstance(value, pl.DataFrame):
         state.update(f"frame{value.schema}{value.height}".encode())
-        state.update(value.write_ipc(None, compat_level=pl.CompatLevel.oldest()).getvalue())
+        for column in value.get_columns():
+            _feed_column(state, column)
     elif dataclasses.is_dataclass(value) and not isinstance(value, type):
         state.update(type(value).__name__.encode())
         for field in dataclasses.fields(value):
@@ -54,6 +55,22 @@ def _feed(state: Any, value: Any) -> None:
             _feed(state, item)
     else:
         state.update(f"{type(value).__name__}:{value!r};".encode())
+
+
+def _feed_column(state: Any, column: pl.Series) -> None:
+    """Feed values, not buffers: those of equal columns differ by slicing and chunks."""
+    state.update(np.packbits(column.is_null().to_numpy()).data)
+    if isinstance(column.dtype, pl.List):
+        state.update(column.list.len().fill_null(0).to_numpy().data)
+        _feed_column(state, column.explode(empty_as_null=False, keep_nulls=False))
+    elif column.dtype == pl.String:
+        filled = column.fill_null("")
+        state.update(filled.str.len_bytes().to_numpy().data)
+        state.update("".join(filled.to_list()).encode())
+    else:
+        filled = column.to_physical()
+        filled = filled.fill_null(False if filled.dtype == pl.Boolean else 0)
+        state.update(np.ascontiguousarray(filled.to_numpy()).data.cast("B") if len(column) else b"")
 
 
 def settings_fingerprint(*sections: Any) -> str:
