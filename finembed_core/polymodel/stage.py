@@ -1,0 +1,107 @@
+"""The PolyModel stage: a month's features from the store, built when they are stale."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property, partial
+
+import numpy as np
+import polars as pl
+
+from finembed_core import histories
+from finembed_core.calendar import Month
+from finembed_core.panel import History, Panel
+from finembed_core.polymodel.features import MonthInputs, polymodel_features
+from finembed_core.settings import PolyModelSettings, Settings
+from finembed_core.stage import Output, Stage
+from finembed_core.store import PartStore
+
+FEATURES, SELECTED = "polymodel_features", "polymodel_selected"
+MACRO_PREFIX = "macro_"  # macro factor F1 as a risk factor is macro_F1
+
+
+def polymodel_stage(store: PartStore, settings: Settings) -> Stage[MonthInputs]:
+    """Stage that writes `polymodel_features` and `polymodel_selected`, one part per month."""
+    return Stage(
+        name="polymodel",
+        tables=(FEATURES, SELECTED),
+        sections=(settings.polymodel,),
+        modules=("finembed_core.polymodel",),
+        gather=InformationSets(store, settings).gather,
+        compute=partial(compute, settings=settings.polymodel),
+    )
+
+
+def compute(inputs: MonthInputs, settings: PolyModelSettings) -> Mapping[str, Output]:
+    """Features and selected pairs of one month, excluded factors as a note."""
+    result = polymodel_features(inputs, settings)
+    reasons = result.features["reason"].value_counts().sort("reason").rows()
+    notes = {
+        "funds": result.features.height,
+        "reasons": {reason: count for reason, count in reasons if reason},
+        "excluded_factors": result.excluded_factors,
+    }
+    return {
+        FEATURES: Output(result.features, notes=notes),
+        SELECTED: Output(result.selected),
+    }
+
+
+class InformationSets:
+    """Reads the store once, on first use, and cuts each month's information set from it."""
+
+    def __init__(self, store: PartStore, settings: Settings) -> None:
+        self._store = store
+        self._calendar = settings.dataset.calendar
+        self._settings = settings.polymodel
+
+    @cached_property
+    def _funds(self) -> History:
+        return histories.fund_returns(self._store, self._calendar)
+
+    @cached_property
+    def _factors(self) -> History:
+        return histories.risk_factors(self._store, self._calendar)
+
+    @cached_property
+    def _cash(self) -> History | None:
+        return histories.risk_free(self._store, self._calendar)
+
+    def gather(self, key: str) -> MonthInputs:
+        """Inputs of one month, ``YYYY-MM``; nothing that was never observed by then is in them.
+
+        Raises
+        ------
+        MissingPartError
+            Nothing has been ingested, or the month's macro factors are wanted and not built.
+        """
+        month, window = Month.parse(key), self._settings.window
+        funds = _observed(self._funds.as_of(month, window)).window(month, window)
+        cash = None if self._cash is None else self._cash.as_of(month, window)
+        risk_free = np.zeros(window) if cash is None else cash.values[:, 0]
+        return MonthInputs(month, funds, risk_free, self._risk_factors(month))
+
+    def _risk_factors(self, month: Month) -> Panel:
+        panels = [self._factors.as_of(month)]
+        if self._settings.macro_factors_as_risk_factors:
+            rows = self._store.read("macro_factors", str(month))
+            named = rows.with_columns(factor=MACRO_PREFIX + pl.col("factor"))
+            panels.append(Panel.from_long(named, id="factor", value="value").as_of(month.end))
+        panels = [_observed(panel) for panel in panels]
+        starts = [Month.of(panel.dates[0].item()) for panel in panels if len(panel.ids)]
+        length = max([self._settings.window, *(month - start + 1 for start in starts)])
+        panels = [panel.window(month, length) for panel in panels]
+        return Panel(
+            panels[0].dates,
+            tuple(name for panel in panels for name in panel.ids),
+            np.concatenate([panel.values for panel in panels], axis=1),
+        )
+
+
+def _observed(panel: Panel) -> Panel:
+    """Without the ids that were never observed and the months before the first observation."""
+    seen = np.isfinite(panel.values)
+    columns, rows = np.flatnonzero(seen.any(axis=0)), np.flatnonzero(seen.any(axis=1))
+    first = rows[0] if len(rows) else len(panel.dates)
+    ids = tuple(panel.ids[k] for k in columns)
+    return Panel(panel.dates[first:], ids, panel.values[first:, columns])
