@@ -58,3 +58,7 @@ class MissingPartError(FinembedError):
 
 class IntegrityError(FinembedError):
     """A stored part does not hold the bytes that its manifest promises."""
+
+
+class WarehouseError(FinembedError):
+    """The warehouse is missing or damaged, a fact breaks its rules, or a query is wrong."""

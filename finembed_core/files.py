@@ -1,0 +1,38 @@
+"""Files that are there whole or not at all, also after a power cut."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def written_whole(file: Path) -> Iterator[Path]:
+    """A temporary name beside `file` to write to; it takes the place of `file` on success."""
+    descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=".", suffix=file.suffix)
+    os.close(descriptor)
+    temporary = Path(name)
+    temporary.chmod(0o644)
+    try:
+        yield temporary
+        put_in_place(temporary, file)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def put_in_place(temporary: Path, file: Path) -> None:
+    """Flush a finished file to disk and rename it; readers of the old one keep it."""
+    _flush(temporary)
+    temporary.replace(file)
+    _flush(file.parent)
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,263 @@
+"""Publish the part store as one DuckDB file, built beside the old one and swapped in.
+
+A reader that has the old file open keeps reading it; a crash leaves the old file. Nothing here
+reads a clock: `runs.created_at` is the file time of the run's manifest.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+import duckdb
+import polars as pl
+
+from finembed_core.errors import WarehouseError
+from finembed_core.files import put_in_place
+from finembed_core.fingerprint import digest, settings_fingerprint
+from finembed_core.settings import Settings
+from finembed_core.store import PartStore
+from finembed_core.warehouse.checks import first_fault, row_fault
+from finembed_core.warehouse.query import reading
+from finembed_core.warehouse.schema import Table, schema_sql, warehouse_schema
+from finembed_core.warehouse.sources import DERIVED, OWN, Part, committed_parts, with_verdicts
+
+REMEDY = (
+    "the old warehouse still stands; run `finembed run` to rebuild the part that holds this row"
+)
+
+
+@dataclass(frozen=True)
+class PublishReport:
+    """What `publish` did.
+
+    Attributes
+    ----------
+    path : Path
+        The DuckDB file.
+    rows : mapping of str to int
+        Rows of every table.
+    latest_run : str or None
+        The run that the views show.
+    warnings : tuple of str
+        Parts that had to be left out, in words.
+    skipped : bool
+        Nothing had changed since the file was made.
+    """
+
+    path: Path
+    rows: Mapping[str, int]
+    latest_run: str | None
+    warnings: tuple[str, ...]
+    skipped: bool
+
+
+def publish(store: PartStore, path: Path, settings: Settings) -> PublishReport:
+    """Build the warehouse from all committed parts, unless it already holds exactly these.
+
+    Parameters
+    ----------
+    store : PartStore
+    path : Path
+        The DuckDB file; a lock file and, while building, a ``.building`` file lie beside it.
+    settings : Settings
+        Settings in force: the latest run is the newest that was made with them, and facts must
+        have been available by their decision day.
+
+    Raises
+    ------
+    WarehouseError
+        A fact breaks a rule of the schema or of `checks`; the old file still stands.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with _one_publisher(path):
+        parts = committed_parts(store)
+        content = _content(parts, settings)
+        standing = _standing(path, content)
+        if standing is not None:
+            return standing
+        building = path.with_name(path.name + ".building")
+        _remove(building)
+        try:
+            with duckdb.connect(str(building)) as connection:
+                _build(connection, with_verdicts(parts), content, settings)
+            put_in_place(building, path)
+        finally:
+            _remove(building)
+    return _report(path, skipped=False)
+
+
+def config_hash(settings: Settings) -> str:
+    """Hash of everything in the settings that changes a number."""
+    names = [name for name in type(settings).model_fields if name != "execution"]
+    return settings_fingerprint(*(getattr(settings, name) for name in names))
+
+
+def _content(parts: list[Part], settings: Settings) -> str:
+    """Hash of what the file will hold."""
+    stamps = [(p.manifest.table, p.manifest.key, digest(p.manifest), _stamp(p)) for p in parts]
+    return digest(schema_sql(), config_hash(settings), stamps)
+
+
+def _stamp(part: Part) -> str:
+    return part.created_at.isoformat() if part.target == "runs" else ""
+
+
+def _standing(path: Path, content: str) -> PublishReport | None:
+    if not path.exists():
+        return None
+    try:
+        with reading(path) as connection:
+            found = connection.execute("SELECT content FROM publication").fetchone()
+    except (WarehouseError, duckdb.Error):  # damaged, or made by another version: build anew
+        return None
+    return _report(path, skipped=True) if found == (content,) else None
+
+
+def _build(
+    connection: duckdb.DuckDBPyConnection, parts: list[Part], content: str, settings: Settings
+) -> None:
+    connection.execute(schema_sql())
+    _write_parts(connection, parts)
+    for table in warehouse_schema().values():
+        if table.name not in OWN and not table.is_view:
+            own = [p for p in parts if p.target == table.name and p.path and not p.left_out]
+            _load(connection, table, own)
+    lag = settings.dataset.calendar.decision_lag_days
+    connection.execute(
+        "INSERT INTO publication SELECT ?, (SELECT run_id FROM runs"
+        " ORDER BY config_hash IS NOT DISTINCT FROM ? DESC, created_at DESC, run_id LIMIT 1), ?",
+        [content, config_hash(settings), lag],
+    )
+    fault = first_fault(connection)
+    if fault is not None:
+        check, row = fault
+        raise WarehouseError(
+            f"{check.table} breaks the rule: {check.rule}", where=row, remedy=REMEDY
+        )
+    connection.execute("DROP TABLE temp.part")
+    connection.execute("CHECKPOINT")
+
+
+def _write_parts(connection: duckdb.DuckDBPyConnection, parts: list[Part]) -> None:
+    """Fill `parts`, and the temporary table that derived columns are taken from."""
+    frame = pl.DataFrame(
+        [
+            {
+                "table": p.manifest.table,
+                "key": p.manifest.key,
+                "rows": p.manifest.rows,
+                "inputs": p.manifest.inputs,
+                "settings": p.manifest.settings,
+                "code": p.manifest.code,
+                "content": p.manifest.content,
+                "notes": json.dumps(dict(p.manifest.notes), sort_keys=True),
+                "left_out": p.left_out,
+                "filename": str(p.path),
+                "created_at": p.created_at.replace(tzinfo=None),
+            }
+            for p in parts
+        ],
+        schema_overrides={"created_at": pl.Datetime("us")},
+    )
+    if frame.is_empty():
+        connection.execute("CREATE TEMP TABLE part (filename VARCHAR)")
+        return
+    connection.register("committed", frame.to_arrow())
+    columns = ", ".join(f'"{c.name}"' for c in warehouse_schema()["parts"].columns)
+    connection.execute(f'INSERT INTO parts SELECT {columns} FROM committed ORDER BY "table", key')
+    connection.execute(
+        'CREATE TEMP TABLE part AS SELECT filename, "table", key, created_at FROM committed'
+    )
+    connection.unregister("committed")
+
+
+def _load(connection: duckdb.DuckDBPyConnection, table: Table, parts: list[Part]) -> None:
+    """Insert the parts' rows in key order, straight from their parquet files."""
+    if not parts:
+        return
+    alike = sorted(parts, key=_signature)
+    selects, files = [], []
+    for _, group in groupby(alike, key=_signature):
+        members = list(group)
+        files.append([str(part.path) for part in members])
+        selects.append(_select(table, members[0].columns, len(files)))
+    rows = " UNION ALL ".join(selects)
+    order = ", ".join(f'"{name}"' for name in table.key)
+    try:
+        connection.execute(f'INSERT INTO "{table.name}" {rows} ORDER BY {order}', files)
+    except (duckdb.ConstraintException, duckdb.ConversionException) as error:
+        raise _refused(connection, table, rows, files, error) from None
+
+
+def _signature(part: Part) -> str:
+    return repr(list(part.columns.items()))
+
+
+def _select(table: Table, columns: Mapping[str, pl.DataType], number: int) -> str:
+    """SELECT of a table's columns from files of one schema; the files are parameter `number`."""
+    derived = DERIVED.get(table.name, {})
+    items = []
+    for column in table.columns:
+        if column.name in derived:
+            value = derived[column.name]
+        elif column.name not in columns:
+            value = f"NULL::{column.type}"
+        elif column.type == "DOUBLE":
+            given = f'rows."{column.name}"::DOUBLE'
+            value = f"CASE WHEN isfinite({given}) THEN {given} END"
+        else:
+            value = f'rows."{column.name}"::{column.type}'
+        items.append(f'{value} AS "{column.name}"')
+    source = f"read_parquet(${number}, filename = true) AS rows"
+    if derived:
+        source += " JOIN temp.part AS part ON part.filename = rows.filename"
+    return f"SELECT {', '.join(items)} FROM {source}"
+
+
+def _refused(
+    connection: duckdb.DuckDBPyConnection,
+    table: Table,
+    rows: str,
+    files: list[list[str]],
+    error: duckdb.Error,
+) -> WarehouseError:
+    if isinstance(error, duckdb.ConversionException):
+        what, where = f"{table.name} holds a value of a wrong type", str(error).splitlines()[0]
+    else:
+        rule, where = row_fault(connection, table, rows, files)
+        what = f"{table.name} breaks the rule: {rule}"
+    return WarehouseError(what, where=where, remedy=REMEDY)
+
+
+@contextmanager
+def _one_publisher(path: Path) -> Iterator[None]:
+    """Wait for any other publisher of this file; the lock goes with the process."""
+    with path.with_name(path.name + ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _remove(building: Path) -> None:
+    building.unlink(missing_ok=True)
+    building.with_name(building.name + ".wal").unlink(missing_ok=True)
+
+
+def _report(path: Path, *, skipped: bool) -> PublishReport:
+    with reading(path) as connection:
+        rows = {}
+        for table in warehouse_schema().values():
+            if not table.is_view:
+                found = connection.execute(f'SELECT count(*) FROM "{table.name}"').fetchone()
+                rows[table.name] = int(found[0]) if found else 0
+        latest = connection.execute("SELECT latest_run FROM publication").fetchone()
+        out = connection.execute(
+            "SELECT \"table\", key, left_out FROM parts WHERE left_out <> '' ORDER BY ALL"
+        ).fetchall()
+    warnings = tuple(f"{table} {key} is not in the warehouse: {why}" for table, key, why in out)
+    return PublishReport(path, rows, latest[0] if latest else None, warnings, skipped)

@@ -1,0 +1,154 @@
+"""Ask the warehouse: read-only SQL that can reach nothing but the warehouse, and exports."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+import polars as pl
+from polars import selectors as cs
+
+from finembed_core.errors import WarehouseError
+from finembed_core.files import written_whole
+
+READING = (duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN)
+LIST_SEPARATOR = "|"
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection that can only read this warehouse: no other file, no setting, no variable.
+
+    The file is attached to an instance of its own, so that every call sees the file that stands
+    under `path` now, also while another connection of this process holds a replaced one.
+
+    Raises
+    ------
+    WarehouseError
+        There is no warehouse at `path`, or it cannot be read.
+    """
+    if not path.exists():
+        raise WarehouseError(
+            "there is no warehouse yet",
+            where=str(path),
+            remedy="make one with `finembed run`, or `finembed demo`",
+        )
+    quoted = str(path).replace("'", "''")
+    with duckdb.connect() as connection:
+        try:
+            connection.execute(f"ATTACH '{quoted}' AS warehouse (READ_ONLY)")
+            connection.execute("USE warehouse")
+        except duckdb.Error as error:
+            raise WarehouseError(
+                f"the warehouse cannot be opened: {_first_line(error)}",
+                where=str(path),
+                remedy="delete the file and publish again: everything in it is in the store",
+            ) from None
+        connection.execute("SET enable_external_access = false")
+        connection.execute("SET python_enable_replacements = false")
+        connection.execute("SET lock_configuration = true")
+        yield connection
+
+
+def query(path: Path, sql: str) -> pl.DataFrame:
+    """Answer of one SELECT (or EXPLAIN, DESCRIBE, SHOW, SUMMARIZE) statement.
+
+    Raises
+    ------
+    WarehouseError
+        No warehouse, a statement that writes, or an error in the SQL.
+    """
+    with reading(path) as connection:
+        try:
+            statements = connection.extract_statements(sql)
+            if len(statements) != 1 or statements[0].type not in READING:
+                raise WarehouseError(
+                    "one SELECT at a time: the warehouse is read-only",
+                    where=sql.strip(),
+                    remedy="results change by running the chain, never by SQL",
+                )
+            return _frame(connection, sql)
+        except duckdb.Error as error:
+            raise WarehouseError(
+                f"the query failed: {_first_line(error)}", where=sql.strip(), remedy=_names(path)
+            ) from None
+
+
+def export(path: Path, table: str, file: Path) -> int:
+    """Write one table or view to a file, whole or not at all; the suffix is the format.
+
+    Lists become ``a|b`` in CSV; JSON is an array of records with ISO dates.
+
+    Returns
+    -------
+    int
+        Rows written.
+
+    Raises
+    ------
+    WarehouseError
+        No warehouse, no such table, an unknown suffix, or a folder that cannot be written.
+    """
+    write = WRITERS.get(file.suffix.lower())
+    if write is None:
+        raise WarehouseError(
+            f"{file.suffix or 'no suffix'} is not a format for export",
+            where=str(file),
+            remedy=f"end the name with one of {', '.join(sorted(WRITERS))}",
+        )
+    names = table_names(path)
+    if table not in names:
+        raise WarehouseError(
+            f"the warehouse has no table {table!r}",
+            where=str(path),
+            remedy=f"tables and views: {', '.join(names)}",
+        )
+    frame = query(path, f'SELECT * FROM "{table}"')
+    try:
+        with written_whole(file) as temporary:
+            write(frame, temporary)
+    except OSError as error:
+        raise WarehouseError(
+            f"the file cannot be written: {error.strerror}",
+            where=str(file),
+            remedy="choose a folder that exists and can be written",
+        ) from None
+    return frame.height
+
+
+def table_names(path: Path) -> list[str]:
+    """Tables and views of a warehouse, sorted."""
+    with reading(path) as connection:
+        return [name for (name,) in connection.execute("SHOW TABLES").fetchall()]
+
+
+def _frame(connection: duckdb.DuckDBPyConnection, sql: str) -> pl.DataFrame:
+    frame = pl.DataFrame(connection.sql(sql).to_arrow_table())
+    # Sums of integers come back as 38-digit decimals, which few readers of CSV or JSON know.
+    return frame.with_columns(cs.decimal().cast(pl.Float64))
+
+
+def _names(path: Path) -> str:
+    return f"tables and views: {', '.join(table_names(path))}"
+
+
+def _first_line(error: duckdb.Error) -> str:
+    return str(error).splitlines()[0]
+
+
+def _write_csv(frame: pl.DataFrame, file: Path) -> None:
+    flat = [
+        pl.col(name).list.eval(pl.element().cast(pl.String)).list.join(LIST_SEPARATOR)
+        for name, kind in frame.schema.items()
+        if isinstance(kind, pl.List)
+    ]
+    frame.with_columns(flat).write_csv(file)
+
+
+WRITERS: dict[str, Callable[[pl.DataFrame, Path], object]] = {
+    ".csv": _write_csv,
+    ".json": lambda frame, file: frame.write_json(file),
+    ".parquet": lambda frame, file: frame.write_parquet(file),
+}

@@ -1,0 +1,148 @@
+"""Which parts of the store fill which table of the warehouse, and which must stay out."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import polars as pl
+
+from finembed_core.store import Manifest, PartStore
+from finembed_core.warehouse.schema import Table, warehouse_schema
+
+# Columns that a part's frame does not hold, from the part's own place in the store.
+MONTH_OF_KEY = "last_day((part.key || '-01')::DATE)"
+DERIVED: Mapping[str, Mapping[str, str]] = {
+    "fund_observations": {"known": MONTH_OF_KEY},
+    "series_observations": {"known": MONTH_OF_KEY},
+    "learning_curves": {
+        "model": "replace(part.\"table\", 'trend_model_', '')",
+        "retraining": MONTH_OF_KEY,
+    },
+    "runs": {"created_at": "part.created_at"},
+}
+OWN = ("publication", "parts")  # made here, not loaded
+TREND_MODEL = "trend_model_"
+
+
+@dataclass(frozen=True)
+class Part:
+    """A committed part as the warehouse sees it.
+
+    Attributes
+    ----------
+    manifest : Manifest
+    target : str or None
+        Table of the warehouse that it fills.
+    path : Path or None
+        Its parquet file; None where the part has no frame or no rows.
+    columns : mapping of str to polars data type
+        Schema of that file.
+    created_at : datetime
+        File time of its manifest, UTC.
+    left_out : str
+        Why it is not loaded, empty when it is.
+    """
+
+    manifest: Manifest
+    target: str | None
+    path: Path | None
+    created_at: dt.datetime
+    columns: Mapping[str, pl.DataType] = field(default_factory=dict)
+    left_out: str = ""
+
+
+def target_table(store_table: str) -> str | None:
+    """Warehouse table that is filled from this table of the store."""
+    if store_table.startswith(TREND_MODEL):
+        return "learning_curves"
+    table = warehouse_schema().get(store_table)
+    return None if table is None or table.is_view or store_table in OWN else store_table
+
+
+def committed_parts(store: PartStore) -> list[Part]:
+    """All committed parts of a store, by table and key."""
+    return [
+        Part(
+            manifest,
+            target_table(table),
+            store.frame_path(manifest) if manifest.rows else None,
+            store.committed_at(table, manifest.key),
+        )
+        for table in store.tables()
+        for manifest in store.manifests(table)
+    ]
+
+
+def with_verdicts(parts: list[Part]) -> list[Part]:
+    """Read the parts' schemas and mark those that must stay out, with the reason.
+
+    Left out are parts without a column that the warehouse demands (written by an older version),
+    the results of a run whose record, written last, is missing (it was killed), and every part
+    of a run of which one part is left out.
+    """
+    read = [_with_columns(part) for part in parts]
+    judged = [replace(part, left_out=_misfit(part)) for part in read]
+    finished = {p.manifest.key for p in judged if p.target == "runs"}
+    broken = {p.manifest.key: _label(p) for p in judged if p.left_out and _is_run_part(p)}
+    return [_with_its_run(part, finished, broken) for part in judged]
+
+
+def _with_columns(part: Part) -> Part:
+    if part.path is None or part.target is None:
+        return part
+    return replace(part, columns=dict(pl.read_parquet_schema(part.path)))
+
+
+def _misfit(part: Part) -> str:
+    """What keeps a part's frame from its table, or an empty string."""
+    if part.path is None or part.target is None:
+        return ""
+    derived = DERIVED.get(part.target, {})
+    for column in warehouse_schema()[part.target].columns:
+        if column.name in derived:
+            continue
+        found = part.columns.get(column.name)
+        if found is None and not column.nullable:
+            return f"column {column.name} is missing"
+        if found is not None and not _fits(found, column.type):
+            return f"column {column.name} holds {found}, not {column.type}"
+    return ""
+
+
+def _fits(found: pl.DataType, wanted: str) -> bool:
+    if found == pl.Null:
+        return True
+    if wanted == "VARCHAR":
+        return found == pl.String or isinstance(found, (pl.Categorical, pl.Enum))
+    if wanted == "DOUBLE":
+        return found.is_numeric()
+    if wanted in ("BIGINT", "INTEGER"):
+        return found.is_integer()
+    if wanted == "BOOLEAN":
+        return found == pl.Boolean
+    if wanted == "DATE":
+        return found == pl.Date
+    return found == pl.List(pl.String)
+
+
+def _is_run_part(part: Part) -> bool:
+    return part.target is not None and _first_key(warehouse_schema()[part.target]) == "run_id"
+
+
+def _first_key(table: Table) -> str:
+    return table.key[0]
+
+
+def _label(part: Part) -> str:
+    return f"{part.manifest.table}: {part.left_out}"
+
+
+def _with_its_run(part: Part, finished: set[str], broken: Mapping[str, str]) -> Part:
+    if not _is_run_part(part) or part.left_out:
+        return part
+    if part.manifest.key not in finished:
+        return replace(part, left_out="the run is not finished")
+    return replace(part, left_out=broken.get(part.manifest.key, ""))
