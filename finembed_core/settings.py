@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from finembed_core.calendar import DecisionCalendar, Month
 from finembed_core.errors import SettingsError
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
+TerminalReturn = Annotated[float, Field(ge=-1.0, le=0.0)]
 PositiveInt = Annotated[int, Field(ge=1)]
 Divisor = Literal[1, 2, 3, 4, 6, 12]
 ModelKind = Literal["itransformer", "majority", "persistence", "logistic", "lightgbm"]
@@ -119,7 +120,11 @@ class UniverseSettings(Section):
 
 
 class MacroSettings(Section):
-    """PCA macro factors (McCracken and Ng 2016 for transforms; Bai and Ng 2002 for the count)."""
+    """PCA macro factors (McCracken and Ng 2016 for transforms; Bai and Ng 2002 for the count).
+
+    ``outlier_iqr``: a value this many interquartile ranges from its series' median counts as
+    missing (10 in McCracken and Ng 2016; null keeps all).
+    """
 
     rule: Literal["fixed", "explained", "bai_ng"] = "fixed"
     n_components: PositiveInt = 3
@@ -128,6 +133,7 @@ class MacroSettings(Section):
     min_months: Annotated[int, Field(ge=24)] = 60
     min_coverage: Share = 0.5
     max_staleness_months: PositiveInt = 12
+    outlier_iqr: Annotated[float, Field(gt=0)] | None = 10.0
 
 
 class PolyModelSettings(Section):
@@ -168,14 +174,44 @@ class ITransformerSettings(Section):
     learning_rate: Annotated[float, Field(gt=0)] = 1e-3
     weight_decay: Annotated[float, Field(ge=0)] = 1e-4
     batch_size: PositiveInt = 256
+    epoch_samples: PositiveInt = 16384
     max_epochs: PositiveInt = 20
     patience: PositiveInt = 4
+
+    @model_validator(mode="after")
+    def _heads_divide_width(self) -> ITransformerSettings:
+        if self.d_model % self.heads:
+            raise ValueError(f"heads ({self.heads}) must divide d_model ({self.d_model})")
+        return self
+
+
+class LogisticSettings(Section):
+    """L2-penalized softmax regression; the inverse penalty (C) is chosen by validation loss."""
+
+    inverse_penalties: Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=1)] = [
+        0.0001,
+        0.001,
+        0.01,
+    ]
+    max_iterations: PositiveInt = 200
+
+
+class LightGBMSettings(Section):
+    """Boosted trees: small, slow learners for a weak signal; rounds stop by validation loss."""
+
+    learning_rate: Annotated[float, Field(gt=0)] = 0.05
+    leaves: Annotated[int, Field(ge=2)] = 15
+    min_leaf_samples: PositiveInt = 100
+    feature_share: Annotated[float, Field(gt=0, le=1)] = 0.5
+    sample_share: Annotated[float, Field(gt=0, le=1)] = 0.5
+    max_rounds: PositiveInt = 200
+    patience: PositiveInt = 20
 
 
 class LearningSettings(Section):
     """Samples, labels, walk-forward and the model kinds to train."""
 
-    models: list[ModelKind] = list(MODEL_KINDS)
+    models: Annotated[list[ModelKind], Field(min_length=1)] = list(MODEL_KINDS)
     lookback: Annotated[int, Field(ge=2)] = 12
     max_factor_channels: PositiveInt = 8
     band: Literal["fixed", "quantile"] = "quantile"
@@ -185,8 +221,10 @@ class LearningSettings(Section):
     window_months: Annotated[int, Field(ge=24)] | None = None
     min_train_months: Annotated[int, Field(ge=12)] = 36
     valid_months: Annotated[int, Field(ge=3)] = 12
-    seeds: list[int] = [1, 2, 3]
+    seeds: Annotated[list[int], Field(min_length=1)] = [1, 2, 3]
     itransformer: ITransformerSettings = ITransformerSettings()
+    logistic: LogisticSettings = LogisticSettings()
+    lightgbm: LightGBMSettings = LightGBMSettings()
 
 
 class PortfolioSettings(Section):
@@ -196,19 +234,28 @@ class PortfolioSettings(Section):
     models: list[ModelKind] = ["itransformer", "persistence", "logistic", "lightgbm"]
 
 
+class TerminalReturns(Section):
+    """Return from a dead fund's last reported NAV to what it pays out, by reason of death."""
+
+    liquidated: TerminalReturn = 0.0
+    matured: TerminalReturn = 0.0
+    merged: TerminalReturn = 0.0
+    stopped_reporting: TerminalReturn = -0.2
+    unknown: TerminalReturn = -0.2
+
+
 class BacktestSettings(Section):
-    """Costs, cash and the fate of dead funds. Costs in basis points of the amount traded."""
+    """Costs, cash and the fate of dead funds. Costs in basis points of the amount traded.
+
+    ``benchmark`` names the series that statistics are measured against; by default the one of
+    role ``benchmark`` that covers most of the months.
+    """
 
     cost_bps: Annotated[float, Field(ge=0, le=1000)] = 10.0
     initial_nav: Annotated[float, Field(gt=0)] = 1.0
-    terminal_return: dict[str, Annotated[float, Field(ge=-1.0, le=0.0)]] = {
-        "liquidated": 0.0,
-        "matured": 0.0,
-        "merged": 0.0,
-        "stopped_reporting": -0.2,
-        "unknown": -0.2,
-    }
+    terminal_return: TerminalReturns = TerminalReturns()
     proceeds_delay_months: Annotated[int, Field(ge=0, le=60)] = 0
+    benchmark: str | None = None
 
 
 class ExecutionSettings(Section):
@@ -230,6 +277,15 @@ class Settings(Section):
     portfolio: PortfolioSettings = PortfolioSettings()
     backtest: BacktestSettings = BacktestSettings()
     execution: ExecutionSettings = ExecutionSettings()
+
+    @property
+    def study(self) -> dict[str, Any]:
+        """Everything that changes a number, as plain values: what a run is known by.
+
+        Without the way work is spread, and without the places of input files: their content is
+        hashed as data.
+        """
+        return self.model_dump(mode="json", exclude={"execution": True, "dataset": {"files"}})
 
 
 def load_settings(path: Path | None) -> Settings:

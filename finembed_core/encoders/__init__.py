@@ -1,0 +1,1 @@
+"""Networks that turn windows of channels into vectors; they know no finance."""
