@@ -1,0 +1,220 @@
+"""Fund observations: from the source's rows to a dense matrix of months x funds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from finembed_core.calendar import month_ordinals
+from finembed_core.ingest.periods import finished_months, month_end
+from finembed_core.ingest.verdicts import empty_quarantine, quarantined
+
+FloatArray = NDArray[np.float64]
+NEVER = np.iinfo(np.int64).max
+
+
+@dataclass(frozen=True)
+class FundMonths:
+    """Monthly reports of all funds.
+
+    Attributes
+    ----------
+    first : int
+        Ordinal of the first row's month; rows are consecutive months.
+    ids, sources : tuple of str
+        Sorted fund ids, length N; names that ``source`` counts in.
+    reported : ndarray of bool, shape (T, N)
+        Whether the fund reported for the month at all.
+    returns, aum : ndarray of float64, shape (T, N)
+        Simple total return, assets; NaN where there is none.
+    nav : ndarray of float64, shape (T, N)
+        NAV, where the return was made from it.
+    span : ndarray of int64, shape (T, N)
+        Months that a return covers: more than 1 after a gap.
+    available : ndarray of int64, shape (T, N)
+        Day (since 1970) of availability.
+    assumed : ndarray of bool, shape (T, N)
+    source : ndarray of int32, shape (T, N)
+    """
+
+    first: int
+    ids: tuple[str, ...]
+    sources: tuple[str, ...]
+    reported: NDArray[np.bool_]
+    returns: FloatArray
+    aum: FloatArray
+    nav: FloatArray
+    span: NDArray[np.int64]
+    available: NDArray[np.int64]
+    assumed: NDArray[np.bool_]
+    source: NDArray[np.int32]
+
+    @property
+    def ordinals(self) -> NDArray[np.int64]:
+        """Month ordinals of the rows."""
+        return self.first + np.arange(len(self.returns))
+
+
+def fund_months(
+    observations: pl.DataFrame, lag_days: int, max_span: int
+) -> tuple[FundMonths, pl.DataFrame]:
+    """Judge each row by itself, convert days to months and NAVs to returns.
+
+    Parameters
+    ----------
+    observations : polars.DataFrame
+        Checked fund observations, by fund and date.
+    lag_days : int
+        Publication lag assumed where ``available_at`` is missing, in days after the month's end.
+    max_span : int
+        A NAV after more missing months than this starts a new history: the fund was taken for
+        dead meanwhile. After fewer, the return over the gap falls into the month of the report,
+        as it does for whoever held the fund.
+
+    Returns
+    -------
+    FundMonths
+    quarantine : polars.DataFrame
+        Rows that cannot be used whatever came before or after.
+    """
+    sound, quarantine = _row_gates(observations, lag_days)
+    monthly = _to_months(finished_months(sound, "source"), lag_days)
+    return _dense(monthly, max_span), quarantine
+
+
+def _row_gates(rows: pl.DataFrame, lag_days: int) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Faults that one row shows alone; the faulty value becomes null, or the row goes."""
+    rows = rows.with_columns(source=pl.col("source").fill_null("unnamed"))
+    firsts = (pl.col("date").dt.day() == 1).all().over("source")
+    meant = pl.when(firsts).then(month_end()).otherwise(pl.col("date"))
+    assumed_at = month_end() + pl.duration(days=lag_days)
+    rows = rows.with_columns(
+        known=pl.col("available_at").fill_null(assumed_at), broken=pl.lit(False)
+    )
+    kept: list[pl.DataFrame] = [empty_quarantine()]
+
+    def judge(column: str, rule: str, faulty: pl.Expr) -> None:
+        nonlocal rows
+        found = rows.filter(faulty)
+        if found.height:
+            kept.append(
+                quarantined(
+                    found,
+                    table="fund_observations",
+                    id="fund_id",
+                    column=column,
+                    rule=rule,
+                    known_at="known",
+                )
+            )
+            rows = rows.with_columns(
+                pl.when(faulty).then(None).otherwise(pl.col(column)).alias(column),
+                broken=pl.col("broken") | (faulty.fill_null(False) & (column == "ret")),
+            )
+
+    for column in ("ret", "nav", "aum"):
+        judge(column, "not_finite", ~pl.col(column).is_finite())
+    judge("nav", "nav_not_positive", pl.col("nav") <= 0)
+    judge("aum", "aum_negative", pl.col("aum") < 0)
+    early = pl.col("available_at") < meant
+    value = pl.coalesce("ret", "nav", "aum")
+    impossible = rows.filter(early).with_columns(available_at=value)
+    if impossible.height:
+        kept.append(
+            quarantined(
+                impossible.with_columns(known=month_end()),
+                table="fund_observations",
+                id="fund_id",
+                column="available_at",
+                rule="available_before_date",
+                known_at="known",
+            )
+        )
+    return rows.filter(early.not_() | early.is_null()), pl.concat(kept)
+
+
+def _to_months(rows: pl.DataFrame, lag_days: int) -> pl.DataFrame:
+    """One row per fund and month: daily returns compounded, the last NAV and assets."""
+    rows = rows.with_columns(date=month_end(), day=pl.col("date"))
+    if rows.select(pl.struct("fund_id", "date").is_duplicated().any()).item():
+        monthly = (
+            rows.sort("fund_id", "day")
+            .group_by("fund_id", "date", maintain_order=True)
+            .agg(
+                ret=pl.when((pl.col("ret").count() > 0) & ~pl.col("broken").any()).then(
+                    (1.0 + pl.col("ret")).product() - 1.0
+                ),
+                nav=pl.col("nav").drop_nulls().last(),
+                aum=pl.col("aum").drop_nulls().last(),
+                available_at=pl.col("available_at").max(),
+                source=pl.col("source").last(),
+            )
+        )
+    else:
+        monthly = rows
+    return monthly.with_columns(
+        assumed=pl.col("available_at").is_null(),
+        available_at=pl.col("available_at").fill_null(pl.col("date") + pl.duration(days=lag_days)),
+    )
+
+
+def _dense(monthly: pl.DataFrame, max_span: int) -> FundMonths:
+    ids = monthly["fund_id"].unique().sort()
+    sources = monthly["source"].unique().sort()
+    months = month_ordinals(monthly["date"].to_numpy())
+    first = int(months.min()) if len(months) else 0
+    shape = (int(months.max()) - first + 1 if len(months) else 0, len(ids))
+    cell = (months - first, ids.search_sorted(monthly["fund_id"]).to_numpy())
+
+    def spread(values: NDArray, fill: object, kind: type) -> NDArray:
+        matrix = np.full(shape, fill, dtype=kind)
+        matrix[cell] = values
+        return matrix
+
+    def numbers(column: str) -> FloatArray:
+        return spread(monthly[column].fill_null(np.nan).to_numpy(), np.nan, np.float64)
+
+    nav = numbers("nav")
+    from_nav, span = _returns_of_nav(nav, max_span)
+    given = numbers("ret")
+    quotes_returns = ~np.isnan(given).all(axis=0)  # of a fund that gives both, its own returns
+    nav[:, quotes_returns] = np.nan
+    span[:, quotes_returns] = 1
+    source = sources.search_sorted(monthly["source"]).to_numpy()
+    return FundMonths(
+        first=first,
+        ids=tuple(ids.to_list()),
+        sources=tuple(sources.to_list()),
+        reported=spread(np.ones(monthly.height, dtype=bool), False, np.bool_),
+        returns=np.where(quotes_returns, given, from_nav),
+        aum=numbers("aum"),
+        nav=nav,
+        span=span,
+        available=spread(
+            monthly["available_at"].to_numpy().astype("datetime64[D]").astype(np.int64),
+            NEVER,
+            np.int64,
+        ),
+        assumed=spread(monthly["assumed"].to_numpy(), False, np.bool_),
+        source=spread(source, -1, np.int32),
+    )
+
+
+def _returns_of_nav(nav: FloatArray, max_span: int) -> tuple[FloatArray, NDArray[np.int64]]:
+    """Returns from one NAV to the next, and the months that each covers."""
+    returns = np.full_like(nav, np.nan)
+    span = np.ones(nav.shape, dtype=np.int64)
+    previous = np.full(nav.shape[1], np.nan)
+    since = np.zeros(nav.shape[1], dtype=np.int64)
+    for t, now in enumerate(nav):
+        seen = ~np.isnan(now)
+        covers = t - since
+        usable = seen & ~np.isnan(previous) & (covers <= max_span)
+        returns[t, usable] = now[usable] / previous[usable] - 1.0
+        span[t, usable] = covers[usable]
+        previous = np.where(seen, now, previous)
+        since = np.where(seen, t, since)
+    return returns, span

@@ -1,0 +1,214 @@
+"""Quality gates on monthly fund returns: what is kept aside, and since when one could know.
+
+Each gate marks cells of the months x funds matrix together with the day on which the evidence for
+its verdict was complete. A verdict that needs later months (a NAV that jumps back, a NAV that has
+not moved for half a year) withdraws what was visible until then, and not a day earlier.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from finembed_core.ingest.funds import NEVER, FundMonths
+from finembed_core.ingest.verdicts import RULES
+from finembed_core.settings import IngestSettings
+
+BoolArray = NDArray[np.bool_]
+DayArray = NDArray[np.int64]
+
+RULE_CODES = {rule: code for code, rule in enumerate(RULES, start=1)}
+
+FACE_FACTORS = np.log([5.0, 10.0, 20.0, 50.0, 100.0, 1000.0])
+FACE_TOLERANCE = 0.15  # a month's own return beside the change of face value, in logs
+FACE_VALUES = np.array([10.0, 100.0, 1000.0])
+RESET_LOSS = np.log(0.55)  # no diversified fund loses 45% in a month to land on a face value
+RESET_TOLERANCE = 0.025
+JUMP = np.log(1.5)  # undone within a month by anything else than a wrong NAV: not seen in markets
+UNDONE = 0.15
+
+
+class Verdicts:
+    """First verdict on each cell.
+
+    Attributes
+    ----------
+    rule : ndarray of int8, shape (T, N)
+        Code of the rule, 0 where the cell is sound.
+    known : ndarray of int64, shape (T, N)
+        Day (since 1970) from which the verdict can be known.
+    """
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self.rule: NDArray[np.int8] = np.zeros(shape, dtype=np.int8)
+        self.known: DayArray = np.full(shape, NEVER, dtype=np.int64)
+
+    def add(self, rule: str, found: BoolArray, known: DayArray) -> None:
+        """Record a verdict where none is known as early."""
+        earlier = found & (known < self.known)
+        self.rule[earlier] = RULE_CODES[rule]
+        self.known[earlier] = known[earlier]
+
+
+def judge(
+    funds: FundMonths, death_day: DayArray, lag_days: int, settings: IngestSettings
+) -> Verdicts:
+    """Run all gates.
+
+    Parameters
+    ----------
+    funds : FundMonths
+    death_day : ndarray of int64, shape (N,)
+        Day of death by the attributes; `NEVER` without one.
+    lag_days : int
+        Days after which an attribute's change is known.
+    settings : IngestSettings
+    """
+    verdicts = Verdicts(funds.returns.shape)
+    returns, available = funds.returns, funds.available
+    verdicts.add("after_death", *_after_death(funds, death_day, lag_days))
+    verdicts.add("face_value_change", _face_value_change(funds), available)
+    with np.errstate(invalid="ignore"):
+        verdicts.add("return_below_minus_100", returns < -1.0, available)
+        verdicts.add("return_above_limit", np.abs(returns) > settings.max_abs_return, available)
+    verdicts.add("nav_jump_undone", *_jump_undone(funds))
+    verdicts.add("stale_nav", *_stale(funds, settings.stale_months))
+    clean = np.where(verdicts.rule == 0, returns, np.nan)
+    verdicts.add("duplicate_fund", *_duplicates(clean, available, settings.duplicate_months))
+    return verdicts
+
+
+def _after_death(
+    funds: FundMonths, death_day: DayArray, lag_days: int
+) -> tuple[BoolArray, DayArray]:
+    days = np.minimum(death_day, np.iinfo(np.int32).max)
+    death_month = days.astype("datetime64[D]").astype("datetime64[M]").astype(np.int64)
+    found = funds.reported & (funds.ordinals[:, None] > death_month)
+    return found, np.maximum(funds.available, days + lag_days)
+
+
+def _face_value_change(funds: FundMonths) -> BoolArray:
+    """A NAV that moves by a round factor, or falls by half to land on a round face value."""
+    ratio = _log_ratio(funds)
+    round_factor = (np.abs(np.abs(ratio)[..., None] - FACE_FACTORS) < FACE_TOLERANCE).any(axis=-1)
+    on_face = (np.abs(funds.nav[..., None] / FACE_VALUES - 1.0) < RESET_TOLERANCE).any(axis=-1)
+    return round_factor | (on_face & (ratio < RESET_LOSS))
+
+
+def _log_ratio(funds: FundMonths) -> NDArray[np.float64]:
+    """log(1 + return) where the return was made from NAVs, NaN elsewhere."""
+    gross = np.where(np.isnan(funds.nav), np.nan, 1.0 + funds.returns)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.log(gross)
+
+
+def _jump_undone(funds: FundMonths) -> tuple[BoolArray, DayArray]:
+    """Both legs of a jump that the next month takes back: seen when it is taken back."""
+    ratio = _log_ratio(funds)
+    found = np.zeros(ratio.shape, dtype=bool)
+    known = np.full(ratio.shape, NEVER, dtype=np.int64)
+    there, back = ratio[:-1], ratio[1:]
+    with np.errstate(invalid="ignore"):
+        undone = (np.abs(there) > JUMP) & (np.abs(there + back) < UNDONE)
+    seen = np.maximum(funds.available[:-1], funds.available[1:])
+    for rows in (slice(None, -1), slice(1, None)):
+        known[rows] = np.where(undone, np.minimum(known[rows], seen), known[rows])
+        found[rows] |= undone
+    return found, known
+
+
+def _stale(funds: FundMonths, months: int) -> tuple[BoolArray, DayArray]:
+    """Runs of `months` or more returns of exactly zero."""
+    unchanged = funds.returns == 0.0
+    return _runs(unchanged, funds.available, months)
+
+
+def _runs(flags: BoolArray, available: DayArray, months: int) -> tuple[BoolArray, DayArray]:
+    """Cells of runs of `months` or more, known once the run is that long."""
+    length = np.zeros(flags.shape[1], dtype=np.int64)
+    long_enough = np.zeros(flags.shape, dtype=bool)
+    for t, row in enumerate(flags):
+        length = np.where(row, length + 1, 0)
+        long_enough[t] = length >= months
+    complete = np.where(long_enough, _window_max(available, months), NEVER)
+    return _spread_back(long_enough, complete, months)
+
+
+def _window_max(available: DayArray, months: int) -> DayArray:
+    """Latest availability within the `months` rows that end with each."""
+    latest = available.copy()
+    for back in range(1, min(months, len(available))):
+        latest[back:] = np.maximum(latest[back:], available[:-back])
+    return latest
+
+
+def _spread_back(windows: BoolArray, complete: DayArray, months: int) -> tuple[BoolArray, DayArray]:
+    """Mark all rows of the windows that end at the marked cells, with the earliest verdict."""
+    found, known = windows.copy(), complete.copy()
+    for back in range(1, min(months, len(windows))):
+        found[:-back] |= windows[back:]
+        known[:-back] = np.minimum(known[:-back], complete[back:])
+    return found, known
+
+
+def _duplicates(
+    returns: NDArray[np.float64], available: DayArray, months: int
+) -> tuple[BoolArray, DayArray]:
+    """Funds whose last `months` returns equal another fund's; the one known first stays.
+
+    Windows are compared by a rolling polynomial hash of the returns' bits, so that all pairs of
+    ten thousand funds cost one sort a month.
+    """
+    windows = np.zeros(returns.shape, dtype=bool)
+    complete = np.full(returns.shape, NEVER, dtype=np.int64)
+    if len(returns) < months:
+        return windows, complete
+    hashes, whole = _rolling_hash(returns, months)
+    latest = _window_max(available, months)
+    appeared = np.minimum.accumulate(available, axis=0)
+    for t in range(months - 1, len(returns)):
+        columns = np.flatnonzero(whole[t])
+        order = np.lexsort((columns, appeared[t, columns], hashes[t, columns]))
+        columns = columns[order]
+        same = hashes[t, columns][1:] == hashes[t, columns][:-1]
+        if not same.any():
+            continue
+        group = np.concatenate([[0], np.cumsum(~same)])
+        first = columns[np.searchsorted(group, group)]
+        copies = columns != first
+        windows[t, columns[copies]] = True
+        complete[t, columns[copies]] = np.maximum(
+            latest[t, columns[copies]], latest[t, first[copies]]
+        )
+    return _spread_back(windows, complete, months)
+
+
+def _rolling_hash(
+    returns: NDArray[np.float64], months: int
+) -> tuple[NDArray[np.uint64], BoolArray]:
+    """Hash of the `months` returns that end with each row, and whether none of them is missing.
+
+    Windows of which half or more are zero say nothing about identity and count as not whole.
+    """
+    step = np.uint64(0x9E3779B97F4A7C15)  # odd, well mixed: 2^64 / golden ratio
+    bits = (np.round(returns, 12) + 0.0).view(np.uint64) * step
+    bits ^= bits >> np.uint64(29)
+    drop = np.uint64(pow(int(step), months, 2**64))
+    usable = ~np.isnan(returns)
+    moving = usable & (returns != 0.0)
+    rolling = np.zeros(returns.shape[1], dtype=np.uint64)
+    count = np.zeros(returns.shape[1], dtype=np.int64)
+    moves = np.zeros(returns.shape[1], dtype=np.int64)
+    hashes = np.zeros(returns.shape, dtype=np.uint64)
+    whole = np.zeros(returns.shape, dtype=bool)
+    for t in range(len(returns)):
+        rolling = rolling * step + bits[t]
+        count += usable[t]
+        moves += moving[t]
+        if t >= months:
+            rolling -= bits[t - months] * drop
+            count -= usable[t - months]
+            moves -= moving[t - months]
+        hashes[t] = rolling
+        whole[t] = (count == months) & (2 * moves > months)
+    return hashes, whole

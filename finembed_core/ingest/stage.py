@@ -1,0 +1,326 @@
+"""Ingest: read the source once, judge everything, then write the parts that changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from finembed_core.calendar import DecisionCalendar, Month, month_ends, month_range
+from finembed_core.errors import InputError
+from finembed_core.fingerprint import digest
+from finembed_core.ingest.contracts import check
+from finembed_core.ingest.funds import NEVER, FundMonths, fund_months
+from finembed_core.ingest.gates import RULE_CODES, Verdicts, judge
+from finembed_core.ingest.quality import data_quality
+from finembed_core.ingest.series import monthly_frequency, series_months
+from finembed_core.ingest.verdicts import QUARANTINE, RULES
+from finembed_core.progress import Progress, Silent
+from finembed_core.settings import Settings
+from finembed_core.sources import InputTables, load, month_bounds
+from finembed_core.store import PartStore
+
+OBSERVATIONS: dict[str, pl.DataType] = {
+    "fund_id": pl.String(),
+    "date": pl.Date(),
+    "ret": pl.Float64(),
+    "aum": pl.Float64(),
+    "available_at": pl.Date(),
+    "assumed": pl.Boolean(),
+    "source": pl.String(),
+}
+MONTHLY = ("fund_observations", "series_observations")
+WHOLE = ("funds", "series", "quarantine", "data_quality")
+ALL = "all"
+
+
+@dataclass(frozen=True)
+class IngestReport:
+    """What came in.
+
+    Attributes
+    ----------
+    months : list of Month
+        Months that can be decided, the first to the last.
+    rows : mapping of str to int
+        Rows per table.
+    rules : mapping of str to int
+        Quarantined rows per rule.
+    warnings : list of str
+        What shows beside the results.
+    written, skipped, deleted : int
+        Parts.
+    simulated : bool
+        No real fund is in it.
+    """
+
+    months: list[Month]
+    rows: Mapping[str, int]
+    rules: Mapping[str, int]
+    warnings: list[str]
+    written: int
+    skipped: int
+    deleted: int
+    simulated: bool
+
+
+@dataclass(frozen=True)
+class Ingested:
+    """Everything that will be written: frames by knowledge month and whole tables."""
+
+    first: Month
+    last: Month
+    monthly: Mapping[str, pl.DataFrame]  # with column `known`, the part's month ordinal
+    whole: Mapping[str, pl.DataFrame]
+    warnings: list[str]
+
+
+def ingest(store: PartStore, settings: Settings, progress: Progress | None = None) -> IngestReport:
+    """Read the settings' dataset into the store.
+
+    Parts that are as they were are left alone, those that should no longer exist are deleted.
+
+    Raises
+    ------
+    InputError
+        The input breaks its contract; nothing has been written then.
+    """
+    tables = load(settings.dataset)
+    first, last = month_bounds(settings.dataset)
+    result = prepare(tables, settings, first, last)
+    written, skipped, deleted = _write(store, result, progress or Silent())
+    rules = result.whole["quarantine"].group_by("rule").len().sort("len", descending=True)
+    frames = {**result.monthly, **result.whole}
+    return IngestReport(
+        months=month_range(result.first, result.last),
+        rows={table: frame.height for table, frame in frames.items()},
+        rules=dict(zip(rules["rule"].to_list(), rules["len"].to_list(), strict=True)),
+        warnings=result.warnings,
+        written=written,
+        skipped=skipped,
+        deleted=deleted,
+        simulated=tables.simulated,
+    )
+
+
+def prepare(tables: InputTables, settings: Settings, first: Month, last: Month | None) -> Ingested:
+    """Everything between the source and the store; writes nothing.
+
+    Parameters
+    ----------
+    tables : InputTables
+    settings : Settings
+    first : Month
+        First month to decide; what was known before it lies in one opening part.
+    last : Month, optional
+        Last month; that of the data when None.
+
+    Raises
+    ------
+    InputError
+        The input breaks its contract, or nothing is known in the months asked for.
+    """
+    tables = check(tables)
+    dataset, limits = settings.dataset, settings.ingest
+    funds, row_faults = fund_months(
+        tables.fund_observations, dataset.fund_lag, limits.dead_after_missing
+    )
+    verdicts = judge(funds, _death_days(funds, tables.funds), dataset.fund_lag, limits)
+    series, series_faults = series_months(
+        tables.series_observations, tables.series, dataset, limits.max_abs_return
+    )
+    last = last or Month(int(funds.ordinals[funds.reported.any(axis=1)].max(initial=-10_000)))
+    span = _Span(dataset.calendar, first, last)
+    observations = span.cut(_observations(funds, verdicts, span))
+    series = span.cut(span.known_from(series)).sort("known", "series_id", "vintage", "date")
+    _check_something_known(observations, first, last)
+    quarantine = span.until_last(
+        pl.concat([row_faults, series_faults, _quarantine(funds, verdicts)]), "known_at"
+    ).sort("table", "rule", "id", "date")
+    quality = data_quality(
+        quarantine, observations, series, funds, settings.universe.min_history_months
+    )
+    return Ingested(
+        first,
+        last,
+        {"fund_observations": observations, "series_observations": series},
+        {
+            "funds": tables.funds,
+            "series": monthly_frequency(tables.series),
+            "quarantine": quarantine,
+            "data_quality": quality,
+        },
+        _warnings(tables, observations, settings),
+    )
+
+
+@dataclass(frozen=True)
+class _Span:
+    """The months of a study, and the part in which a row belongs."""
+
+    calendar: DecisionCalendar
+    first: Month
+    last: Month
+
+    @property
+    def opening(self) -> int:
+        """Ordinal of the part that holds what was known before the first month."""
+        return (self.first - 1).ordinal
+
+    def part_of(self, dates: np.ndarray, available: np.ndarray) -> np.ndarray:
+        """Part of rows with these dates (month ends) and days of availability."""
+        return np.maximum(self.calendar.information_month(dates, available), self.opening)
+
+    def known_from(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Add ``known``."""
+        known = self.part_of(frame["date"].to_numpy(), frame["available_at"].to_numpy())
+        return frame.with_columns(known=pl.Series(known, dtype=pl.Int64))
+
+    def cut(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Rows that are known by the last month."""
+        return frame.filter(pl.col("known") <= self.last.ordinal)
+
+    def until_last(self, frame: pl.DataFrame, day: str) -> pl.DataFrame:
+        """Rows whose `day` has come by the last month's decision."""
+        return frame.filter(pl.col(day) <= pl.lit(self.calendar.decision_day(self.last)))
+
+
+def _death_days(funds: FundMonths, attributes: pl.DataFrame) -> np.ndarray:
+    dates = pl.DataFrame({"fund_id": funds.ids}, schema={"fund_id": pl.String}).join(
+        attributes.select("fund_id", "death_date"), on="fund_id", how="left", maintain_order="left"
+    )["death_date"]
+    days = dates.to_physical().cast(pl.Int64)
+    return days.fill_null(NEVER).to_numpy()
+
+
+def _observations(funds: FundMonths, verdicts: Verdicts, span: _Span) -> pl.DataFrame:
+    """Rows as they became known, and those that withdraw a value after a late verdict."""
+    row, column = np.nonzero(funds.reported)
+    ends = month_ends(funds.ordinals)
+    dates = ends[row]
+    available = funds.available[row, column]
+    known = span.part_of(dates, available.astype("datetime64[D]"))
+    judged = verdicts.rule[row, column] > 0
+    verdict_day = np.where(judged, verdicts.known[row, column], 0)
+    verdict_part = np.where(
+        judged, span.part_of(dates, verdict_day.astype("datetime64[D]")), np.int64(NEVER)
+    )
+    returns = funds.returns[row, column]
+    at_once = verdict_part <= known
+    first_seen = np.where(at_once, np.nan, returns)
+    late = np.flatnonzero(judged & ~at_once & ~np.isnan(returns))
+    chosen = np.concatenate([np.arange(len(row)), late])
+    frame = pl.DataFrame(
+        {
+            "fund_id": pl.Series(funds.ids, dtype=pl.String).gather(column[chosen]),
+            "date": dates[chosen],
+            "ret": np.concatenate([first_seen, np.full(len(late), np.nan)]),
+            "aum": funds.aum[row, column][chosen],
+            "available_at": np.concatenate([available, verdict_day[late]]).astype("datetime64[D]"),
+            "assumed": funds.assumed[row, column][chosen],
+            "source": pl.Series(funds.sources, dtype=pl.String).gather(
+                funds.source[row, column][chosen]
+            ),
+            "known": np.concatenate([known, verdict_part[late]]),
+        }
+    )
+    return frame.with_columns(pl.col("ret", "aum").fill_nan(None)).sort(
+        "known", "fund_id", "date", maintain_order=True
+    )
+
+
+def _quarantine(funds: FundMonths, verdicts: Verdicts) -> pl.DataFrame:
+    """The matrix's verdicts in the shape of the quarantine table."""
+    row, column = np.nonzero(verdicts.rule)
+    names = pl.Series(["", *RULE_CODES], dtype=pl.String)
+    rule = names.gather(verdicts.rule[row, column])
+    return (
+        pl.DataFrame(
+            {
+                "table": np.full(len(row), "fund_observations"),
+                "id": pl.Series(funds.ids, dtype=pl.String).gather(column),
+                "date": month_ends(funds.ordinals)[row],
+                "column": np.full(len(row), "ret"),
+                "rule": rule,
+                "value": funds.returns[row, column],
+                "reason": rule.replace_strict(RULES, return_dtype=pl.String),
+                "known_at": verdicts.known[row, column].astype("datetime64[D]"),
+            }
+        )
+        .cast(pl.Schema(QUARANTINE))
+        .with_columns(pl.col("value").fill_nan(None))
+    )
+
+
+def _check_something_known(observations: pl.DataFrame, first: Month, last: Month) -> None:
+    if observations.is_empty() or last < first:
+        raise InputError(
+            f"no fund observation is known between {first} and {last}",
+            where="fund_observations, dates and available_at; settings, dataset.first_month",
+            remedy="choose months that the data cover",
+        )
+
+
+def _warnings(tables: InputTables, observations: pl.DataFrame, settings: Settings) -> list[str]:
+    roles = set(tables.series["roles"].explode(empty_as_null=False).to_list())
+    warnings = []
+    if tables.simulated:
+        warnings.append("simulated data: no real fund is in these results")
+    if "risk_free" not in roles:
+        warnings.append("no risk-free series: 0 is assumed")
+    absent = [role for role in ("risk_factor", "macro", "benchmark") if role not in roles]
+    warnings.extend(f"no series has role {role}" for role in absent)
+    funded = observations.filter(pl.col("aum").is_not_null())["fund_id"].unique()
+    currencies = tables.funds.filter(pl.col("fund_id").is_in(funded.to_list()))["currency"]
+    several = currencies.drop_nulls().unique().sort().to_list()
+    if len(several) > 1:
+        if settings.universe.min_aum is not None:
+            raise InputError(
+                f"assets are in several currencies ({', '.join(several)}) and universe.min_aum "
+                "compares them",
+                where="funds, column currency; settings, universe.min_aum",
+                remedy="convert the assets, restrict universe.currencies, or leave min_aum out",
+            )
+        warnings.append(f"assets are in several currencies: {', '.join(several)}")
+    return warnings
+
+
+def _write(store: PartStore, result: Ingested, progress: Progress) -> tuple[int, int, int]:
+    parts = list(_parts(result))
+    progress.start("ingest", len(parts))
+    written = skipped = 0
+    try:
+        for table, key, frame in parts:
+            inputs = digest(frame)
+            if store.is_current(table, key, inputs=inputs, settings="", code=""):
+                skipped += 1
+            else:
+                store.write(table, key, frame, inputs=inputs)
+                written += 1
+            progress.advance(f"{table} {key}")
+    finally:
+        progress.finish()
+    deleted = 0
+    for table in MONTHLY:
+        wanted = {key for name, key, _ in parts if name == table}
+        for key in store.keys(table):
+            if key not in wanted:
+                store.delete(table, key)
+                deleted += 1
+    return written, skipped, deleted
+
+
+def _parts(result: Ingested) -> Iterable[tuple[str, str, pl.DataFrame]]:
+    """Every part of every table: whole tables first, then month by month, empty ones too."""
+    for table in WHOLE:
+        yield table, ALL, result.whole[table]
+    months = month_range(result.first - 1, result.last)
+    for table in MONTHLY:
+        frame = result.monthly[table]
+        starts = [month.ordinal for month in [*months, result.last + 1]]
+        edges = np.searchsorted(frame["known"].to_numpy(), starts).tolist()
+        plain = frame.drop("known")
+        for month, start, stop in zip(months, edges[:-1], edges[1:], strict=True):
+            yield table, str(month), plain.slice(start, stop - start)
