@@ -36,7 +36,7 @@ def _feed(state: Any, value: Any) -> None:
             _feed(state, value.tolist())
             return
         state.update(f"array{value.dtype.str}{value.shape}".encode())
-        state.update(np.ascontiguousarray(value).data.cast("B") if value.size else b"")
+        state.update(value.tobytes())  # dates have no buffer
     elif isinstance(value, pl.DataFrame):
         state.update(f"frame{value.schema}{value.height}".encode())
         for column in value.get_columns():

@@ -25,8 +25,8 @@ def lagrange_weights() -> FloatArray:
     centered = LEVELS - 0.5
     k = np.arange(len(LEVELS))
     moments = (0.5 ** (k + 1) - (-0.5) ** (k + 1)) / (k + 1)
-    weights: FloatArray = np.linalg.solve(np.vander(centered, increasing=True).T, moments)
-    return weights
+    weights = np.linalg.solve(np.vander(centered, increasing=True).T, moments)
+    return np.asarray(weights, dtype=np.float64)
 
 
 def quadrature_weights(nodes: FloatArray) -> FloatArray:
