@@ -99,13 +99,18 @@ class DatasetSettings(Section):
 
 
 class IngestSettings(Section):
-    """Quality gates."""
+    """Quality gates, and when a fund that falls silent is taken for dead.
+
+    Funds of ``maturing_categories`` (fixed-term plans, whose end is in their prospectus) have then
+    matured; the others have stopped reporting.
+    """
 
     max_abs_return: Annotated[float, Field(gt=0)] = 1.0
     stale_months: Annotated[int, Field(ge=2)] = 6
     duplicate_months: Annotated[int, Field(ge=6)] = 24
     drop_first_months: Annotated[int, Field(ge=0)] = 0
     dead_after_missing: PositiveInt = 3
+    maturing_categories: list[str] = []
 
 
 class UniverseSettings(Section):

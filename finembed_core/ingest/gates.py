@@ -24,8 +24,10 @@ FACE_TOLERANCE = 0.15  # a month's own return beside the change of face value, i
 FACE_VALUES = np.array([10.0, 100.0, 1000.0])
 RESET_LOSS = np.log(0.55)  # no diversified fund loses 45% in a month to land on a face value
 RESET_TOLERANCE = 0.025
-JUMP = np.log(1.5)  # undone within a month by anything else than a wrong NAV: not seen in markets
-UNDONE = 0.15
+JUMP = np.log(1.5)
+JUMP_DEVIATIONS = 5.0  # of the twelve months before: a volatile stock may do this by itself
+UNDONE = 0.1
+VOLATILITY_MONTHS = 12
 
 
 class Verdicts:
@@ -110,11 +112,23 @@ def _jump_undone(funds: FundMonths) -> tuple[BoolArray, DayArray]:
     there, back = ratio[:-1], ratio[1:]
     with np.errstate(invalid="ignore"):
         undone = (np.abs(there) > JUMP) & (np.abs(there + back) < UNDONE)
+    undone &= _far_out(ratio, undone)
     seen = np.maximum(funds.available[:-1], funds.available[1:])
     for rows in (slice(None, -1), slice(1, None)):
         known[rows] = np.where(undone, np.minimum(known[rows], seen), known[rows])
         found[rows] |= undone
     return found, known
+
+
+def _far_out(ratio: NDArray[np.float64], candidates: BoolArray) -> BoolArray:
+    """Candidates beyond `JUMP_DEVIATIONS` of the fund's own months before (six at least)."""
+    found = np.zeros(candidates.shape, dtype=bool)
+    for row, column in zip(*np.nonzero(candidates), strict=True):
+        before = ratio[max(row - VOLATILITY_MONTHS, 0) : row, column]
+        before = before[~np.isnan(before)]
+        if 2 * len(before) >= VOLATILITY_MONTHS:
+            found[row, column] = abs(ratio[row, column]) > JUMP_DEVIATIONS * before.std(ddof=1)
+    return found
 
 
 def _stale(funds: FundMonths, months: int) -> tuple[BoolArray, DayArray]:
