@@ -59,18 +59,21 @@ def _feed(state: Any, value: Any) -> None:
 
 def _feed_column(state: Any, column: pl.Series) -> None:
     """Feed values, not buffers: those of equal columns differ by slicing and chunks."""
-    state.update(np.packbits(column.is_null().to_numpy()).data)
+    absent = column.null_count() > 0
+    state.update(np.packbits(column.is_null().to_numpy()).data if absent else b"whole")
     if isinstance(column.dtype, pl.List):
-        state.update(column.list.len().fill_null(0).to_numpy().data)
+        lengths = column.list.len().fill_null(0)
+        state.update(np.ascontiguousarray(lengths.to_numpy()).data)
         _feed_column(state, column.explode(empty_as_null=False, keep_nulls=False))
     elif column.dtype == pl.String:
-        filled = column.fill_null("")
-        state.update(filled.str.len_bytes().to_numpy().data)
-        state.update("".join(filled.to_list()).encode())
+        texts = [text or "" for text in column.to_list()]
+        state.update(np.array([len(text) for text in texts], dtype=np.int64).data)
+        state.update("".join(texts).encode())
     else:
-        filled = column.to_physical()
-        filled = filled.fill_null(False if filled.dtype == pl.Boolean else 0)
-        state.update(np.ascontiguousarray(filled.to_numpy()).data.cast("B") if len(column) else b"")
+        plain = column.to_physical()
+        if absent:
+            plain = plain.fill_null(False if plain.dtype == pl.Boolean else 0)
+        state.update(np.ascontiguousarray(plain.to_numpy()).data.cast("B") if len(plain) else b"")
 
 
 def settings_fingerprint(*sections: Any) -> str:

@@ -1,0 +1,285 @@
+"""The user's own tables: CSV or Parquet, a file, a folder or a glob, long or wide.
+
+Every complaint names the file, and where it can the row, the column and the value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import polars as pl
+
+from finembed_core.calendar import Month
+from finembed_core.errors import InputError, SettingsError
+from finembed_core.settings import DatasetSettings, TableFiles
+from finembed_core.sources.tables import REQUIRED, SCHEMAS, InputTables, conform, empty
+
+SUFFIXES = (".csv", ".csv.gz", ".parquet")
+DATE_FORMATS = ("%Y-%m-%d", "%Y%m%d", "%Y/%m/%d", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S")
+MONTH_FORMATS = ("%Y-%m", "%Y%m", "%Y/%m")  # a month is read as its first day
+NULLS = ("", "NA", "N/A", "null", "NULL", "None", ".")
+WORDS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+LIST_SEPARATORS = r"[|;,\s]+"
+WIDE_CELLS = {"fund_observations": ("ret", "nav", "aum"), "series_observations": ("value",)}
+
+
+def load(settings: DatasetSettings) -> InputTables:
+    """Read all files of the dataset.
+
+    Raises
+    ------
+    InputError
+        A file is missing or unreadable, a column is missing, a value has the wrong type.
+    SettingsError
+        No files are named, or a column is mapped that does not exist.
+    """
+    source = settings.files
+    if not source.fund_observations:
+        raise SettingsError(
+            "the files source has no fund observations",
+            where="settings, dataset.files.fund_observations",
+            remedy="name at least one file; `finembed init DIR` shows how",
+        )
+    funds, series = source.funds, source.series
+    return InputTables(
+        _read_all("fund_observations", source.fund_observations),
+        empty("funds") if funds is None else _read_all("funds", [funds]),
+        _read_all("series_observations", source.series_observations),
+        empty("series") if series is None else _read_all("series", [series]),
+    )
+
+
+def month_bounds(settings: DatasetSettings) -> tuple[Month, None]:
+    """First month from the settings, or else of the earliest fund observation; open-ended."""
+    if settings.first_month is not None:
+        return Month.parse(settings.first_month), None
+    return Month.of(load(settings).fund_observations["date"].min()), None  # pyright: ignore
+
+
+def matching_files(spec: TableFiles) -> list[Path]:
+    """Files that a specification names, sorted.
+
+    Raises
+    ------
+    InputError
+        There is none.
+    """
+    path = Path(spec.path)
+    if path.is_dir():
+        found = sorted(f for f in path.iterdir() if f.name.endswith(SUFFIXES))
+    else:
+        root = Path(path.anchor)
+        found = sorted(root.glob(str(path.relative_to(root))))
+    if not found:
+        kind = "the folder holds no CSV or Parquet file" if path.is_dir() else "there is no file"
+        raise InputError(
+            f"{kind} {path.name}" if not path.is_dir() else kind,
+            where=spec.path,
+            remedy="correct `path`; relative paths start at the settings file's folder",
+        )
+    return found
+
+
+def _read_all(table: str, specs: Sequence[TableFiles]) -> pl.DataFrame:
+    frames = [_read(table, spec, file) for spec in specs for file in matching_files(spec)]
+    return pl.concat(frames) if frames else empty(table)
+
+
+def _read(table: str, spec: TableFiles, file: Path) -> pl.DataFrame:
+    """One file in the table's schema."""
+    _check_names(table, spec)
+    raw = _open(file)
+    if raw.is_empty():
+        raise InputError("the file has no rows", where=str(file), remedy="remove it or fill it")
+    if spec.layout == "wide":
+        raw = _melt(table, spec, raw, file)
+    chosen = {
+        name: spec.columns.get(name, name)
+        for name in SCHEMAS[table]
+        if spec.columns.get(name, name) in raw.columns and name not in spec.constants
+    }
+    _check_columns(table, spec, chosen, raw, file)
+    columns = [
+        _convert(raw[theirs].alias(ours), SCHEMAS[table][ours], spec, _Place(file, theirs))
+        for ours, theirs in chosen.items()
+    ]
+    frame = pl.DataFrame(columns).with_columns(
+        _constant(name, value, SCHEMAS[table][name]) for name, value in spec.constants.items()
+    )
+    if table == "fund_observations" and "source" not in frame.columns:
+        frame = frame.with_columns(source=pl.lit(file.name))
+    return conform(table, frame)
+
+
+def _check_names(table: str, spec: TableFiles) -> None:
+    for name in [*spec.columns, *spec.constants]:
+        if name not in SCHEMAS[table]:
+            raise SettingsError(
+                f"{table} has no column {name!r}",
+                where=f"settings, dataset.files.{table}: columns or constants",
+                remedy=f"our names stand left; they are {', '.join(SCHEMAS[table])}",
+            )
+
+
+def _open(file: Path) -> pl.DataFrame:
+    """Everything in a file; the cells of a CSV as text."""
+    try:
+        if file.suffix == ".parquet":
+            return pl.read_parquet(file)
+        return pl.read_csv(file, infer_schema=False, null_values=list(NULLS))
+    except pl.exceptions.NoDataError:
+        return pl.DataFrame()
+    except (OSError, pl.exceptions.PolarsError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"the file cannot be read: {str(error).splitlines()[0]}",
+            where=str(file),
+            remedy="give a CSV with a header and commas, or a Parquet file",
+        ) from None
+
+
+def _melt(table: str, spec: TableFiles, raw: pl.DataFrame, file: Path) -> pl.DataFrame:
+    """Rows (date, id, value) of a matrix of dates x ids; empty cells are absent."""
+    cell = spec.value_column
+    if cell not in WIDE_CELLS.get(table, ()):
+        raise SettingsError(
+            f"a wide file of {table} cannot hold {cell!r}",
+            where=f"settings, dataset.files.{table}: value_column, for {file.name}",
+            remedy=f"give value_column: {' or '.join(WIDE_CELLS.get(table, ('(long only)',)))}",
+        )
+    stamp = spec.columns.get("date", "date")
+    if stamp not in raw.columns:
+        raise _missing_column(table, "date", stamp, raw, file)
+    ids = [name for name in raw.columns if name != stamp]
+    key = "fund_id" if table == "fund_observations" else "series_id"
+    floats = [name for name in ids if raw.schema[name].is_float()]
+    raw = raw.with_columns(pl.col(floats).fill_nan(None))
+    text = any(raw.schema[name] == pl.String for name in ids)
+    if not text:
+        raw = raw.with_columns(pl.col(ids).cast(pl.Float64))
+    long = raw.unpivot(on=ids, index=stamp, variable_name=key, value_name=cell)
+    return long.drop_nulls(cell).rename({stamp: "date"} if stamp != "date" else {})
+
+
+def _check_columns(
+    table: str, spec: TableFiles, chosen: dict[str, str], raw: pl.DataFrame, file: Path
+) -> None:
+    mapped = {} if spec.layout == "wide" else spec.columns
+    for ours, theirs in mapped.items():
+        if ours not in chosen and ours not in spec.constants:
+            raise _missing_column(table, ours, theirs, raw, file)
+    for ours in REQUIRED[table]:
+        if ours not in chosen and ours not in spec.constants:
+            raise _missing_column(table, ours, spec.columns.get(ours, ours), raw, file)
+
+
+def _missing_column(
+    table: str, ours: str, theirs: str, raw: pl.DataFrame, file: Path
+) -> InputError:
+    names = ", ".join(raw.columns[:12]) + (", ..." if len(raw.columns) > 12 else "")
+    return InputError(
+        f"there is no column {theirs!r} for {table}.{ours}",
+        where=f"{file}, which has {names}",
+        remedy=f"map it in the dataset's settings: columns: {{{ours}: THEIR_NAME}}",
+    )
+
+
+class _Place:
+    """A column of a file, for complaints."""
+
+    def __init__(self, file: Path, column: str) -> None:
+        self.file = file
+        self.column = column
+
+    def complaint(self, values: pl.Series, good: pl.Series, wanted: str, remedy: str) -> InputError:
+        """Error that shows the first value that did not convert."""
+        row = int((values.is_not_null() & good.is_null()).arg_max() or 0)
+        header = 0 if self.file.suffix == ".parquet" else 1
+        return InputError(
+            f"{values[row]!r} is not {wanted}",
+            where=f"{self.file}, row {row + 1 + header}, column {self.column}",
+            remedy=remedy,
+        )
+
+
+def _convert(values: pl.Series, kind: pl.DataType, spec: TableFiles, place: _Place) -> pl.Series:
+    """A column in our type, or a complaint about the first value that does not fit."""
+    if kind == pl.Date():
+        return _dates(values, spec.date_format, place)
+    if kind == pl.String():
+        return _text(values)
+    if isinstance(kind, pl.List):
+        return values if isinstance(values.dtype, pl.List) else _lists(values)
+    if kind == pl.Boolean():
+        wanted, remedy = "yes or no", "write true or false"
+        good = values if values.dtype == pl.Boolean else _booleans(values)
+    else:
+        wanted, remedy = "a number", "write decimals with a point, without thousands or percent"
+        stripped = values.str.strip_chars() if values.dtype == pl.String else values
+        good = stripped.cast(pl.Float64 if kind == pl.Float64() else pl.Int64, strict=False)
+    if good.null_count() > values.null_count():
+        raise place.complaint(values, good, wanted, remedy)
+    return good
+
+
+def _text(values: pl.Series) -> pl.Series:
+    """Text; whole numbers that were read as floats lose their point."""
+    if values.dtype.is_float():
+        whole = values.drop_nulls()
+        if (whole == whole.round()).all():
+            return values.cast(pl.Int64).cast(pl.String)
+    return values.cast(pl.String).str.strip_chars()
+
+
+def _lists(values: pl.Series) -> pl.Series:
+    """Words between bars, semicolons, commas or spaces."""
+    words = values.cast(pl.String).fill_null("").str.replace_all(LIST_SEPARATORS, "|")
+    return words.str.strip_chars("|").str.split("|").list.filter(pl.element() != "")
+
+
+def _booleans(values: pl.Series) -> pl.Series:
+    text = values.cast(pl.String).str.strip_chars().str.to_lowercase()
+    return text.replace_strict(WORDS, default=None, return_dtype=pl.Boolean)
+
+
+def _dates(values: pl.Series, date_format: str | None, place: _Place) -> pl.Series:
+    if values.dtype == pl.Date:
+        return values
+    if isinstance(values.dtype, pl.Datetime):
+        return values.cast(pl.Date)
+    text = _text(values)
+    best = pl.Series(values.name, [None] * len(values), dtype=pl.Date)
+    for pattern in (date_format,) if date_format else (*DATE_FORMATS, *MONTH_FORMATS):
+        parsed = _parse(text, pattern)
+        if parsed.null_count() <= best.null_count():
+            best = parsed
+        if best.null_count() == values.null_count():
+            return best
+    raise place.complaint(
+        text,
+        best,
+        f"a date like {date_format}" if date_format else "a date",
+        "write YYYY-MM-DD, or give the file's `date_format`, such as '%d/%m/%Y'",
+    )
+
+
+def _parse(text: pl.Series, pattern: str) -> pl.Series:
+    if pattern in MONTH_FORMATS or "%d" not in pattern:
+        text, pattern = text + " 01", pattern + " %d"
+    if "%H" in pattern:
+        return text.str.to_datetime(pattern, strict=False).cast(pl.Date)
+    return text.str.to_date(pattern, strict=False)
+
+
+def _constant(name: str, value: object, kind: pl.DataType) -> pl.Expr:
+    try:
+        if isinstance(kind, pl.List):
+            words = value if isinstance(value, list) else [value]
+            return pl.lit(pl.Series([words], dtype=kind)).first().alias(name)
+        return pl.lit(pl.Series([value]).cast(kind)).first().alias(name)
+    except (pl.exceptions.PolarsError, TypeError):
+        raise SettingsError(
+            f"{value!r} cannot be a {kind}",
+            where=f"settings, dataset.files: constants, {name}",
+            remedy="give a value of that type",
+        ) from None
