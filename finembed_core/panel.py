@@ -87,6 +87,11 @@ class Panel:
             values[:, new] = self.values[:, old]
         return type(self)(self.dates, tuple(ids), values)
 
+    def observed(self) -> Self:
+        """Without the ids that have no value at all (in a history: those not yet born)."""
+        some = np.flatnonzero((~np.isnan(self.values)).any(axis=0))
+        return type(self)(self.dates, tuple(self.ids[k] for k in some), self.values[:, some])
+
     def at(self, month: Month) -> FloatArray:
         """Values of one month, shape (N,); NaN where the panel has no such row."""
         return self.window(month, 1).values[0]

@@ -58,6 +58,8 @@ class Stage(Generic[InputsT]):
         Key to inputs; reads the store.
     compute : callable
         Inputs to one `Output` per table; pure, picklable where work is spread over processes.
+    sequential : bool
+        A key's inputs hold what was made for the key before: never spread over processes.
     """
 
     name: str
@@ -66,6 +68,7 @@ class Stage(Generic[InputsT]):
     modules: tuple[str, ...]
     gather: Callable[[str], InputsT]
     compute: Callable[[InputsT], Mapping[str, Output]]
+    sequential: bool = False
 
     @property
     def settings(self) -> str:
@@ -111,6 +114,7 @@ def build(
     """
     wanted = list(keys)
     progress = progress or Silent()
+    execution = SERIAL if stage.sequential else execution
     drawn: deque[tuple[str, str | None]] = deque()  # (key, inputs digest, None where current)
 
     def stale_inputs() -> Iterator[InputsT]:

@@ -9,48 +9,10 @@ import pytest
 from finembed_core import histories
 from finembed_core.calendar import DecisionCalendar, Month
 from finembed_core.errors import InputError, MissingPartError
+from tests.series_store import write_observations, write_series
 
 CALENDAR = DecisionCalendar(0)
 MONTHS = [Month.parse("2000-01") + k for k in range(6)]
-
-
-def write_series(store, **columns):
-    row = {
-        "series_id": "X",
-        "name": "x",
-        "roles": ["macro"],
-        "kind": "index",
-        "transform": None,
-        "frequency": "monthly",
-        "aliases": [],
-    }
-    schema = {
-        "series_id": pl.String,
-        "name": pl.String,
-        "roles": pl.List(pl.String),
-        "kind": pl.String,
-        "transform": pl.String,
-        "frequency": pl.String,
-        "aliases": pl.List(pl.String),
-    }
-    store.write("series", "all", pl.DataFrame([row | columns], schema=schema))
-
-
-def write_observations(store, rows):
-    """Rows (known month, series_id, date month, vintage day or None, value)."""
-    schema = {
-        "known": pl.String,
-        "series_id": pl.String,
-        "date": pl.Date,
-        "vintage": pl.Date,
-        "value": pl.Float64,
-        "available_at": pl.Date,
-        "assumed": pl.Boolean,
-    }
-    full = [(str(k), s, d.end, v, x, k.end, False) for k, s, d, v, x in rows]
-    frame = pl.DataFrame(full, schema=schema, orient="row")
-    for (key,), part in frame.group_by("known", maintain_order=True):
-        store.write("series_observations", str(key), part.drop("known"))
 
 
 def column(history, month, months=6):
@@ -63,7 +25,7 @@ def test_rebased_vintage_gives_no_jump(store):
     old, new = dt.date(2000, 4, 1), dt.date(2000, 5, 1)
     first = [109.1 * 1.01**k for k in range(3)]
     second = [102.0 * 1.02**k for k in range(4)]
-    write_series(store, transform="5")
+    write_series(store, {"transform": "5"})
     write_observations(
         store,
         [(m[3], "X", m[k], old, x) for k, x in enumerate(first)]
@@ -78,7 +40,7 @@ def test_rebased_vintage_gives_no_jump(store):
 def test_a_date_outside_the_new_vintage_keeps_the_old_value(store):
     m = MONTHS
     old, new = dt.date(2000, 4, 1), dt.date(2000, 5, 1)
-    write_series(store, kind="yield")
+    write_series(store, {"kind": "yield"})
     write_observations(
         store,
         [(m[3], "X", m[k], old, float(k * k)) for k in range(3)]
@@ -90,7 +52,7 @@ def test_a_date_outside_the_new_vintage_keeps_the_old_value(store):
 
 def test_a_transformed_value_waits_for_all_it_needs(store):
     m = MONTHS
-    write_series(store, kind="yield")
+    write_series(store, {"kind": "yield"})
     write_observations(store, [(m[1], "X", m[1], None, 2.0), (m[3], "X", m[0], None, 1.5)])
     history = histories.macro_series(store, CALENDAR)
     assert np.isnan(column(history, m[2], 3)).all()
@@ -99,7 +61,7 @@ def test_a_transformed_value_waits_for_all_it_needs(store):
 
 def test_a_withdrawn_observation_takes_its_changes_along(store):
     m = MONTHS
-    write_series(store, kind="yield")
+    write_series(store, {"kind": "yield"})
     write_observations(
         store,
         [(m[k], "X", m[k], None, float(k * k)) for k in range(4)] + [(m[4], "X", m[2], None, None)],
@@ -111,7 +73,7 @@ def test_a_withdrawn_observation_takes_its_changes_along(store):
 
 def test_a_late_verdict_on_an_old_vintage_leaves_the_new_one(store):
     m = MONTHS
-    write_series(store, kind="return")
+    write_series(store, {"kind": "return"})
     old, new = dt.date(2000, 2, 1), dt.date(2000, 3, 1)
     write_observations(
         store,
@@ -126,7 +88,7 @@ def test_a_late_verdict_on_an_old_vintage_leaves_the_new_one(store):
 
 def test_renamed_series_joins_under_its_alias(store):
     m = MONTHS
-    write_series(store, kind="return", aliases=["OLD"])
+    write_series(store, {"kind": "return", "aliases": ["OLD"]})
     rows = [(m[k], "OLD", m[k], None, 0.1) for k in range(3)]
     rows += [(m[k], "X", m[k], None, 0.2) for k in range(2, 5)]
     write_observations(store, rows)
@@ -136,7 +98,7 @@ def test_renamed_series_joins_under_its_alias(store):
 
 def test_quarterly_series_differ_quarter_on_quarter(store):
     quarter = [Month.parse("2000-03") + 3 * k for k in range(3)]
-    write_series(store, kind="yield", frequency="quarterly")
+    write_series(store, {"kind": "yield", "frequency": "quarterly"})
     write_observations(store, [(q, "X", q, None, v) for q, v in zip(quarter, (1, 4, 9), strict=1)])
     seen = column(histories.macro_series(store, CALENDAR), quarter[-1], 7)
     np.testing.assert_array_equal(seen, [np.nan, np.nan, np.nan, 3.0, np.nan, np.nan, 5.0])
@@ -152,7 +114,7 @@ def test_quarterly_series_differ_quarter_on_quarter(store):
 )
 def test_risk_factors_by_kind(store, kind, expected):
     m = MONTHS
-    write_series(store, roles=["risk_factor"], kind=kind)
+    write_series(store, {"roles": ["risk_factor"], "kind": kind})
     write_observations(store, [(m[k], "X", m[k], None, 2.0**k) for k in range(3)])
     seen = column(histories.risk_factors(store, CALENDAR), m[2], 3)
     np.testing.assert_array_equal(seen, expected)
@@ -160,7 +122,7 @@ def test_risk_factors_by_kind(store, kind, expected):
 
 def test_a_yield_is_earned_in_the_following_month(store):
     m = MONTHS
-    write_series(store, roles=["risk_free"], kind="yield")
+    write_series(store, {"roles": ["risk_free"], "kind": "yield"})
     write_observations(store, [(m[0], "X", m[0], None, 6.0), (m[2], "X", m[1], None, 12.0)])
     history = histories.risk_free(store, CALENDAR)
     assert history is not None
@@ -170,7 +132,7 @@ def test_a_yield_is_earned_in_the_following_month(store):
 
 
 def test_risk_free_is_absent_or_one(store):
-    write_series(store)
+    write_series(store, {})
     write_observations(store, [(MONTHS[0], "X", MONTHS[0], None, 1.0)])
     assert histories.risk_free(store, CALENDAR) is None
     table = store.read("series", "all").with_columns(roles=pl.lit(["risk_free"]))
