@@ -134,7 +134,7 @@ def deal(book: Book, orders: Orders, dealable: BoolArray, cost: float) -> tuple[
     amounts = size(orders, book.state, dealable, cost)
     costs = cost * np.abs(amounts)
     cash = book.cash - float(amounts.sum()) - float(costs.sum())
-    if -DUST * book.nav < cash < 0.0:
+    if abs(cash) < DUST * book.nav:
         cash = 0.0
     after = replace(book, holdings=book.holdings + amounts, cash=cash)
     wished = size(orders, book.state, np.ones_like(dealable), cost)

@@ -162,6 +162,8 @@ class Track:
     risk_free : ndarray, shape (K + 1,)
     unreported : int
         Months x funds held that stood at their last NAV for want of a report.
+    declined : int
+        Months in which the policy gave no orders.
     decisions : tuple of Decision
     payouts : tuple of Payout
     """
@@ -176,6 +178,7 @@ class Track:
     receivables: FloatArray
     risk_free: FloatArray
     unreported: int
+    declined: int
     decisions: tuple[Decision, ...]
     payouts: tuple[Payout, ...]
 
@@ -279,7 +282,7 @@ class _Run:
         self.holdings: list[FloatArray] = []
         self.decisions: list[Decision] = []
         self.payouts: list[Payout] = []
-        self.unreported = 0
+        self.unreported = self.declined = 0
         self.earned = self.costs = self.traded = 0.0  # of the month that is going on
         self.next_costs = self.next_traded = 0.0  # of the one that the last dealing opens
         self.nav = self.book.nav
@@ -301,6 +304,7 @@ class _Run:
             state = State(known, state.cash, state.receivables)
         orders = policy(state, signals)
         if orders is None:
+            self.declined += 1
             return None
         return _Ordered(orders, decided, indicated_weights(orders, state), state)
 
@@ -360,18 +364,20 @@ class _Run:
         self.holdings.append(book.holdings)
 
     def track(self) -> Track:
-        nav, earned, costs, traded, cash, receivables, risk_free = np.array(self.rows).T
+        rows = np.array(self.rows).reshape(len(self.rows), 7)
+        nav, earned, costs, traded, cash, receivables, risk_free = rows.T
         return Track(
             first=self.first,
             nav=nav,
             earned=earned,
             costs=costs,
             traded=traded,
-            holdings=np.array(self.holdings),
+            holdings=np.array(self.holdings).reshape(len(rows), len(self.market.ids)),
             cash=cash,
             receivables=receivables,
             risk_free=risk_free,
             unreported=self.unreported,
+            declined=self.declined,
             decisions=tuple(self.decisions),
             payouts=tuple(self.payouts),
         )

@@ -1,0 +1,110 @@
+"""What policies may know: the parts of each month, laid out over the funds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from finembed_core.calendar import Month, month_ordinals, month_range
+from finembed_core.errors import MissingPartError
+from finembed_core.panel import FloatArray
+from finembed_core.portfolio.orders import BoolArray, Signals
+from finembed_core.store import PartStore
+
+
+@dataclass(frozen=True)
+class SignalTable:
+    """Universe, predictions and AUM of consecutive months, each as known in its own month.
+
+    Attributes
+    ----------
+    months : tuple of Month, length M
+        From the first month with predictions on.
+    eligible : ndarray of bool, shape (M, N)
+    aum : ndarray, shape (M, N)
+    p_up : dict of str to ndarray of shape (M, N)
+        By model; a model without any prediction is not in it.
+    """
+
+    months: tuple[Month, ...]
+    eligible: BoolArray
+    aum: FloatArray
+    p_up: dict[str, FloatArray]
+
+    def of(self, model: str | None) -> dict[Month, Signals]:
+        """Signals by month; without predictions where `model` is None."""
+        nothing = np.full(self.aum.shape, np.nan)
+        p_up = nothing if model is None else self.p_up[model]
+        return {
+            month: Signals(month, self.eligible[k], p_up[k], self.aum[k])
+            for k, month in enumerate(self.months)
+        }
+
+
+def first_predicted(store: PartStore, through: Month) -> Month | None:
+    """First month with a prediction of any model, up to `through`.
+
+    Raises
+    ------
+    MissingPartError
+        No predictions have been made up to there, not even empty ones.
+    """
+    manifests = [m for m in store.manifests("predictions") if Month.parse(m.key) <= through]
+    if not manifests:
+        raise MissingPartError(
+            f"there are no predictions up to {through}",
+            where="table predictions",
+            remedy="run `finembed run` first: the backtest starts where the predictions do",
+        )
+    return next((Month.parse(m.key) for m in manifests if m.rows), None)
+
+
+def read_signals(
+    store: PartStore, first: Month, through: Month, ids: Sequence[str], models: Sequence[str]
+) -> SignalTable:
+    """Signals of the months from `first` to `through`.
+
+    Parameters
+    ----------
+    store : PartStore
+    first, through : Month
+    ids : sequence of str
+        Funds, sorted; others are left out.
+    models : sequence of str
+
+    Raises
+    ------
+    MissingPartError
+        A month in between has not been built.
+    """
+    months = month_range(first, through)
+    keys = [str(month) for month in months]
+    columns = pl.DataFrame({"fund_id": list(ids)}, schema={"fund_id": pl.String})
+    columns = columns.with_row_index("column")
+
+    def placed(frame: pl.DataFrame) -> pl.DataFrame:
+        row = month_ordinals(frame["month"].to_numpy()) - first.ordinal
+        return frame.with_columns(row=pl.Series(row, dtype=pl.Int64)).join(
+            columns, on="fund_id", how="inner"
+        )
+
+    shape = (len(months), len(ids))
+    universe = placed(store.read_many("universe", keys))
+    cell = universe["row"].to_numpy(), universe["column"].to_numpy()
+    eligible, aum = np.zeros(shape, dtype=bool), np.full(shape, np.nan)
+    eligible[cell] = universe["eligible"].to_numpy()
+    aum[cell] = universe["last_aum"].cast(pl.Float64).fill_null(np.nan).to_numpy()
+    predictions = placed(
+        store.read_many("predictions", keys).select("month", "fund_id", "model", "p_up")
+    )
+    p_up: dict[str, FloatArray] = {}
+    for model in models:
+        own = predictions.filter(pl.col("model") == model)
+        if own.is_empty():
+            continue
+        p_up[model] = np.full(shape, np.nan)
+        p_up[model][own["row"].to_numpy(), own["column"].to_numpy()] = own["p_up"].to_numpy()
+    return SignalTable(tuple(months), eligible, aum, p_up)

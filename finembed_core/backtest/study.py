@@ -1,0 +1,260 @@
+"""What the strategies of a run have in common: market, signals, benchmarks; and who is absent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import polars as pl
+
+from finembed_core import histories
+from finembed_core.backtest.signals import SignalTable, first_predicted, read_signals
+from finembed_core.backtest.simulator import Death, Market, Terms, Track, simulate
+from finembed_core.backtest.tables import has_hole, strategy_tables
+from finembed_core.calendar import Month, month_ordinals, month_range
+from finembed_core.errors import SettingsError
+from finembed_core.ingest.deaths import fund_deaths
+from finembed_core.panel import FloatArray
+from finembed_core.portfolio.orders import Orders, Signals, State
+from finembed_core.portfolio.policies import STRATEGIES, Strategy
+from finembed_core.settings import Settings
+from finembed_core.store import PartStore
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One strategy of a run: what it runs on, or why it is absent."""
+
+    name: str
+    strategy: Strategy
+    model: str | None = None
+    series: str | None = None
+    absent: str = ""
+
+
+@dataclass
+class Study:
+    """Everything the strategies of a run have in common.
+
+    Attributes
+    ----------
+    settings : Settings
+    market : Market
+        Of all funds.
+    signals : SignalTable or None
+        None where no month has predictions.
+    earned : tuple of Month
+        Months that every strategy earns.
+    benchmarks : dict of str to ndarray
+        Returns of each benchmark series in those months, NaN where it has none.
+    benchmark : str or None
+        The one that statistics are measured against.
+    currencies : tuple of str
+        Of the funds with AUM.
+    warnings : list of str
+    """
+
+    settings: Settings
+    market: Market
+    signals: SignalTable | None
+    earned: tuple[Month, ...]
+    benchmarks: dict[str, FloatArray]
+    benchmark: str | None
+    currencies: tuple[str, ...]
+    warnings: list[str] = field(default_factory=list)
+
+    @classmethod
+    def read(cls, store: PartStore, settings: Settings, through: Month) -> Study:
+        """Read the store as it is known in `through`."""
+        calendar = settings.dataset.calendar
+        start = first_predicted(store, through)
+        first = through if start is None else start
+        months = through - first + 1
+        panel = histories.fund_returns(store, calendar).as_of(through, months)
+        warnings: list[str] = []
+        if settings.dataset.source == "simulated":
+            warnings.append("the data are simulated")
+        risk_free = _risk_free(store, settings, through, months, warnings)
+        deaths = _deaths(store, settings, panel.ids, first, through)
+        market = Market(first, panel.ids, panel.values, risk_free, deaths)
+        signals = None
+        if start is not None:
+            models = settings.portfolio.models
+            signals = read_signals(store, start, through, panel.ids, models)
+        opening = Month.of(calendar.dealing_date(first))
+        earned = tuple(month_range(opening + 1, through)) if start is not None else ()
+        benchmarks = _benchmarks(store, settings, through, len(earned))
+        study = cls(
+            settings=settings,
+            market=market,
+            signals=signals,
+            earned=earned,
+            benchmarks=benchmarks,
+            benchmark=_main_benchmark(settings, benchmarks),
+            currencies=_currencies(store, panel.ids, signals),
+            warnings=warnings,
+        )
+        study._warn()
+        return study
+
+    def _warn(self) -> None:
+        if self.benchmark is None:
+            self.warnings.append("no benchmark series covers these months: no relative statistics")
+        elif np.isnan(self.benchmarks[self.benchmark]).any():
+            text = f"benchmark {self.benchmark} does not cover all months"
+            hole = has_hole(self.benchmarks[self.benchmark])
+            end = "no relative statistics" if hole else "relative statistics leave out the rest"
+            self.warnings.append(f"{text}: {end}")
+        if self.signals is None:
+            self.warnings.append("no month has predictions: nothing was simulated")
+            return
+        known = self.signals.aum > 0.0
+        share = float(np.mean(known[self.signals.eligible])) if self.signals.eligible.any() else 0.0
+        if 0.0 < share < 1.0:
+            self.warnings.append(
+                f"AUM is known for {share:.0%} of the eligible fund-months: "
+                "portfolios by AUM hold none of the others"
+            )
+
+    def entries(self) -> Iterator[Entry]:
+        """All strategies of the register, for each model and each benchmark series."""
+        for strategy in STRATEGIES:
+            if strategy.over == "universe":
+                yield self._entry(Entry(strategy.name, strategy))
+            elif strategy.over == "models":
+                for model in self.settings.portfolio.models:
+                    yield self._entry(Entry(f"{strategy.name}_{model}", strategy, model=model))
+            else:
+                for series in self.benchmarks:
+                    yield self._entry(Entry(f"{strategy.name}_{series}", strategy, series=series))
+
+    def _entry(self, entry: Entry) -> Entry:
+        reason = self._absence(entry)
+        if reason and entry.strategy.over != "benchmarks":
+            self.warnings.append(f"{entry.name} is absent: {reason}")
+        return replace(entry, absent=reason)
+
+    def _absence(self, entry: Entry) -> str:
+        if self.signals is None:
+            return "no month has predictions"
+        if entry.model is not None and entry.model not in self.signals.p_up:
+            return f"model {entry.model} has made no predictions"
+        if entry.strategy.needs_aum and not (self.signals.aum > 0.0).any():
+            return "no fund reports AUM"
+        if entry.strategy.needs_aum and len(self.currencies) > 1:
+            return f"AUM is in several currencies: {', '.join(self.currencies)}"
+        if entry.series is not None:
+            values = self.benchmarks[entry.series]
+            seen = np.flatnonzero(~np.isnan(values))
+            if len(seen) == 0:
+                return "the series has no return in these months"
+            if len(seen) < len(values):
+                span = f"{self.earned[seen[0]]} to {self.earned[seen[-1]]}"
+                return f"the series has {len(seen)} of {len(values)} months, {span}"
+        return ""
+
+    def run(self, entry: Entry) -> dict[str, pl.DataFrame]:
+        """Tables of one strategy; none where it is absent."""
+        if entry.absent or self.signals is None:
+            return {}
+        own = self.settings.backtest
+        calendar = self.settings.dataset.calendar
+        if entry.series is None:
+            market, signals = self.market, self.signals.of(entry.model)
+            terms = Terms(own.initial_nav, own.cost_bps / 1e4, own.proceeds_delay_months)
+        else:
+            market, signals = self._index(entry.series, self.signals.months)
+            terms = Terms(own.initial_nav)
+
+        def policy(state: State, known: Signals) -> Orders | None:
+            return entry.strategy.policy(state, known, self.settings.portfolio)
+
+        track = simulate(market, signals, policy, terms, calendar)
+        self._warn_of(entry, track)
+        benchmark = None if self.benchmark is None else self.benchmarks[self.benchmark]
+        return strategy_tables(entry.name, track, market, calendar, benchmark)
+
+    def _warn_of(self, entry: Entry, track: Track) -> None:
+        if track.declined:
+            self.warnings.append(
+                f"{entry.name} had nothing to decide on in {track.declined} months and held on"
+            )
+        if track.unreported:
+            self.warnings.append(
+                f"{entry.name}: {track.unreported} fund-months stood at the last reported NAV"
+            )
+
+    def _index(self, series: str, months: tuple[Month, ...]) -> tuple[Market, dict[Month, Signals]]:
+        """A market of one series, always there to be bought."""
+        returns = np.zeros((len(self.market.returns), 1))
+        if self.earned:
+            returns[-len(self.earned) :, 0] = self.benchmarks[series]
+        market = Market(self.market.first, (series,), returns, self.market.risk_free)
+        nothing = np.array([np.nan])
+        yes = np.array([True])
+        return market, {m: Signals(m, yes, nothing, nothing) for m in months}
+
+
+def _risk_free(
+    store: PartStore, settings: Settings, through: Month, months: int, warnings: list[str]
+) -> FloatArray:
+    history = histories.risk_free(store, settings.dataset.calendar)
+    if history is None or not history.ids:
+        warnings.append("no series has the role risk_free: cash earns nothing, excess is over 0")
+        return np.zeros(months)
+    rate = history.as_of(through, months).values[:, 0]
+    missing = int(np.isnan(rate).sum())
+    if missing:
+        warnings.append(f"the risk-free series has no value in {missing} months: 0 there")
+    return np.nan_to_num(rate)
+
+
+def _benchmarks(
+    store: PartStore, settings: Settings, through: Month, months: int
+) -> dict[str, FloatArray]:
+    panel = histories.benchmarks(store, settings.dataset.calendar).as_of(through, months)
+    return {name: panel.values[:, k] for k, name in enumerate(panel.ids)}
+
+
+def _main_benchmark(settings: Settings, benchmarks: dict[str, FloatArray]) -> str | None:
+    chosen = settings.backtest.benchmark
+    if chosen is not None and chosen not in benchmarks:
+        raise SettingsError(
+            f"backtest.benchmark is {chosen!r}, which is no series with the role benchmark",
+            where=f"series with that role: {', '.join(benchmarks) or 'none'}",
+            remedy="name one of them, or give the series the role",
+        )
+    if chosen is not None:
+        return chosen
+    covered = {name: int((~np.isnan(v)).sum()) for name, v in benchmarks.items()}
+    best = max(sorted(covered), key=lambda name: covered[name], default=None)
+    return best if best is not None and covered[best] else None
+
+
+def _currencies(
+    store: PartStore, ids: tuple[str, ...], signals: SignalTable | None
+) -> tuple[str, ...]:
+    if signals is None:
+        return ()
+    with_aum = [ids[k] for k in np.flatnonzero(np.nan_to_num(signals.aum).max(axis=0) > 0.0)]
+    funds = store.read("funds", "all").filter(pl.col("fund_id").is_in(with_aum))
+    return tuple(sorted(funds["currency"].drop_nulls().unique().to_list()))
+
+
+def _deaths(
+    store: PartStore, settings: Settings, ids: tuple[str, ...], first: Month, through: Month
+) -> tuple[Death, ...]:
+    """Deaths as the ledger books them: on the first dealing date after they became known."""
+    place = {name: k for k, name in enumerate(ids)}
+    terminal = settings.backtest.terminal_return
+    table = fund_deaths(store, settings).sort("fund_id", "known_month")
+    known = month_ordinals(table["known_month"].to_numpy())
+    deaths: list[Death] = []
+    for fund, reason, ordinal in zip(table["fund_id"], table["reason"], known, strict=True):
+        month = Month(int(ordinal))
+        if fund in place and first <= month <= through:
+            booked = Month.of(settings.dataset.calendar.dealing_date(month))
+            back = getattr(terminal, reason)
+            deaths.append(Death(booked, place[fund], back, reason))
+    return tuple(deaths)

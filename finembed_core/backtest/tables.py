@@ -1,0 +1,314 @@
+"""From simulated tracks to the long frames of a run."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+
+from finembed_core.backtest.metrics import (
+    MONTHLY,
+    Series,
+    drawdowns,
+    metrics,
+    relative_metrics,
+)
+from finembed_core.backtest.simulator import Decision, Market, Track
+from finembed_core.calendar import DecisionCalendar, Month
+from finembed_core.panel import FloatArray
+
+SCHEMAS: dict[str, dict[str, pl.DataType | type[pl.DataType]]] = {
+    "runs": {
+        "code_version": pl.String,
+        "config": pl.String,
+        "config_hash": pl.String,
+        "data_hash": pl.String,
+        "seed": pl.Int64,
+        "dataset": pl.String,
+        "simulated": pl.Boolean,
+        "first_month": pl.Date,
+        "last_month": pl.Date,
+        "status": pl.String,
+        "warnings": pl.String,
+    },
+    "strategies": {
+        "strategy": pl.String,
+        "rule": pl.String,
+        "model": pl.String,
+        "status": pl.String,
+        "reason": pl.String,
+    },
+    "target_weights": {
+        "strategy": pl.String,
+        "decision": pl.Date,
+        "as_of": pl.Date,
+        "fund_id": pl.String,
+        "weight": pl.Float64,
+    },
+    "holdings": {
+        "strategy": pl.String,
+        "date": pl.Date,
+        "fund_id": pl.String,
+        "value": pl.Float64,
+        "weight": pl.Float64,
+    },
+    "trades": {
+        "strategy": pl.String,
+        "decision": pl.Date,
+        "dealing": pl.Date,
+        "settle": pl.Date,
+        "fund_id": pl.String,
+        "side": pl.String,
+        "amount": pl.Float64,
+        "weight": pl.Float64,
+        "cost": pl.Float64,
+        "reason": pl.String,
+        "blocked_by": pl.String,
+        "status": pl.String,
+    },
+    "returns": {
+        "strategy": pl.String,
+        "date": pl.Date,
+        "gross": pl.Float64,
+        "cost": pl.Float64,
+        "net": pl.Float64,
+        "rf": pl.Float64,
+        "benchmark": pl.Float64,
+        "nav": pl.Float64,
+        "cash": pl.Float64,
+        "receivables": pl.Float64,
+        "turnover": pl.Float64,
+        "n_funds": pl.Int64,
+    },
+    "metrics": {
+        "strategy": pl.String,
+        "metric": pl.String,
+        "value": pl.Float64,
+        "ci_low": pl.Float64,
+        "ci_high": pl.Float64,
+        "n": pl.Int64,
+        "convention": pl.String,
+    },
+    "drawdowns": {
+        "strategy": pl.String,
+        "rank": pl.Int64,
+        "peak": pl.Date,
+        "trough": pl.Date,
+        "recovery": pl.Date,
+        "depth": pl.Float64,
+        "months_down": pl.Int64,
+        "months_recovering": pl.Int64,
+    },
+}
+
+
+def strategy_tables(
+    name: str,
+    track: Track,
+    market: Market,
+    calendar: DecisionCalendar,
+    benchmark: FloatArray | None,
+) -> dict[str, pl.DataFrame]:
+    """All tables of one strategy, without run_id.
+
+    Parameters
+    ----------
+    name : str
+        Strategy id.
+    track : Track
+    market : Market
+        The one that the track went through.
+    calendar : DecisionCalendar
+    benchmark : ndarray, shape (K,), or None
+        Returns of the months earned, NaN where there is none.
+    """
+    ids = pl.Series("fund_id", market.ids, dtype=pl.String)
+    frames = {
+        "target_weights": _target_weights(track, ids, calendar),
+        "holdings": _holdings(track, ids),
+        "trades": _trades(track, ids),
+        "returns": _returns(track, benchmark),
+        "metrics": _metrics(name, track, benchmark),
+        "drawdowns": _drawdowns(track),
+    }
+    return {
+        table: frame.with_columns(strategy=pl.lit(name)).select(
+            pl.col(column).cast(kind) for column, kind in SCHEMAS[table].items()
+        )
+        for table, frame in frames.items()
+    }
+
+
+def _ends(months: list[Month]) -> pl.Series:
+    return pl.Series([month.end for month in months], dtype=pl.Date)
+
+
+def _target_weights(track: Track, ids: pl.Series, calendar: DecisionCalendar) -> pl.DataFrame:
+    weights = np.array([d.target for d in track.decisions]).reshape(-1, len(ids))
+    row, fund = np.nonzero(weights)
+    decided = [d.month for d in track.decisions]
+    known = pl.Series([calendar.decision_day(month) for month in decided], dtype=pl.Date)
+    return pl.DataFrame(
+        {
+            "decision": _ends(decided).gather(row),
+            "as_of": known.gather(row),
+            "fund_id": ids.gather(fund),
+            "weight": weights[row, fund],
+        }
+    )
+
+
+def _holdings(track: Track, ids: pl.Series) -> pl.DataFrame:
+    row, fund = np.nonzero(track.holdings)
+    value = track.holdings[row, fund]
+    return pl.DataFrame(
+        {
+            "date": _ends(track.months).gather(row),
+            "fund_id": ids.gather(fund),
+            "value": value,
+            "weight": value / _nav_after(track)[row],
+        }
+    )
+
+
+def _nav_after(track: Track) -> FloatArray:
+    """NAV after dealing, shape (K + 1,)."""
+    return track.holdings.sum(axis=1) + track.cash + track.receivables
+
+
+def _trades(track: Track, ids: pl.Series) -> pl.DataFrame:
+    dealt = [(d, d.dealt) for d in track.decisions if d.dealt is not None]
+    decided = [d for d, _ in dealt]
+    executed = _orders(decided, [dealing.amounts for _, dealing in dealt], ids)
+    costs = np.array([dealing.costs for _, dealing in dealt]).reshape(-1, len(ids))
+    row, fund = executed["row"].to_numpy(), executed["fund"].to_numpy()
+    blocked = _orders(decided, [dealing.blocked for _, dealing in dealt], ids)
+    pending = [d for d in track.decisions if d.dealt is None]
+    never = pl.lit(None)
+    frames = [
+        executed.with_columns(
+            settle="dealing",
+            cost=pl.Series(costs[row, fund], dtype=pl.Float64),
+            blocked_by=pl.lit(""),
+            status=pl.lit("executed"),
+        ),
+        blocked.with_columns(
+            settle=never,
+            amount=never,
+            cost=never,
+            blocked_by=pl.lit("no_nav"),
+            status=pl.lit("pending"),
+        ),
+        _orders(pending, [d.wished for d in pending], ids).with_columns(
+            settle=never,
+            amount=never,
+            cost=never,
+            blocked_by=pl.lit(""),
+            status=pl.lit("pending"),
+        ),
+    ]
+    typed = [
+        frame.select(pl.col(column).cast(kind) for column, kind in TRADE_COLUMNS.items())
+        for frame in frames
+    ]
+    return pl.concat([*typed, _payouts(track, ids)])
+
+
+TRADE_COLUMNS = {k: v for k, v in SCHEMAS["trades"].items() if k != "strategy"}
+
+
+def _orders(decisions: list[Decision], amounts: list[FloatArray], ids: pl.Series) -> pl.DataFrame:
+    """Orders of some decisions; ``row`` and ``fund`` say where in `amounts` each stands."""
+    matrix = np.array(amounts).reshape(-1, len(ids))
+    before = np.array([d.before for d in decisions]).reshape(-1, len(ids))
+    nav = np.array([d.nav for d in decisions])
+    row, fund = np.nonzero(matrix)
+    amount, held = matrix[row, fund], before[row, fund]
+    frame = pl.DataFrame(
+        {
+            "row": row,
+            "fund": fund,
+            "decision": _ends([d.month for d in decisions]).gather(row),
+            "dealing": _ends([d.dealing for d in decisions]).gather(row),
+            "fund_id": ids.gather(fund),
+            "buys": amount > 0.0,
+            "holds": held > 0.0,
+            "closes": amount == -held,
+            "amount": np.abs(amount),
+            "weight": np.abs(amount) / nav[row],
+        }
+    )
+    buys = pl.when("holds").then(pl.lit("increase")).otherwise(pl.lit("enter"))
+    sells = pl.when("closes").then(pl.lit("exit")).otherwise(pl.lit("reduce"))
+    return frame.with_columns(
+        side=pl.when("buys").then(pl.lit("buy")).otherwise(pl.lit("sell")),
+        reason=pl.when("buys").then(buys).otherwise(sells),
+    )
+
+
+def _payouts(track: Track, ids: pl.Series) -> pl.DataFrame:
+    rows = [
+        {
+            "decision": p.month.end,
+            "dealing": p.month.end,
+            "settle": p.paid.end,
+            "fund_id": ids[p.fund],
+            "side": "sell",
+            "amount": p.amount,
+            "weight": p.amount / p.nav if p.nav > 0.0 else 0.0,
+            "cost": 0.0,
+            "reason": f"dead: {p.reason}",
+            "blocked_by": "",
+            "status": "executed",
+        }
+        for p in track.payouts
+    ]
+    return pl.DataFrame(rows, schema=TRADE_COLUMNS)
+
+
+def _returns(track: Track, benchmark: FloatArray | None) -> pl.DataFrame:
+    after = _nav_after(track)[1:]
+    share = np.divide(1.0, after, out=np.zeros_like(after), where=after > 0.0)
+    return pl.DataFrame(
+        {
+            "date": _ends(track.months[1:]),
+            "gross": track.gross,
+            "cost": track.cost,
+            "net": track.net,
+            "rf": track.risk_free[1:],
+            "benchmark": np.full(len(after), np.nan) if benchmark is None else benchmark,
+            "nav": track.nav[1:],
+            "cash": track.cash[1:] * share,
+            "receivables": track.receivables[1:] * share,
+            "turnover": track.turnover,
+            "n_funds": np.count_nonzero(track.holdings[1:], axis=1),
+        }
+    ).with_columns(pl.col("benchmark").fill_nan(None))
+
+
+def _metrics(name: str, track: Track, benchmark: FloatArray | None) -> pl.DataFrame:
+    dates = np.array([month.end for month in track.months[1:]], dtype="datetime64[D]")
+    risk_free = track.risk_free[1:]
+    own = Series.of(dates, track.net, risk_free, None, MONTHLY, name)
+    found = metrics(own, track.turnover[1:])
+    usable = benchmark is not None and not has_hole(benchmark)
+    if usable:
+        against = Series.of(dates, track.net, risk_free, benchmark, MONTHLY, name)
+        found += relative_metrics(against)
+    else:
+        found += relative_metrics(own)
+    return pl.DataFrame(
+        [(m.name, m.value, m.n, m.convention) for m in found],
+        schema={"metric": pl.String, "value": pl.Float64, "n": pl.Int64, "convention": pl.String},
+        orient="row",
+    ).with_columns(value=pl.col("value").fill_nan(None), ci_low=pl.lit(None), ci_high=pl.lit(None))
+
+
+def has_hole(values: FloatArray) -> bool:
+    """Whether a value is missing between two others."""
+    seen = np.flatnonzero(~np.isnan(values))
+    return len(seen) > 0 and len(seen) != seen[-1] - seen[0] + 1
+
+
+def _drawdowns(track: Track) -> pl.DataFrame:
+    dates = np.array([month.end for month in track.months], dtype="datetime64[D]")
+    return drawdowns(dates, track.net)
