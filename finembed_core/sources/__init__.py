@@ -9,12 +9,12 @@ from __future__ import annotations
 from finembed_core.calendar import Month
 from finembed_core.errors import SettingsError
 from finembed_core.settings import DatasetSettings
-from finembed_core.sources import packaged
+from finembed_core.sources import files, packaged, simulated
 from finembed_core.sources.tables import InputTables
 
 __all__ = ["InputTables", "load", "month_bounds"]
 
-_SOURCES = {"packaged": packaged}
+_SOURCES = {"packaged": packaged, "files": files, "simulated": simulated}
 
 
 def load(settings: DatasetSettings) -> InputTables:
