@@ -27,6 +27,8 @@ RETURNS_SQL = (
     " ORDER BY strategy, date"
 )
 METRICS_SQL = "SELECT strategy, metric, value FROM metrics WHERE run_id = '{run_id}'"
+# Without the button that uploads the chart to a cloud.
+CONFIG = {"displaylogo": False, "modeBarButtonsToRemove": ["sendChartToCloud"]}
 STYLE = f"""
 body {{ font-family: {figures.FONT}; color: {figures.INK}; max-width: 1080px; margin: 2rem auto;
        padding: 0 1rem; line-height: 1.45 }}
@@ -118,7 +120,7 @@ def _charts(returns: pl.DataFrame, sql: str) -> Iterable[str]:
             full_html=False,
             include_plotlyjs=k == 0,
             div_id=f"chart-{k}",
-            config={"displaylogo": False},
+            config=CONFIG,
         )
         yield f"<pre>{escape(sql)}</pre>"
 

@@ -1,8 +1,4 @@
-"""The warehouse: one DuckDB file, derived from the part store, rebuilt beside and swapped in."""
+"""The warehouse: one DuckDB file, derived from the part store, rebuilt beside and swapped in.
 
-from __future__ import annotations
-
-from finembed_core.warehouse.publish import PublishReport, publish
-from finembed_core.warehouse.query import export, query
-
-__all__ = ["PublishReport", "export", "publish", "query"]
+`publish.publish` makes it, `query.query` asks it, `query.export` copies a table out of it.
+"""

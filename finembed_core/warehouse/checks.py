@@ -69,15 +69,6 @@ CHECKS = (
         """,
     ),
     Check(
-        "target_weights",
-        "decided on the decision day",
-        """
-        SELECT run_id, strategy, decision, as_of, fund_id FROM target_weights
-        JOIN latest_run USING (run_id), publication
-        WHERE as_of > decision + to_days(decision_lag_days)
-        """,
-    ),
-    Check(
         "prediction_outcomes",
         "nothing is realized after the run's last month",
         """

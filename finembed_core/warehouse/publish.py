@@ -19,7 +19,7 @@ import polars as pl
 
 from finembed_core.errors import WarehouseError
 from finembed_core.files import put_in_place
-from finembed_core.fingerprint import digest, settings_fingerprint
+from finembed_core.fingerprint import digest
 from finembed_core.settings import Settings
 from finembed_core.store import PartStore
 from finembed_core.warehouse.checks import first_fault, row_fault
@@ -82,26 +82,21 @@ def publish(store: PartStore, path: Path, settings: Settings) -> PublishReport:
         if standing is not None:
             return standing
         building = path.with_name(path.name + ".building")
-        _remove(building)
+        building.unlink(missing_ok=True)  # left by a publisher that was killed
         try:
-            with duckdb.connect(str(building)) as connection:
+            with duckdb.connect() as connection:
+                _attach_new(connection, building)
                 _build(connection, with_verdicts(parts), content, settings)
             put_in_place(building, path)
         finally:
-            _remove(building)
+            building.unlink(missing_ok=True)
     return _report(path, skipped=False)
-
-
-def config_hash(settings: Settings) -> str:
-    """Hash of everything in the settings that changes a number."""
-    names = [name for name in type(settings).model_fields if name != "execution"]
-    return settings_fingerprint(*(getattr(settings, name) for name in names))
 
 
 def _content(parts: list[Part], settings: Settings) -> str:
     """Hash of what the file will hold."""
     stamps = [(p.manifest.table, p.manifest.key, digest(p.manifest), _stamp(p)) for p in parts]
-    return digest(schema_sql(), config_hash(settings), stamps)
+    return digest(schema_sql(), digest(settings.study), stamps)
 
 
 def _stamp(part: Part) -> str:
@@ -119,6 +114,13 @@ def _standing(path: Path, content: str) -> PublishReport | None:
     return _report(path, skipped=True) if found == (content,) else None
 
 
+def _attach_new(connection: duckdb.DuckDBPyConnection, building: Path) -> None:
+    """A new database file without a log: until it is swapped in, it may be lost."""
+    quoted = str(building).replace("'", "''")
+    connection.execute(f"ATTACH '{quoted}' AS warehouse (RECOVERY_MODE 'no_wal_writes')")
+    connection.execute("USE warehouse")
+
+
 def _build(
     connection: duckdb.DuckDBPyConnection, parts: list[Part], content: str, settings: Settings
 ) -> None:
@@ -132,7 +134,7 @@ def _build(
     connection.execute(
         "INSERT INTO publication SELECT ?, (SELECT run_id FROM runs"
         " ORDER BY config_hash IS NOT DISTINCT FROM ? DESC, created_at DESC, run_id LIMIT 1), ?",
-        [content, config_hash(settings), lag],
+        [content, digest(settings.study), lag],
     )
     fault = first_fault(connection)
     if fault is not None:
@@ -140,8 +142,7 @@ def _build(
         raise WarehouseError(
             f"{check.table} breaks the rule: {check.rule}", where=row, remedy=REMEDY
         )
-    connection.execute("DROP TABLE temp.part")
-    connection.execute("CHECKPOINT")
+    connection.execute("CHECKPOINT warehouse")
 
 
 def _write_parts(connection: duckdb.DuckDBPyConnection, parts: list[Part]) -> None:
@@ -188,7 +189,7 @@ def _load(connection: duckdb.DuckDBPyConnection, table: Table, parts: list[Part]
         files.append([str(part.path) for part in members])
         selects.append(_select(table, members[0].columns, len(files)))
     rows = " UNION ALL ".join(selects)
-    order = ", ".join(f'"{name}"' for name in table.key)
+    order = ", ".join(f'"{name}"' for name in table.key) or "ALL"
     try:
         connection.execute(f'INSERT INTO "{table.name}" {rows} ORDER BY {order}', files)
     except (duckdb.ConstraintException, duckdb.ConversionException) as error:
@@ -241,11 +242,6 @@ def _one_publisher(path: Path) -> Iterator[None]:
     with path.with_name(path.name + ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
-
-
-def _remove(building: Path) -> None:
-    building.unlink(missing_ok=True)
-    building.with_name(building.name + ".wal").unlink(missing_ok=True)
 
 
 def _report(path: Path, *, skipped: bool) -> PublishReport:

@@ -72,7 +72,9 @@ def query(path: Path, sql: str) -> pl.DataFrame:
             return _frame(connection, sql)
         except duckdb.Error as error:
             raise WarehouseError(
-                f"the query failed: {_first_line(error)}", where=sql.strip(), remedy=_names(path)
+                f"the query failed: {_first_line(error)}",
+                where=sql.strip(),
+                remedy=f"tables and views: {', '.join(_names(connection))}",
             ) from None
 
 
@@ -98,14 +100,14 @@ def export(path: Path, table: str, file: Path) -> int:
             where=str(file),
             remedy=f"end the name with one of {', '.join(sorted(WRITERS))}",
         )
-    names = table_names(path)
-    if table not in names:
-        raise WarehouseError(
-            f"the warehouse has no table {table!r}",
-            where=str(path),
-            remedy=f"tables and views: {', '.join(names)}",
-        )
-    frame = query(path, f'SELECT * FROM "{table}"')
+    with reading(path) as connection:
+        if table not in _names(connection):
+            raise WarehouseError(
+                f"the warehouse has no table {table!r}",
+                where=str(path),
+                remedy=f"tables and views: {', '.join(_names(connection))}",
+            )
+        frame = _frame(connection, f'SELECT * FROM "{table}"')
     try:
         with written_whole(file) as temporary:
             write(frame, temporary)
@@ -118,20 +120,14 @@ def export(path: Path, table: str, file: Path) -> int:
     return frame.height
 
 
-def table_names(path: Path) -> list[str]:
-    """Tables and views of a warehouse, sorted."""
-    with reading(path) as connection:
-        return [name for (name,) in connection.execute("SHOW TABLES").fetchall()]
-
-
 def _frame(connection: duckdb.DuckDBPyConnection, sql: str) -> pl.DataFrame:
     frame = pl.DataFrame(connection.sql(sql).to_arrow_table())
     # Sums of integers come back as 38-digit decimals, which few readers of CSV or JSON know.
     return frame.with_columns(cs.decimal().cast(pl.Float64))
 
 
-def _names(path: Path) -> str:
-    return f"tables and views: {', '.join(table_names(path))}"
+def _names(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    return [name for (name,) in connection.execute("SHOW TABLES").fetchall()]
 
 
 def _first_line(error: duckdb.Error) -> str:

@@ -57,6 +57,7 @@ CREATE TABLE funds (
     management_fee DOUBLE,
     performance_fee DOUBLE,
     open_to_new_money BOOLEAN,
+    closed_date DATE,
     description VARCHAR
 );
 COMMENT ON TABLE funds IS 'Funds and their terms.';
@@ -68,6 +69,7 @@ COMMENT ON COLUMN funds.lockup_months IS 'months';
 COMMENT ON COLUMN funds.gate IS 'share redeemable per dealing date';
 COMMENT ON COLUMN funds.management_fee IS 'decimal per year';
 COMMENT ON COLUMN funds.performance_fee IS 'share of profits, decimal';
+COMMENT ON COLUMN funds.closed_date IS 'day from which the fund takes no new money';
 
 CREATE TABLE fund_observations (
     known DATE NOT NULL,
@@ -127,8 +129,7 @@ CREATE TABLE quarantine (
     rule VARCHAR NOT NULL,
     value DOUBLE,
     reason VARCHAR,
-    known_at DATE,
-    UNIQUE ("table", id, date, "column", rule)
+    known_at DATE
 );
 COMMENT ON TABLE quarantine IS 'Input rows kept aside by a quality gate.';
 COMMENT ON COLUMN quarantine.value IS 'the offending number, in the unit of its column';
@@ -367,10 +368,10 @@ CREATE TABLE trades (
     amount DOUBLE,
     weight DOUBLE,
     cost DOUBLE CHECK (cost >= 0),
-    reason VARCHAR,
+    reason VARCHAR NOT NULL,
     blocked_by VARCHAR,
     status VARCHAR NOT NULL CHECK (status IN ('executed', 'pending')),
-    PRIMARY KEY (run_id, strategy, decision, fund_id, side, status)
+    PRIMARY KEY (run_id, strategy, decision, fund_id, side, reason, status)
 );
 COMMENT ON TABLE trades IS 'Orders and what became of them.';
 COMMENT ON COLUMN trades.decision IS 'month decided';
@@ -379,6 +380,7 @@ COMMENT ON COLUMN trades.settle IS 'day on which money moves';
 COMMENT ON COLUMN trades.amount IS 'in the unit of the initial NAV; NULL while pending';
 COMMENT ON COLUMN trades.weight IS 'share of NAV';
 COMMENT ON COLUMN trades.cost IS 'in the unit of the initial NAV';
+COMMENT ON COLUMN trades.reason IS 'enter, increase, reduce, exit, or dead with the reason of death';
 COMMENT ON COLUMN trades.blocked_by IS 'the dealing term that holds the order up';
 
 CREATE TABLE returns (

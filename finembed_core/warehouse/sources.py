@@ -10,7 +10,7 @@ from pathlib import Path
 import polars as pl
 
 from finembed_core.store import Manifest, PartStore
-from finembed_core.warehouse.schema import Table, warehouse_schema
+from finembed_core.warehouse.schema import warehouse_schema
 
 # Columns that a part's frame does not hold, from the part's own place in the store.
 MONTH_OF_KEY = "last_day((part.key || '-01')::DATE)"
@@ -107,12 +107,13 @@ def _misfit(part: Part) -> str:
         found = part.columns.get(column.name)
         if found is None and not column.nullable:
             return f"column {column.name} is missing"
-        if found is not None and not _fits(found, column.type):
+        if found is not None and not fits(found, column.type):
             return f"column {column.name} holds {found}, not {column.type}"
     return ""
 
 
-def _fits(found: pl.DataType, wanted: str) -> bool:
+def fits(found: pl.DataType, wanted: str) -> bool:
+    """Whether a polars column can fill a DuckDB column without a loss."""
     if found == pl.Null:
         return True
     if wanted == "VARCHAR":
@@ -129,11 +130,7 @@ def _fits(found: pl.DataType, wanted: str) -> bool:
 
 
 def _is_run_part(part: Part) -> bool:
-    return part.target is not None and _first_key(warehouse_schema()[part.target]) == "run_id"
-
-
-def _first_key(table: Table) -> str:
-    return table.key[0]
+    return part.target is not None and "run_id" in warehouse_schema()[part.target].key
 
 
 def _label(part: Part) -> str:

@@ -11,11 +11,11 @@ import numpy as np
 import polars as pl
 
 from finembed_core.calendar import Month, month_range
+from finembed_core.fingerprint import digest
 from finembed_core.settings import Settings
 from finembed_core.store import PartStore
-from finembed_core.warehouse.publish import config_hash
 
-FIRST, LAST = Month.parse("2000-01"), Month.parse("2001-12")
+FIRST, LAST = Month.parse("2000-01"), Month.parse("2000-12")
 MONTHS = month_range(FIRST, LAST)
 FUNDS = [f"F{k}" for k in range(6)]
 MODELS = ("logistic", "persistence")
@@ -24,7 +24,7 @@ NOON = dt.datetime(2024, 1, 1, 12, tzinfo=dt.UTC)
 
 
 def fake_store(root: Path, settings: Settings | None = None) -> PartStore:
-    """Six funds, two years, two models, one run of two strategies and an index."""
+    """Six funds, one year, two models, one run of two strategies and an index."""
     store = PartStore(root)
     rng = np.random.default_rng(7)
     write_inputs(store, rng)
@@ -348,7 +348,7 @@ def run_tables(
             "amount": [0.4, None, None],
             "weight": [0.4, 0.2, 0.2],
             "cost": [0.0004, None, None],
-            "reason": ["selected", "selected", "no_longer_selected"],
+            "reason": ["enter", "enter", "exit"],
             "blocked_by": ["", "", "notice"],
             "status": ["executed", "pending", "pending"],
         }
@@ -433,8 +433,8 @@ def run_tables(
             {
                 "run_id": [run_id],
                 "code_version": ["0.1.0"],
-                "config": [json.dumps(settings.model_dump(mode="json"))],
-                "config_hash": [config_hash(settings)],
+                "config": [json.dumps(settings.study)],
+                "config_hash": [digest(settings.study)],
                 "data_hash": ["d" * 32],
                 "seed": [1],
                 "dataset": ["fake"],

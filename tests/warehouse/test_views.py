@@ -1,0 +1,109 @@
+import datetime as dt
+
+import numpy as np
+import polars as pl
+import pytest
+
+from finembed_core.settings import Settings
+from finembed_core.warehouse.publish import publish
+from finembed_core.warehouse.query import query
+from tests.warehouse.fake_store import FIRST, LAST, STRATEGIES
+
+
+@pytest.fixture(scope="module")
+def path(template):
+    return template / "warehouse.duckdb"
+
+
+def test_leaderboard_ranks_by_sharpe_and_names_the_absent(path):
+    board = query(path, "SELECT * FROM leaderboard")
+    assert board["rank"].to_list() == [1, 2, 3, None]
+    assert board["sharpe"].drop_nulls().is_sorted(descending=True)
+    assert set(board["strategy"][:3]) == set(STRATEGIES)
+    absent = board.row(3, named=True)
+    assert (absent["strategy"], absent["status"], absent["reason"]) == (
+        "wa_logistic",
+        "absent",
+        "no fund has AUM",
+    )
+    assert board["months"].to_list() == [12, 12, 12, None]
+
+
+def test_excess_return_is_the_difference_of_compounded_returns(path, template):
+    rows = query(path, "SELECT * FROM returns WHERE strategy = 'sa_logistic'")
+    expected = np.prod(1 + rows["net"].to_numpy()) - np.prod(1 + rows["benchmark"].to_numpy())
+    sql = "SELECT excess_return FROM leaderboard WHERE strategy = 'sa_logistic'"
+    assert query(path, sql).item() == pytest.approx(expected, abs=1e-12)
+
+
+def test_a_benchmark_with_a_gap_gives_no_excess_return(store, home):
+    path = home / "warehouse.duckdb"
+    gap = pl.when(pl.col("date") != FIRST.end).then("benchmark")
+    store.write("returns", "a" * 16, store.read("returns", "a" * 16).with_columns(benchmark=gap))
+    publish(store, path, Settings())
+    assert query(path, "SELECT excess_return FROM leaderboard")["excess_return"].null_count() == 4
+
+
+def test_latest_rebalance_explains_the_orders_of_the_last_decision(path):
+    orders = query(path, "SELECT * FROM latest_rebalance")
+    assert orders["decision"].unique().to_list() == [LAST.end]
+    assert orders["side"].to_list() == ["sell", "buy"]
+    chances = query(path, "SELECT * FROM predictions WHERE model = 'logistic'")
+    for order in orders.iter_rows(named=True):
+        for month, chance, rank in (
+            (LAST, order["p_up"], order["rank"]),
+            (LAST - 1, order["p_up_before"], order["rank_before"]),
+        ):
+            own = chances.filter(pl.col("month") == month.end)
+            assert chance == own.filter(pl.col("fund_id") == order["fund_id"])["p_up"].item()
+            assert rank == 1 + own.filter(pl.col("p_up") > chance).height
+    assert orders["n_ranked"].to_list() == [6, 6]
+    assert orders["blocked_by"].to_list() == ["notice", ""]
+    assert orders["svar_factor"].to_list() == ["MKT", "MKT"]
+
+
+def test_scored_predictions_know_outcomes_where_there_are_any(path):
+    scored = query(path, "SELECT * FROM scored_predictions")
+    open_ = scored.filter(pl.col("realized").is_null())
+    assert open_["month"].unique().to_list() == [LAST.end]
+    closed = scored.filter(pl.col("realized").is_not_null())
+    assert (closed["correct"] == (closed["realized_class"] == closed["predicted_class"])).all()
+
+
+def test_reasons_are_counted_by_table(path):
+    counts = query(path, "SELECT * FROM reason_counts")
+    found = {(r["table"], r["reason"]): r["rows"] for r in counts.iter_rows(named=True)}
+    assert found == {
+        ("macro_excluded", "short_history"): 12,
+        ("polymodel_features", "no_selected_factor"): 12,
+        ("quarantine", "below_minus_100_percent"): 1,
+        ("strategies", "no fund has AUM"): 1,
+        ("trades", "notice"): 1,
+        ("universe", "short_history"): 12,
+    }
+
+
+def test_fund_returns_show_what_was_known_last(store, home):
+    """A restatement replaces, a withdrawal takes away."""
+    path = home / "warehouse.duckdb"
+    known = str(LAST)
+    later = pl.DataFrame(
+        {
+            "fund_id": ["F0", "F1"],
+            "date": [FIRST.end, FIRST.end],
+            "ret": [0.0123, None],
+            "aum": [None, None],
+            "available_at": [LAST.end, LAST.end],
+            "assumed": [False, False],
+            "source": ["fake", "fake"],
+        },
+        schema=store.read("fund_observations", known).schema,
+    )
+    store.write(
+        "fund_observations", known, pl.concat([store.read("fund_observations", known), later])
+    )
+    publish(store, path, Settings())
+    january = query(path, "SELECT * FROM fund_returns WHERE date = DATE '2000-01-31'")
+    assert january["fund_id"].to_list() == ["F0", "F2", "F3", "F4", "F5"]
+    assert january["ret"][0] == 0.0123
+    assert january["known"][0] == dt.date(2000, 12, 31)
