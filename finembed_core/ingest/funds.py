@@ -14,6 +14,7 @@ from finembed_core.ingest.verdicts import empty_quarantine, quarantined
 
 FloatArray = NDArray[np.float64]
 NEVER = np.iinfo(np.int64).max
+SAME_RETURN = 1e-4  # a quoted return is rounded
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class FundMonths:
     returns, aum : ndarray of float64, shape (T, N)
         Simple total return, assets; NaN where there is none.
     nav : ndarray of float64, shape (T, N)
-        NAV, where the return was made from it.
+        NAV, where the return was made from it or agrees with it.
     span : ndarray of int64, shape (T, N)
         Months that a return covers: more than 1 after a gap.
     available : ndarray of int64, shape (T, N)
@@ -181,7 +182,8 @@ def _dense(monthly: pl.DataFrame, max_span: int) -> FundMonths:
     from_nav, span = _returns_of_nav(nav, max_span)
     given = numbers("ret")
     quotes_returns = ~np.isnan(given).all(axis=0)  # of a fund that gives both, its own returns
-    nav[:, quotes_returns] = np.nan
+    unlike = np.isnan(given) | (np.abs(given - from_nav) > SAME_RETURN)  # adjusted for a split, say
+    nav[quotes_returns & unlike] = np.nan
     span[:, quotes_returns] = 1
     source = sources.search_sorted(monthly["source"]).to_numpy()
     return FundMonths(

@@ -69,6 +69,7 @@ def judge(
     verdicts = Verdicts(funds.returns.shape)
     returns, available = funds.returns, funds.available
     verdicts.add("after_death", *_after_death(funds, death_day, lag_days))
+    verdicts.add("instant_history", _instant_history(funds, settings.drop_first_months), available)
     verdicts.add("face_value_change", _face_value_change(funds), available)
     with np.errstate(invalid="ignore"):
         verdicts.add("return_below_minus_100", returns < -1.0, available)
@@ -87,6 +88,14 @@ def _after_death(
     death_month = days.astype("datetime64[D]").astype("datetime64[M]").astype(np.int64)
     found = funds.reported & (funds.ordinals[:, None] > death_month)
     return found, np.maximum(funds.available, days + lag_days)
+
+
+def _instant_history(funds: FundMonths, months: int) -> BoolArray:
+    """The first `months` of the history that was known whenever a report came in."""
+    order = np.argsort(funds.available, axis=0, kind="stable")
+    earliest = np.empty_like(order)
+    np.put_along_axis(earliest, order, np.minimum.accumulate(order, axis=0), axis=0)
+    return funds.reported & (np.arange(len(order))[:, None] - earliest < months)
 
 
 def _face_value_change(funds: FundMonths) -> BoolArray:

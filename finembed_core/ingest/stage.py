@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,6 +35,7 @@ OBSERVATIONS: dict[str, pl.DataType] = {
 MONTHLY = ("fund_observations", "series_observations")
 WHOLE = ("funds", "series", "quarantine", "data_quality")
 ALL = "all"
+WRITERS = 4  # a commit waits for the disk most of its time
 
 
 @dataclass(frozen=True)
@@ -131,11 +133,10 @@ def prepare(tables: InputTables, settings: Settings, first: Month, last: Month |
     series, series_faults = series_months(
         tables.series_observations, tables.series, dataset, limits.max_abs_return
     )
-    last = last or Month(int(funds.ordinals[funds.reported.any(axis=1)].max(initial=-10_000)))
+    last = _check_months(funds, first, last)
     span = _Span(dataset.calendar, first, last)
     observations = span.cut(_observations(funds, verdicts, span))
     series = span.cut(span.known_from(series)).sort("known", "series_id", "vintage", "date")
-    _check_something_known(observations, first, last)
     quarantine = span.until_last(
         pl.concat([row_faults, series_faults, _quarantine(funds, verdicts)]), "known_at"
     ).sort("table", "rule", "id", "date")
@@ -254,13 +255,25 @@ def _quarantine(funds: FundMonths, verdicts: Verdicts) -> pl.DataFrame:
     )
 
 
-def _check_something_known(observations: pl.DataFrame, first: Month, last: Month) -> None:
-    if observations.is_empty() or last < first:
+def _check_months(funds: FundMonths, first: Month, last: Month | None) -> Month:
+    """The last month, that of the data by default; an error where the data do not reach."""
+    reported = funds.ordinals[funds.reported.any(axis=1)]
+    if len(reported) == 0:
         raise InputError(
-            f"no fund observation is known between {first} and {last}",
-            where="fund_observations, dates and available_at; settings, dataset.first_month",
+            "no fund observation can be used",
+            where="fund_observations",
+            remedy="check dates, available_at and units; returns and fees are decimals",
+        )
+    data_first, data_last = Month(int(reported[0])), Month(int(reported[-1]))
+    last = last or data_last
+    if first < data_first or last > data_last or last < first:
+        raise InputError(
+            f"the fund observations reach from {data_first} to {data_last}, "
+            f"the study from {first} to {last}",
+            where="settings, dataset.first_month and dataset.last_month",
             remedy="choose months that the data cover",
         )
+    return last
 
 
 def _warnings(tables: InputTables, observations: pl.DataFrame, settings: Settings) -> list[str]:
@@ -289,17 +302,22 @@ def _warnings(tables: InputTables, observations: pl.DataFrame, settings: Setting
 
 def _write(store: PartStore, result: Ingested, progress: Progress) -> tuple[int, int, int]:
     parts = list(_parts(result))
+
+    def commit(part: tuple[str, str, pl.DataFrame]) -> bool:
+        table, key, frame = part
+        inputs = digest(frame)
+        if store.is_current(table, key, inputs=inputs, settings="", code=""):
+            return False
+        store.write(table, key, frame, inputs=inputs)
+        return True
+
     progress.start("ingest", len(parts))
-    written = skipped = 0
+    written = 0
     try:
-        for table, key, frame in parts:
-            inputs = digest(frame)
-            if store.is_current(table, key, inputs=inputs, settings="", code=""):
-                skipped += 1
-            else:
-                store.write(table, key, frame, inputs=inputs)
-                written += 1
-            progress.advance(f"{table} {key}")
+        with ThreadPoolExecutor(WRITERS) as pool:
+            for part, is_new in zip(parts, pool.map(commit, parts), strict=True):
+                written += is_new
+                progress.advance(f"{part[0]} {part[1]}")
     finally:
         progress.finish()
     deleted = 0
@@ -309,7 +327,7 @@ def _write(store: PartStore, result: Ingested, progress: Progress) -> tuple[int,
             if key not in wanted:
                 store.delete(table, key)
                 deleted += 1
-    return written, skipped, deleted
+    return written, len(parts) - written, deleted
 
 
 def _parts(result: Ingested) -> Iterable[tuple[str, str, pl.DataFrame]]:

@@ -21,6 +21,7 @@ RULES: dict[str, str] = {
     "aum_negative": "assets cannot be negative",
     "available_before_date": "available before the day it is about",
     "after_death": "observed after the fund's death",
+    "instant_history": "within the first ingest.drop_first_months months of the fund's history",
     "face_value_change": "the NAV jumps by a factor of a split or a face-value change",
     "return_below_minus_100": "loses more than everything",
     "return_above_limit": "beyond ingest.max_abs_return",
