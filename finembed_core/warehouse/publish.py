@@ -40,8 +40,8 @@ class PublishReport:
     ----------
     path : Path
         The DuckDB file.
-    rows : mapping of str to int
-        Rows of every table.
+    tables : mapping of str to int
+        Rows by table.
     latest_run : str or None
         The run that the views show.
     warnings : tuple of str
@@ -51,7 +51,7 @@ class PublishReport:
     """
 
     path: Path
-    rows: Mapping[str, int]
+    tables: Mapping[str, int]
     latest_run: str | None
     warnings: tuple[str, ...]
     skipped: bool
@@ -246,14 +246,14 @@ def _one_publisher(path: Path) -> Iterator[None]:
 
 def _report(path: Path, *, skipped: bool) -> PublishReport:
     with reading(path) as connection:
-        rows = {}
+        counts = {}
         for table in warehouse_schema().values():
             if not table.is_view:
                 found = connection.execute(f'SELECT count(*) FROM "{table.name}"').fetchone()
-                rows[table.name] = int(found[0]) if found else 0
+                counts[table.name] = int(found[0]) if found else 0
         latest = connection.execute("SELECT latest_run FROM publication").fetchone()
         out = connection.execute(
             "SELECT \"table\", key, left_out FROM parts WHERE left_out <> '' ORDER BY ALL"
         ).fetchall()
     warnings = tuple(f"{table} {key} is not in the warehouse: {why}" for table, key, why in out)
-    return PublishReport(path, rows, latest[0] if latest else None, warnings, skipped)
+    return PublishReport(path, counts, latest[0] if latest else None, warnings, skipped)

@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 import plotly.graph_objects as go
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from finembed_core.report import figures
@@ -114,6 +114,7 @@ def test_a_line_lies_where_its_values_are():
     assert slopes[0] < 0  # up is towards smaller y
 
 
+@settings(deadline=None, max_examples=60)
 @given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=12), st.booleans())
 def test_any_numbers_can_be_drawn(values, log):
     figure = line_figure(values)

@@ -2,7 +2,7 @@ import datetime as dt
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from finembed_core.report.scales import scale_for
@@ -10,6 +10,7 @@ from finembed_core.report.scales import scale_for
 NUMBERS = st.floats(-1e7, 1e7, allow_nan=False).filter(lambda x: x == 0 or abs(x) > 1e-6)
 
 
+@settings(deadline=None, max_examples=60)
 @given(st.lists(NUMBERS, min_size=2, max_size=8), st.integers(3, 9))
 def test_linear_ticks_are_few_distinct_and_on_the_axis(values, most):
     scale = scale_for("linear", np.array(values), 0.0, 100.0, margin=0.05)
@@ -21,6 +22,7 @@ def test_linear_ticks_are_few_distinct_and_on_the_axis(values, most):
     assert len({label for _, label in ticks}) == len(ticks)
 
 
+@settings(deadline=None, max_examples=60)
 @given(st.floats(0.01, 100), st.floats(1.02, 1e4), st.integers(3, 9))
 def test_log_ticks_are_few_distinct_and_on_the_axis(low, ratio, most):
     scale = scale_for("log", np.array([low, low * ratio]), 200.0, 0.0)
@@ -32,6 +34,7 @@ def test_log_ticks_are_few_distinct_and_on_the_axis(low, ratio, most):
     assert len({label for _, label in ticks}) == len(ticks)
 
 
+@settings(deadline=None, max_examples=60)
 @given(st.dates(dt.date(1930, 1, 1), dt.date(2040, 1, 1)), st.integers(1, 1200))
 def test_date_ticks_are_few_and_at_the_start_of_a_month(first, months):
     start = np.datetime64(first, "D").astype(float)
