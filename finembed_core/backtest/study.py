@@ -9,7 +9,6 @@ import numpy as np
 import polars as pl
 
 from finembed_core import histories
-from finembed_core.backtest.signals import SignalTable, first_predicted, read_signals
 from finembed_core.backtest.simulator import Death, Market, Terms, Track, simulate
 from finembed_core.backtest.tables import has_hole, strategy_tables
 from finembed_core.calendar import Month, month_ordinals, month_range
@@ -18,6 +17,7 @@ from finembed_core.ingest.deaths import fund_deaths
 from finembed_core.panel import FloatArray
 from finembed_core.portfolio.orders import Orders, Signals, State
 from finembed_core.portfolio.policies import STRATEGIES, Strategy
+from finembed_core.portfolio.signals import SignalTable, first_predicted, read_signals
 from finembed_core.settings import Settings
 from finembed_core.store import PartStore
 
@@ -255,6 +255,6 @@ def _deaths(
         month = Month(int(ordinal))
         if fund in place and first <= month <= through:
             booked = Month.of(settings.dataset.calendar.dealing_date(month))
-            back = getattr(terminal, reason)
+            back = getattr(terminal, reason, terminal.unknown)
             deaths.append(Death(booked, place[fund], back, reason))
     return tuple(deaths)

@@ -1,0 +1,332 @@
+"""The orders of one month, from the strategy's own book or the user's, and the why of each."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from finembed_core.calendar import Month
+from finembed_core.errors import InputError, MissingPartError, SettingsError
+from finembed_core.fingerprint import digest
+from finembed_core.panel import FloatArray
+from finembed_core.portfolio.orders import Signals, State, size
+from finembed_core.portfolio.policies import STRATEGIES, Strategy, ranking
+from finembed_core.portfolio.signals import read_signals
+from finembed_core.settings import Settings
+from finembed_core.store import PartStore
+
+CASH = "cash"
+"""The row of a holdings table that is money, not a fund."""
+
+FEATURES = ("sharpe_annual", "mrar", "svar", "svar_factor", "lta", "ltr", "lts", "best_score")
+
+ORDERS = {
+    "side": pl.String,
+    "fund_id": pl.String,
+    "amount": pl.Float64,
+    "weight": pl.Float64,
+    "reason": pl.String,
+    "status": pl.String,
+    "blocked_by": pl.String,
+}
+
+
+@dataclass(frozen=True)
+class RebalanceReport:
+    """What to deal and why.
+
+    Attributes
+    ----------
+    month : Month
+    strategy : str
+    model : str or None
+        The model whose P(up) selects.
+    decision_day, dealing_date : date
+    run_id : str or None
+        The run whose book was taken; None for holdings that were given.
+    orders : DataFrame
+        One row per fund that comes in, goes out or changes: side, fund_id, name, amount (null
+        while an order of a run is pending), weight (share of NAV), reason (enter, increase,
+        reduce, exit), status, blocked_by, why (in words), p_up, rank and n_ranked; each feature
+        of `FEATURES`; the same a month before with the suffix ``_before``.
+    """
+
+    month: Month
+    strategy: str
+    model: str | None
+    decision_day: dt.date
+    dealing_date: dt.date
+    run_id: str | None
+    orders: pl.DataFrame
+
+
+def rebalance(
+    store: PartStore,
+    settings: Settings,
+    month: Month,
+    holdings: pl.DataFrame | None = None,
+    strategy: str | None = None,
+) -> RebalanceReport:
+    """Orders of the decision of `month`.
+
+    Parameters
+    ----------
+    store : PartStore
+        With universe and predictions of the month.
+    settings : Settings
+    month : Month
+    holdings : DataFrame, optional
+        What is held in fact: fund_id and value in money; the row ``cash`` is cash. The book of
+        the strategy's latest run when None.
+    strategy : str, optional
+        SA on the first model of the settings by default.
+
+    Raises
+    ------
+    MissingPartError
+        The month has not been built, or no run covers it.
+    SettingsError
+        There is no such strategy.
+    InputError
+        The holdings break their contract.
+    """
+    name = strategy or default_strategy(settings)
+    chosen, model = find_strategy(settings, name)
+    ids = store.read("funds", "all")["fund_id"].sort()
+    signals = _signals(store, month, ids, model)
+    if signals is None:
+        raise MissingPartError(
+            f"{month} has not been decided",
+            where="tables universe, predictions",
+            remedy=f"run `finembed run --through {month}`, or ask for a month that stands",
+        )
+    run_id = None
+    if holdings is None:
+        run_id = covering_run(store, settings, month)
+        orders = _of_run(store, run_id, name, month)
+    else:
+        orders = _of_book(_state(holdings, ids), chosen, signals, ids, settings)
+    before = _signals(store, month - 1, ids, model)
+    explained = _explain(orders, store, month, ids, signals, before)
+    calendar = settings.dataset.calendar
+    return RebalanceReport(
+        month=month,
+        strategy=name,
+        model=model,
+        decision_day=calendar.decision_day(month),
+        dealing_date=calendar.dealing_date(month),
+        run_id=run_id,
+        orders=explained,
+    )
+
+
+def default_strategy(settings: Settings) -> str:
+    """SA on the first model, or the equal-weight universe where there is no model."""
+    models = settings.portfolio.models
+    return f"sa_{models[0]}" if models else "equal_weight_universe"
+
+
+def find_strategy(settings: Settings, name: str) -> tuple[Strategy, str | None]:
+    """The register's entry behind a strategy id, and its model.
+
+    Raises
+    ------
+    SettingsError
+        No such strategy; those that can be rebalanced are named.
+    """
+    known = dict(_ids(settings))
+    if name not in known:
+        raise SettingsError(
+            f"there is no strategy {name!r} to rebalance",
+            where=f"strategies: {', '.join(known)}",
+            remedy="choose one of them, or add its model to portfolio.models",
+        )
+    return known[name]
+
+
+def _ids(settings: Settings) -> Iterator[tuple[str, tuple[Strategy, str | None]]]:
+    for strategy in STRATEGIES:
+        if strategy.over == "models":
+            for model in settings.portfolio.models:
+                yield f"{strategy.name}_{model}", (strategy, model)
+        elif strategy.over == "universe":
+            yield strategy.name, (strategy, None)
+
+
+def covering_run(store: PartStore, settings: Settings, month: Month) -> str:
+    """The run to take a month's book from.
+
+    Runs made with these settings come first, then those that end soonest after the month, then
+    the newest.
+
+    Raises
+    ------
+    MissingPartError
+        No run reaches the month.
+    """
+    config = digest(settings.study)
+    found: list[tuple[bool, int, float, str]] = []
+    for run_id in store.keys("runs"):
+        row = store.read("runs", run_id).row(0, named=True)
+        ends = Month.of(row["last_month"])
+        if ends >= month:
+            stamp = store.committed_at("runs", run_id).timestamp()
+            found.append((row["config_hash"] != config, ends - month, -stamp, run_id))
+    if not found:
+        raise MissingPartError(
+            f"no run reaches {month}",
+            where="table runs",
+            remedy=f"run `finembed run --through {month}`, or give your own holdings",
+        )
+    return min(found)[-1]
+
+
+def _signals(store: PartStore, month: Month, ids: pl.Series, model: str | None) -> Signals | None:
+    """Signals of one month; None where it has not been built."""
+    stands = [store.manifest(t, str(month)) is not None for t in ("universe", "predictions")]
+    if not all(stands):
+        return None
+    table = read_signals(store, month, month, ids.to_list(), [model] if model else [])
+    return table.of(model if model in table.p_up else None)[month]
+
+
+def _of_run(store: PartStore, run_id: str, strategy: str, month: Month) -> pl.DataFrame:
+    status = store.read("strategies", run_id).filter(pl.col("strategy") == strategy)
+    if status.is_empty() or status["status"][0] != "run":
+        reason = status["reason"][0] if status.height else "it was not part of the run"
+        raise MissingPartError(
+            f"run {run_id} has no book of {strategy}: {reason}",
+            remedy="choose another strategy, or give your own holdings",
+        )
+    trades = store.read("trades", run_id)
+    mine = (pl.col("strategy") == strategy) & (pl.col("decision") == month.end)
+    return trades.filter(mine).select(pl.col(c).cast(kind) for c, kind in ORDERS.items())
+
+
+def _state(holdings: pl.DataFrame, ids: pl.Series) -> State:
+    missing = {"fund_id", "value"} - set(holdings.columns)
+    if missing:
+        raise InputError(
+            f"the holdings have no column {', '.join(sorted(missing))}",
+            where=f"columns: {', '.join(holdings.columns)}",
+            remedy="give fund_id and value (in money), and a row `cash` for the cash",
+        )
+    names = holdings["fund_id"].cast(pl.String)
+    values = holdings["value"].cast(pl.Float64, strict=False)
+    bad = names.filter(values.is_null() | ~values.is_finite().fill_null(False) | (values < 0))
+    if len(bad) or names.null_count():
+        raise InputError(
+            "a holding has no value, or one that is negative or not a number",
+            where=", ".join(str(name) for name in bad[:5]) or "a row without fund_id",
+            remedy="give each fund's value in money, 0 or more",
+        )
+    twice = names.filter(names.is_duplicated()).unique().sort()
+    if len(twice):
+        raise InputError("a fund is listed twice", where=", ".join(twice[:5]))
+    is_cash = names.str.to_lowercase() == CASH
+    unknown = names.filter(~is_cash & ~names.is_in(ids.to_list()))
+    if len(unknown):
+        raise InputError(
+            f"{len(unknown)} of the holdings are not among the funds of this data set",
+            where=", ".join(unknown.sort()[:5]),
+            remedy="write the ids as in table funds, and leave out what finembed cannot judge",
+        )
+    dense = np.zeros(len(ids))
+    dense[ids.search_sorted(names.filter(~is_cash)).to_numpy()] = values.filter(~is_cash).to_numpy()
+    cash = float(values.filter(is_cash).sum())
+    if dense.sum() + cash <= 0.0:
+        raise InputError("the holdings are worth nothing", remedy="give at least some cash")
+    return State(dense, cash)
+
+
+def _of_book(
+    state: State, strategy: Strategy, signals: Signals, ids: pl.Series, settings: Settings
+) -> pl.DataFrame:
+    ordered = strategy.policy(state, signals, settings.portfolio)
+    amounts = np.zeros(len(ids))
+    if ordered is not None:
+        everything = np.ones(len(ids), dtype=bool)
+        amounts = size(ordered, state, everything, settings.backtest.cost_bps / 1e4)
+    fund = np.flatnonzero(amounts)
+    amount, held = amounts[fund], state.holdings[fund]
+    rows = [
+        {
+            "side": "buy" if a > 0.0 else "sell",
+            "fund_id": ids[int(k)],
+            "amount": abs(a),
+            "weight": abs(a) / state.nav,
+            "reason": ("increase" if h > 0.0 else "enter")
+            if a > 0.0
+            else ("exit" if a == -h else "reduce"),
+            "status": "pending",
+            "blocked_by": "",
+        }
+        for k, a, h in zip(fund, amount.tolist(), held.tolist(), strict=True)
+    ]
+    return pl.DataFrame(rows, schema=ORDERS)
+
+
+def _explain(
+    orders: pl.DataFrame,
+    store: PartStore,
+    month: Month,
+    ids: pl.Series,
+    signals: Signals,
+    before: Signals | None,
+) -> pl.DataFrame:
+    names = store.read("funds", "all").select("fund_id", "name")
+    universe = store.read("universe", str(month)).select("fund_id", excluded="reason")
+    now, then = _scores(signals, ids), _scores(before, ids)
+    table = orders.join(names, on="fund_id", how="left").join(universe, on="fund_id", how="left")
+    for suffix, scores, when in (("", now, month), ("_before", then, month - 1)):
+        facts = scores.join(_features(store, when), on="fund_id", how="left")
+        renamed = {c: f"{c}{suffix}" for c in facts.columns if c != "fund_id"}
+        table = table.join(facts.rename(renamed), on="fund_id", how="left")
+    table = table.with_columns(why=_why())
+    leading = ["side", "fund_id", "name", "amount", "weight", "reason", "why"]
+    others = [c for c in table.columns if c not in leading and c != "excluded"]
+    return table.select(*leading, *others).sort(
+        pl.col("side") == "buy", "rank", "fund_id", nulls_last=True
+    )
+
+
+def _scores(signals: Signals | None, ids: pl.Series) -> pl.DataFrame:
+    nothing: FloatArray = np.full(len(ids), np.nan)
+    ranks = nothing if signals is None else ranking(signals)
+    p_up = nothing if signals is None else signals.p_up
+    count = int(np.count_nonzero(~np.isnan(ranks)))
+    return pl.DataFrame({"fund_id": ids, "p_up": p_up, "rank": ranks}).with_columns(
+        p_up=pl.col("p_up").fill_nan(None),
+        rank=pl.col("rank").fill_nan(None).cast(pl.Int64),
+        n_ranked=pl.lit(count if signals is not None else None, dtype=pl.Int64),
+    )
+
+
+def _features(store: PartStore, month: Month) -> pl.DataFrame:
+    """PolyModel features of one month; nulls where they have not been built."""
+    if store.manifest("polymodel_features", str(month)) is None:
+        kinds = {c: pl.String if c == "svar_factor" else pl.Float64 for c in FEATURES}
+        return pl.DataFrame(schema={"fund_id": pl.String, **kinds})
+    return store.read("polymodel_features", str(month)).select("fund_id", *FEATURES)
+
+
+def _why() -> pl.Expr:
+    """A sentence from rank, rank before and the universe's verdict."""
+    rank, before = pl.col("rank").cast(pl.String), pl.col("rank_before").cast(pl.String)
+    place = pl.concat_str(pl.lit("rank "), rank, pl.lit(" of "), pl.col("n_ranked").cast(pl.String))
+    moved = pl.when(before.is_null()).then(pl.lit(", not ranked before"))
+    moved = moved.otherwise(pl.concat_str(pl.lit(", "), before, pl.lit(" before")))
+    excluded = pl.concat_str(pl.lit("not eligible: "), pl.col("excluded"))
+    return (
+        pl.when(rank.is_not_null())
+        .then(pl.concat_str(place, moved))
+        .when(pl.col("excluded").fill_null("") != "")
+        .then(excluded)
+        .when(pl.col("excluded").is_null())
+        .then(pl.lit("not in the universe"))
+        .otherwise(pl.lit("eligible, not ranked"))
+    )

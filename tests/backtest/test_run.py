@@ -1,0 +1,262 @@
+import dataclasses
+import json
+
+import numpy as np
+import polars as pl
+import pytest
+
+from finembed_core.backtest.run import RUN_TABLES, backtest
+from finembed_core.errors import MissingPartError, SettingsError
+from finembed_core.settings import Settings
+from finembed_core.store import PartStore
+from tests.backtest.fake_store import FIRST, MODELS, Story, story, without_aum, write_story
+
+SETTINGS = Settings.model_validate(
+    {
+        "dataset": {"name": "story"},
+        "portfolio": {"models": list(MODELS)},
+        "backtest": {"cost_bps": 25},
+    }
+)
+LAG_15 = Settings.model_validate(
+    {**SETTINGS.study, "dataset": {"name": "story", "profile": "hedge_funds"}}
+)
+
+
+def told(store: PartStore, what: Story, settings: Settings = SETTINGS, **update):
+    write_story(store, what)
+    report = backtest(store, settings, update.pop("through", what.last))
+    frames = {table: store.read(table, report.run_id) for table in RUN_TABLES}
+    return report, frames
+
+
+def test_all_strategies_over_the_same_months(store: PartStore) -> None:
+    report, frames = told(store, story())
+    status = dict(frames["strategies"].select("strategy", "status").iter_rows())
+    assert status == dict.fromkeys(
+        [
+            *("sa_logistic", "sa_persistence", "wa_logistic", "wa_persistence"),
+            *("equal_weight_universe", "aum_weight_universe", "index_MKT"),
+        ],
+        "run",
+    )
+    spans = (
+        frames["returns"]
+        .group_by("strategy")
+        .agg(pl.col("date").min().alias("first"), pl.col("date").max().alias("last"))
+    )
+    assert spans["first"].unique().to_list() == [(FIRST + 7).end]  # decided in the seventh month
+    assert spans["last"].unique().to_list() == [story().last.end]
+    (run,) = frames["runs"].to_dicts()
+    assert (run["first_month"], run["last_month"]) == ((FIRST + 7).end, story().last.end)
+    assert run["status"] == "complete" and not run["simulated"]
+    assert report.warnings == tuple(json.loads(run["warnings"]))
+    for table, schema in RUN_TABLES.items():
+        assert frames[table].columns == ["run_id", *schema]
+        assert frames[table]["run_id"].unique().to_list() == [report.run_id]
+
+
+def test_tables_obey_the_warehouse(store: PartStore) -> None:
+    for delay in (0, 2):
+        settings = SETTINGS.model_copy(
+            update={
+                "backtest": SETTINGS.backtest.model_copy(update={"proceeds_delay_months": delay})
+            }
+        )
+        _, frames = told(store, story(), settings)
+        returns, holdings = frames["returns"], frames["holdings"]
+        assert (returns["net"] - returns["gross"] + returns["cost"]).abs().max() < 1e-12
+        weights = holdings.group_by("strategy", "date").agg(pl.col("weight").sum())
+        whole = returns.join(weights, on=["strategy", "date"], how="left").select(
+            pl.col("weight").fill_null(0) + pl.col("cash") + pl.col("receivables")
+        )
+        assert (whole.to_series() - 1).abs().max() < 1e-12
+        targets = (
+            frames["target_weights"].group_by("strategy", "decision").agg(pl.col("weight").sum())
+        )
+        assert targets["weight"].max() < 1 + 1e-12
+        trades = frames["trades"]
+        assert set(trades["status"].unique()) == {"executed", "pending"}
+        key = ["strategy", "decision", "fund_id", "side", "status"]
+        assert not trades.select(pl.struct(key).is_duplicated().any()).item()
+        assert (trades["dealing"] >= trades["decision"]).all()
+        newest = trades.filter((pl.col("status") == "pending") & (pl.col("blocked_by") == ""))
+        assert newest["decision"].unique().to_list() == [story().last.end]
+        assert newest["amount"].null_count() == newest.height
+
+
+def test_costs_in_the_returns_are_those_of_the_trades(store: PartStore) -> None:
+    _, frames = told(store, story())
+    paid = frames["trades"].group_by("strategy").agg(pl.col("cost").sum()).sort("strategy")
+    charged = (
+        frames["returns"]
+        .sort("strategy", "date")
+        .with_columns(opening=pl.col("nav").shift(1, fill_value=1.0).over("strategy"))
+        .group_by("strategy")
+        .agg((pl.col("cost") * pl.col("opening")).sum())
+        .sort("strategy")
+    )
+    assert charged["cost"].to_numpy() == pytest.approx(paid["cost"].to_numpy(), rel=1e-12)
+    index = charged.filter(pl.col("strategy") == "index_MKT")
+    assert index["cost"].item() == 0
+
+
+def test_the_index_earns_the_index(store: PartStore) -> None:
+    what = story()
+    _, frames = told(store, what)
+    index = frames["returns"].filter(pl.col("strategy") == "index_MKT")
+    assert what.benchmark is not None
+    assert index["net"].to_numpy() == pytest.approx(what.benchmark[7:], abs=1e-15)
+    assert index["benchmark"].to_numpy() == pytest.approx(what.benchmark[7:])
+    own = dict(
+        frames["metrics"]
+        .filter(pl.col("strategy") == "index_MKT")
+        .select("metric", "value")
+        .iter_rows()
+    )
+    assert own["beta"] == pytest.approx(1) and own["alpha"] == pytest.approx(0, abs=1e-15)
+    assert own["turnover"] == 0
+
+
+def test_equal_weight_of_the_universe_without_costs_is_the_mean(store: PartStore) -> None:
+    what = story(funds=5)
+    whole = dataclasses.replace(what, returns=np.nan_to_num(what.returns))
+    free = SETTINGS.model_copy(
+        update={"backtest": SETTINGS.backtest.model_copy(update={"cost_bps": 0.0})}
+    )
+    _, frames = told(store, whole, free)
+    equal = frames["returns"].filter(pl.col("strategy") == "equal_weight_universe")
+    assert equal["net"].to_numpy() == pytest.approx(whole.returns[7:].mean(axis=1), rel=1e-9)
+
+
+def test_lag_15_earns_a_month_later(store: PartStore) -> None:
+    _, frames = told(store, story(lag=15), LAG_15)
+    assert frames["returns"]["date"].min() == (FIRST + 8).end
+    pending = frames["trades"].filter(
+        (pl.col("status") == "pending") & (pl.col("blocked_by") == "")
+    )
+    assert pending["dealing"].unique().to_list() == [(story().last + 1).end]
+    assert frames["target_weights"]["as_of"].max().day == 15
+
+
+def test_a_silent_fund_is_held_until_its_death_is_known(store: PartStore) -> None:
+    """F01 last reports in month 9; three months without a report make it dead in month 12."""
+    what = story()
+    up = {model: chances.copy() for model, chances in what.p_up.items()}
+    up["logistic"][6:10, 1] = 0.99  # selected as long as it reports
+    _, frames = told(store, dataclasses.replace(what, p_up=up))
+    mine = frames["trades"].filter(
+        (pl.col("strategy") == "sa_logistic") & (pl.col("fund_id") == "F01")
+    )
+    stuck = mine.filter(pl.col("blocked_by") == "no_nav")
+    assert stuck["decision"].to_list() == [(FIRST + 10).end, (FIRST + 11).end]
+    (end,) = mine.filter(pl.col("reason").str.starts_with("dead")).to_dicts()
+    assert end["reason"] == "dead: stopped_reporting"
+    assert end["dealing"] == end["settle"] == (FIRST + 12).end
+    held = frames["holdings"].filter(
+        (pl.col("strategy") == "sa_logistic") & (pl.col("fund_id") == "F01")
+    )
+    assert held["date"].max() == (FIRST + 11).end
+    assert end["amount"] == pytest.approx(0.8 * held["value"][-1])
+
+
+def test_absent_with_a_reason(store: PartStore) -> None:
+    three = Settings.model_validate(
+        {**SETTINGS.study, "portfolio": {"models": [*MODELS, "lightgbm"]}}
+    )
+    late = story().benchmark
+    assert late is not None
+    late[:10] = np.nan
+    report, frames = told(store, dataclasses.replace(without_aum(story()), benchmark=late), three)
+    reasons = dict(
+        frames["strategies"].filter(pl.col("status") == "absent")["strategy", "reason"].iter_rows()
+    )
+    assert reasons["wa_logistic"] == reasons["aum_weight_universe"] == "no fund reports AUM"
+    assert reasons["sa_lightgbm"] == "model lightgbm has made no predictions"
+    assert reasons["index_MKT"].startswith("the series has 8 of 11 months, 2001-11")
+    ran = set(frames["strategies"].filter(pl.col("status") == "run")["strategy"])
+    assert ran == {"sa_logistic", "sa_persistence", "equal_weight_universe"}
+    assert set(frames["returns"]["strategy"]) == ran
+    assert any("wa_logistic is absent" in warning for warning in report.warnings)
+    relative = frames["metrics"].filter(pl.col("metric") == "tracking_error")
+    assert relative["n"].unique().to_list() == [8]  # the months that the benchmark covers
+
+
+def test_several_currencies_leave_no_weights_by_aum(store: PartStore) -> None:
+    mixed = dataclasses.replace(story(), currencies=("USD", "EUR", *("USD",) * 6))
+    _, frames = told(store, mixed)
+    reasons = set(frames["strategies"].filter(pl.col("status") == "absent")["reason"])
+    assert reasons == {"AUM is in several currencies: EUR, USD"}
+
+
+def test_warnings_without_rate_and_benchmark(store: PartStore) -> None:
+    bare = dataclasses.replace(story(), benchmark=None, yields=None)
+    report, frames = told(store, bare)
+    assert any("risk_free" in text for text in report.warnings)
+    assert any("no benchmark" in text for text in report.warnings)
+    assert frames["returns"]["benchmark"].null_count() == frames["returns"].height
+    beta = frames["metrics"].filter(pl.col("metric") == "beta")
+    assert beta["value"].null_count() == beta.height
+
+
+def test_without_predictions_everything_is_absent(store: PartStore) -> None:
+    what = story()
+    none = {model: np.full_like(p, np.nan) for model, p in what.p_up.items()}
+    report, frames = told(store, dataclasses.replace(what, p_up=none))
+    assert set(frames["strategies"]["status"]) == {"absent"}
+    assert frames["returns"].is_empty() and frames["model_scores"].is_empty()
+    assert "no month has predictions: nothing was simulated" in report.warnings
+
+
+def test_the_first_month_with_predictions_has_orders_and_no_returns(store: PartStore) -> None:
+    _, frames = told(store, story(months=7))
+    assert frames["returns"].is_empty()
+    assert set(frames["trades"]["status"]) == {"pending"}
+    assert frames["metrics"]["n"].unique().to_list() == [0]
+
+
+def test_runs_are_made_once(store: PartStore) -> None:
+    report, frames = told(store, story())
+    stamps = {table: store.committed_at(table, report.run_id) for table in RUN_TABLES}
+    again = backtest(store, SETTINGS, story().last)
+    assert again.skipped and again.run_id == report.run_id
+    assert again.strategies.equals(frames["strategies"])
+    assert stamps == {table: store.committed_at(table, report.run_id) for table in RUN_TABLES}
+    cheaper = Settings.model_validate({**SETTINGS.study, "backtest": {"cost_bps": 5}})
+    assert backtest(store, cheaper, story().last).run_id != report.run_id
+    assert len(store.keys("runs")) == 2  # both stand
+
+
+def test_same_bytes_in_another_store(store: PartStore, tmp_path) -> None:
+    report, _ = told(store, story())
+    other = write_story(PartStore(tmp_path / "other"), story())
+    assert backtest(other, SETTINGS, story().last).run_id == report.run_id
+    for table in RUN_TABLES:
+        one, two = (s.manifest(table, report.run_id) for s in (store, other))
+        assert one == two
+
+
+def test_a_run_that_was_cut_off_is_made_again(store: PartStore) -> None:
+    report, _ = told(store, story())
+    store.delete("trades", report.run_id)
+    assert not backtest(store, SETTINGS, story().last).skipped
+    assert store.manifest("trades", report.run_id) is not None
+
+
+def test_a_missing_month_is_named(store: PartStore) -> None:
+    write_story(store, story())
+    store.delete("universe", "2001-09")
+    with pytest.raises(MissingPartError, match="universe has no part 2001-09"):
+        backtest(store, SETTINGS, story().last)
+
+
+def test_nothing_predicted_yet(store: PartStore) -> None:
+    with pytest.raises(MissingPartError, match="no predictions up to 2001-05"):
+        backtest(store, SETTINGS, FIRST + 4)
+
+
+def test_a_benchmark_that_is_none(store: PartStore) -> None:
+    write_story(store, story())
+    wrong = Settings.model_validate({**SETTINGS.study, "backtest": {"benchmark": "SPX"}})
+    with pytest.raises(SettingsError, match="'SPX'"):
+        backtest(store, wrong, story().last)

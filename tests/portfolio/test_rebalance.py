@@ -1,0 +1,122 @@
+import datetime as dt
+
+import numpy as np
+import polars as pl
+import pytest
+
+from finembed_core.backtest.run import backtest
+from finembed_core.errors import InputError, MissingPartError, SettingsError
+from finembed_core.portfolio.rebalance import FEATURES, rebalance
+from finembed_core.store import PartStore
+from tests.backtest.fake_store import FIRST, story, write_story
+from tests.backtest.test_run import SETTINGS
+
+LAST = story().last
+
+
+@pytest.fixture(scope="module")
+def stood(tmp_path_factory) -> PartStore:
+    """A store with a run and with features of the last two months."""
+    told = story()
+    store = write_story(PartStore(tmp_path_factory.mktemp("rebalance")), told)
+    for month in (LAST - 1, LAST):
+        values = {name: [float(month.ordinal)] * len(told.ids) for name in FEATURES}
+        frame = pl.DataFrame({"fund_id": told.ids, **values, "svar_factor": ["MKT"] * 8})
+        store.write("polymodel_features", str(month), frame)
+    backtest(store, SETTINGS, LAST)
+    return store
+
+
+def holdings(**values: float) -> pl.DataFrame:
+    return pl.DataFrame({"fund_id": list(values), "value": list(values.values())})
+
+
+def test_the_runs_own_orders(stood: PartStore) -> None:
+    report = rebalance(stood, SETTINGS, LAST)
+    assert report.strategy == "sa_logistic" and report.model == "logistic"
+    assert report.decision_day == report.dealing_date == LAST.end
+    run = stood.read("trades", str(report.run_id)).filter(
+        (pl.col("strategy") == "sa_logistic") & (pl.col("decision") == LAST.end)
+    )
+    assert set(report.orders["fund_id"]) == set(run["fund_id"])
+    assert set(report.orders["status"]) == {"pending"}
+    assert report.orders["side"].to_list() == sorted(report.orders["side"], reverse=True)
+
+
+def test_every_order_is_explained(stood: PartStore) -> None:
+    orders = rebalance(stood, SETTINGS, LAST).orders
+    told = story()
+    chances = told.p_up["logistic"]
+    for row in orders.iter_rows(named=True):
+        fund = told.ids.index(row["fund_id"])
+        assert row["p_up"] == pytest.approx(chances[-1, fund])
+        assert row["p_up_before"] == pytest.approx(chances[-2, fund])
+        assert row["n_ranked"] == 7 and row["name"] == f"Fund {row['fund_id']}"
+        better = np.sum(chances[-1] > chances[-1, fund])
+        assert row["rank"] == better + 1
+        assert row["why"] == f"rank {row['rank']} of 7, {row['rank_before']} before"
+        assert (row["rank"] <= 4) == (row["side"] == "buy")
+        assert (row["svar"], row["svar_before"]) == (LAST.ordinal, LAST.ordinal - 1)
+
+
+def test_own_holdings(stood: PartStore) -> None:
+    known = story().p_up["logistic"][-1]
+    best, worst = f"F{np.nanargmax(known):02d}", f"F{np.nanargmin(known):02d}"
+    mine = holdings(**{best: 500.0, worst: 300.0, "F01": 100.0, "cash": 100.0})
+    report = rebalance(stood, SETTINGS, LAST, mine)
+    orders = {row["fund_id"]: row for row in report.orders.iter_rows(named=True)}
+    assert report.run_id is None
+    assert best not in orders  # kept as it is
+    assert orders[worst]["amount"] == 300 and orders[worst]["reason"] == "exit"
+    assert orders["F01"]["why"] == "not eligible: no_report"
+    bought = [row for row in orders.values() if row["side"] == "buy"]
+    cost = SETTINGS.backtest.cost_bps / 1e4
+    pot = 100 + 400 * (1 - cost)
+    assert len(bought) == 3  # four selected, one of them held
+    assert [row["amount"] for row in bought] == pytest.approx([pot / 3 / (1 + cost)] * 3)
+    assert [row["weight"] for row in bought] == pytest.approx([pot / 3 / (1 + cost) / 1000] * 3)
+
+
+def test_other_strategies(stood: PartStore) -> None:
+    report = rebalance(stood, SETTINGS, LAST, holdings(cash=70.0), "equal_weight_universe")
+    assert report.orders["amount"].to_list() == pytest.approx([10 / 1.0025] * 7)
+    assert set(report.orders["why"]) == {"eligible, not ranked"}
+    assert rebalance(stood, SETTINGS, LAST, strategy="wa_persistence").model == "persistence"
+
+
+def test_an_earlier_month_of_the_run(stood: PartStore) -> None:
+    report = rebalance(stood, SETTINGS, LAST - 3)
+    assert set(report.orders["status"]) <= {"executed", "pending"}
+    first = rebalance(stood, SETTINGS, FIRST + 6)  # nothing ranked before, no features yet
+    assert first.orders["rank_before"].null_count() == first.orders.height
+    assert first.orders["svar"].null_count() == first.orders.height
+    assert first.orders["why"][0].endswith("not ranked before")
+    assert first.dealing_date == dt.date(2001, 7, 31)
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        (pl.DataFrame({"fund": ["F00"]}), "no column fund_id, value"),
+        (holdings(F00=-1.0), "negative"),
+        (holdings(F00=float("nan")), "not a number"),
+        (holdings(ZZ=1.0, F00=1.0), "not among the funds"),
+        (holdings(cash=0.0), "worth nothing"),
+        (pl.DataFrame({"fund_id": ["F00", "F00"], "value": [1.0, 2.0]}), "twice"),
+    ],
+)
+def test_holdings_that_break_the_contract(
+    stood: PartStore, bad: pl.DataFrame, message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        rebalance(stood, SETTINGS, LAST, bad)
+
+
+def test_months_and_strategies_that_are_not_there(stood: PartStore, store: PartStore) -> None:
+    with pytest.raises(MissingPartError, match="2002-07 has not been decided"):
+        rebalance(stood, SETTINGS, LAST + 1)
+    with pytest.raises(SettingsError, match="no strategy 'gmv'"):
+        rebalance(stood, SETTINGS, LAST, strategy="gmv")
+    write_story(store, story(months=8))
+    with pytest.raises(MissingPartError, match="no run reaches 2001-08"):
+        rebalance(store, SETTINGS, FIRST + 7)
