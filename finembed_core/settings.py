@@ -169,19 +169,23 @@ class PolyModelSettings(Section):
 
 
 class ITransformerSettings(Section):
-    """Size and training of the trend model (iTransformer: arXiv 2310.06625)."""
+    """Size and training of the trend model (iTransformer: arXiv 2310.06625).
+
+    Far smaller than the paper's: a few thousand samples that move together month by month carry
+    little. An epoch is ``epoch_samples`` draws, whatever the size of the data.
+    """
 
     d_model: PositiveInt = 32
     d_ff: PositiveInt = 64
-    layers: PositiveInt = 2
-    heads: PositiveInt = 4
-    dropout: Share = 0.1
+    layers: PositiveInt = 1
+    heads: PositiveInt = 2
+    dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.1
     learning_rate: Annotated[float, Field(gt=0)] = 1e-3
-    weight_decay: Annotated[float, Field(ge=0)] = 1e-4
+    weight_decay: Annotated[float, Field(ge=0)] = 1e-2
     batch_size: PositiveInt = 256
-    epoch_samples: PositiveInt = 16384
+    epoch_samples: PositiveInt = 2048
     max_epochs: PositiveInt = 20
-    patience: PositiveInt = 4
+    patience: PositiveInt = 3
 
     @model_validator(mode="after")
     def _heads_divide_width(self) -> ITransformerSettings:
@@ -194,9 +198,9 @@ class LogisticSettings(Section):
     """L2-penalized softmax regression; the inverse penalty (C) is chosen by validation loss."""
 
     inverse_penalties: Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=1)] = [
-        0.0001,
         0.001,
         0.01,
+        0.1,
     ]
     max_iterations: PositiveInt = 200
 

@@ -49,12 +49,17 @@ class Majority:
 
 @dataclass(frozen=True)
 class Persistence:
-    """What followed, in the training data, on a month of the class that the fund just had.
+    """The class that the fund just had, again.
+
+    Half of the probability says so; the other half is what followed on that class in the training
+    data. Half is the least that makes the repeated class the most probable one, whatever the
+    frequencies (which alone would predict the majority class most of the time).
 
     Attributes
     ----------
     transitions : ndarray, shape (4, 3)
-        Row: class of the sample's own month (the last row: unknown). Column: class of its label.
+        Frequencies. Row: class of the sample's own month (the last row: unknown). Column: class
+        of its label.
     band : float
     """
 
@@ -74,8 +79,11 @@ class Persistence:
         return model, _curve(model, train, valid)
 
     def predict_proba(self, view: View) -> FloatArray:
-        """The row of the class of each sample's own month."""
-        return self.transitions[_own_class(view, self.band)]
+        """Frequencies after each sample's own class, half-way to that class for certain."""
+        repeated = np.vstack(
+            [(self.transitions[:-1] + np.eye(len(CLASSES))) / 2, self.transitions[-1:]]
+        )
+        return repeated[_own_class(view, self.band)]
 
     def state(self) -> State:
         """Transition frequencies and band."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar, Self
 
 import lightgbm
@@ -67,8 +68,11 @@ class LightGBM:
     def _probabilities(self, table: NDArray) -> FloatArray:
         if len(table) == 0:
             return np.empty((0, len(CLASSES)))
-        booster = lightgbm.Booster(model_str=self.text)
-        return np.asarray(booster.predict(table, num_threads=1), dtype=np.float64)
+        return np.asarray(self._booster.predict(table, num_threads=1), dtype=np.float64)
+
+    @cached_property
+    def _booster(self) -> lightgbm.Booster:
+        return lightgbm.Booster(model_str=self.text)
 
     def state(self) -> State:
         """The text model."""

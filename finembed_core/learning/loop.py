@@ -28,7 +28,8 @@ class Examples(Protocol):
 class LoopOptions:
     """How long and how fast to learn.
 
-    ``epoch_samples`` bounds an epoch: at most this many examples are drawn, anew each time.
+    An epoch is ``epoch_samples`` draws, whatever the size of the data: several shuffled passes
+    over little, a part of one over much.
     """
 
     learning_rate: float
@@ -53,19 +54,25 @@ class Epoch:
 
 
 @contextmanager
-def reproducible(seed: int) -> Iterator[None]:
-    """One thread, deterministic kernels and a seeded generator, all put back afterwards."""
+def one_thread() -> Iterator[None]:
+    """Deterministic kernels on one thread; put back as it was afterwards."""
     threads = torch.get_num_threads()
     strict = torch.are_deterministic_algorithms_enabled()
-    with torch.random.fork_rng(devices=[]):
+    torch.set_num_threads(1)
+    torch.use_deterministic_algorithms(True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(strict)
+        torch.set_num_threads(threads)
+
+
+@contextmanager
+def reproducible(seed: int) -> Iterator[None]:
+    """`one_thread` with a seeded generator, whose former state returns afterwards."""
+    with one_thread(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        torch.set_num_threads(1)
-        torch.use_deterministic_algorithms(True)
-        try:
-            yield
-        finally:
-            torch.use_deterministic_algorithms(strict)
-            torch.set_num_threads(threads)
+        yield
 
 
 def train_network(
@@ -113,9 +120,10 @@ def _epoch(
     options: LoopOptions,
     optimizer: torch.optim.Optimizer,
 ) -> tuple[float, Tensor, Tensor]:
-    """One pass over shuffled minibatches; the loss is that seen while learning."""
+    """Shuffled minibatches; the loss is that seen while learning."""
     network.train()
-    order = torch.randperm(len(train))[: options.epoch_samples]
+    passes = -(-options.epoch_samples // len(train))
+    order = torch.cat([torch.randperm(len(train)) for _ in range(passes)])[: options.epoch_samples]
     outputs, targets, total = [], [], 0.0
     for rows in order.split(options.batch_size):
         inputs, wanted = train.batch(rows)

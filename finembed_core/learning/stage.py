@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
+from functools import lru_cache, partial
 
 import numpy as np
 import polars as pl
@@ -245,29 +245,33 @@ def prediction_stage(
 
 def predict(inputs: PredictionInputs) -> Mapping[str, Output]:
     """Rows (month, fund, model) of one month."""
-    dates = month_ends(np.array([inputs.month, inputs.label_month, inputs.retraining]))
-    month, label_month, retraining = (pl.lit(d.item(), dtype=pl.Date) for d in dates)
+    months = np.array([inputs.month, inputs.label_month, inputs.retraining])
+    month, label_month, retraining = (day.item() for day in month_ends(months))
     frames = [pl.DataFrame(schema=PREDICTION_SCHEMA)]
-    if len(inputs.samples):
-        for kind, (_, files) in inputs.models.items():
-            model = TrainedModel.from_files(files)
-            p = model.predict_proba(inputs.samples)
-            columns = {
-                "fund_id": inputs.samples.funds.tolist(),
-                "p_down": p[:, 0],
-                "p_unchanged": p[:, 1],
-                "p_up": p[:, 2],
-            }
-            frame = pl.DataFrame(columns).with_columns(
-                month=month,
-                model=pl.lit(kind),
-                label_month=label_month,
-                band=pl.lit(model.band),
-                retraining=retraining,
-            )
-            frames.append(frame.select(PREDICTION_SCHEMA.keys()))
+    for kind, (_, files) in inputs.models.items():
+        model = _trained(files[TENSORS], files[PLAIN])
+        p = model.predict_proba(inputs.samples)
+        n = len(inputs.samples)
+        columns = {
+            "month": [month] * n,
+            "fund_id": inputs.samples.funds.tolist(),
+            "model": [kind] * n,
+            "p_down": p[:, 0],
+            "p_unchanged": p[:, 1],
+            "p_up": p[:, 2],
+            "label_month": [label_month] * n,
+            "band": [model.band] * n,
+            "retraining": [retraining] * n,
+        }
+        frames.append(pl.DataFrame(columns, schema=PREDICTION_SCHEMA))
     notes = {"funds": len(inputs.samples), "absent_models": inputs.absent}
     return {"predictions": Output(pl.concat(frames), notes=notes)}
+
+
+@lru_cache(maxsize=2 * len(FAMILY_MODULES))
+def _trained(tensors: bytes, plain: bytes) -> TrainedModel:
+    """The model of a checkpoint; it decides many months in a row."""
+    return TrainedModel.from_files({TENSORS: tensors, PLAIN: plain})
 
 
 class _Lazy:

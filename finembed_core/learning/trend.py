@@ -22,6 +22,7 @@ from finembed_core.learning.loop import (
     EVALUATION_BATCH,
     Epoch,
     LoopOptions,
+    one_thread,
     reproducible,
     train_network,
 )
@@ -125,7 +126,7 @@ class ITransformerTrend:
     def predict_proba(self, view: View) -> FloatArray:
         """Softmax of the logits."""
         logits = np.empty((len(view), len(CLASSES)))
-        with reproducible(0), torch.no_grad():
+        with one_thread(), torch.no_grad():
             for start in range(0, len(view), EVALUATION_BATCH):
                 rows = np.arange(start, min(start + EVALUATION_BATCH, len(view)))
                 logits[rows] = self.network(torch.from_numpy(view.windows(rows))).numpy()
@@ -141,9 +142,10 @@ class ITransformerTrend:
         """From weights, shape and settings."""
         options = ITransformerSettings.model_validate(plain["options"])
         channels, lookback = plain["shape"]
-        with reproducible(0):
+        with torch.device("meta"):  # the shapes alone: the weights are at hand
             network = TrendNetwork(channels, lookback, options)
-        network.load_state_dict({name: torch.tensor(value) for name, value in arrays.items()})
+        weights = {name: torch.tensor(value) for name, value in arrays.items()}
+        network.load_state_dict(weights, assign=True)
         return cls(network.eval(), (channels, lookback), options)
 
 
