@@ -1,8 +1,8 @@
 """Is a fit better than luck? Target shuffling without a single refit.
 
 With centered columns, ``R2 = y'By / y'y`` where ``B = 2A - A^2 = U U'`` (see `fit`), so
-``R2 = ||U'y||^2 / ||y||^2`` and shuffling y is the same as permuting the rows of U. One matrix
-product serves all funds and all shuffles (arXiv 2408.03320, section 2.3, "target shuffling").
+``R2 = ||U'y||^2 / ||y||^2`` for y as it is and for y shuffled: one matrix product serves all
+factors, funds and shuffles of a block (arXiv 2408.03320, section 2.3, "target shuffling").
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from finembed_core.polymodel.basis import FLAT
 
 TIE = 1e-12  # two R2 that differ by less are equal: far above float64 rounding, below any real gap
 BLOCK = 2**19  # float32 numbers in flight: what stays in a core's own cache
-SHUFFLE_BLOCK = 250  # counts of one block fit into a byte
+FUND_BLOCK = 64
+SHUFFLE_BLOCK = 125  # at most 255: the counts of one block fit into a byte
 RECHECK = 2**14  # statistics recomputed at once in float64
 
 
@@ -39,7 +40,7 @@ def exact_p_values(factor: FloatArray, returns: FloatArray, rows: NDArray[np.int
     returns : ndarray, shape (n, N)
         Fund returns, none of them constant.
     rows : ndarray of int, shape (K, n)
-        Permutations: shuffle k compares ``U[rows[k]]`` with the returns as they are.
+        Permutations: shuffle k tests ``returns[rows[k]]``.
 
     Returns
     -------
@@ -60,25 +61,23 @@ def exact_p_values(factor: FloatArray, returns: FloatArray, rows: NDArray[np.int
     unit = centered / np.sqrt(np.square(centered).sum(axis=0))
     observed = np.square(factor.transpose(0, 2, 1) @ unit).sum(axis=1)
 
-    n, q = factor.shape[1:]
-    count = np.zeros(observed.shape, dtype=np.int64)
-    wide = min(unit.shape[1], max(BLOCK // (q * SHUFFLE_BLOCK), 1))
-    deep = max(BLOCK // (q * SHUFFLE_BLOCK * wide), 1)
+    q, funds = factor.shape[2], unit.shape[1]
     narrow = unit.astype(np.float32)
-    for first in range(0, len(factor), deep):
-        some = slice(first, first + deep)
-        transposed = factor[some].transpose(0, 2, 1).astype(np.float32)
-        for start in range(0, len(rows), SHUFFLE_BLOCK):
-            shuffles = rows[start : start + SHUFFLE_BLOCK]
-            permuted = transposed[:, :, shuffles].reshape(-1, n)  # (deep * q * K, n)
-            for left in range(0, unit.shape[1], wide):
-                funds = slice(left, left + wide)
-                scores = permuted @ narrow[:, funds]
+    columns = factor.transpose(0, 2, 1).astype(np.float32, order="C")  # (J, q, n)
+    count = np.zeros(observed.shape, dtype=np.int64)
+    for shuffles in np.split(rows, range(SHUFFLE_BLOCK, len(rows), SHUFFLE_BLOCK)):
+        for some in _slices(funds, FUND_BLOCK):
+            shuffled = narrow[:, some][shuffles.T]  # (n, K, funds)
+            deep = max(BLOCK // (q * shuffled[0].size), 1)
+            for block in _slices(len(factor), deep):
+                scores = np.tensordot(columns[block], shuffled, axes=1)  # (factors, q, K, funds)
                 np.multiply(scores, scores, out=scores)
-                shape = (len(transposed), q, len(shuffles), scores.shape[1])
-                r2 = scores.reshape(shape).sum(axis=1)  # (deep, K, wide)
-                count[some, funds] += _exceedances(
-                    r2, observed[some, funds], factor[some], unit[:, funds], shuffles
+                count[block, some] += _exceedances(
+                    scores.sum(axis=1),
+                    observed[block, some],
+                    factor[block],
+                    unit[:, some],
+                    shuffles,
                 )
     return (1.0 + count.astype(np.float64)) / (1.0 + len(rows))
 
@@ -112,12 +111,16 @@ def _exceedances(
     pair, k = np.nonzero((columns >= low[j, i, None]) & (columns <= high[j, i, None]))
     for first in range(0, len(pair), RECHECK):
         m, shuffle = pair[first : first + RECHECK], shuffles[k[first : first + RECHECK]]
-        permuted = factor[j[m, None], shuffle]  # (doubts, n, q)
-        again = np.square(np.einsum("mnq,nm->mq", permuted, unit[:, i[m]])).sum(axis=1)
+        shuffled = unit[shuffle, i[m, None]]  # (doubts, n)
+        again = np.square(np.einsum("mnq,mn->mq", factor[j[m]], shuffled)).sum(axis=1)
         np.add.at(count, (j[m], i[m]), again >= observed[j[m], i[m]] - TIE)
     return count
 
 
 def _count(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """True cells of (J, K, N) along K, K at most 255: bytes add up an order faster."""
+    """True cells of (J, K, N) along K; added up as bytes, which is an order faster."""
     return np.add.reduce(mask.view(np.uint8), axis=1, dtype=np.uint8).astype(np.int64)
+
+
+def _slices(length: int, step: int) -> list[slice]:
+    return [slice(first, first + step) for first in range(0, length, step)]
