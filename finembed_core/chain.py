@@ -1,0 +1,156 @@
+"""The chain of stages from observations to predictions, and the state that each part is in."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from finembed_core.calendar import Month, month_range, retraining_months
+from finembed_core.errors import MissingPartError
+from finembed_core.ingest.universe import universe_stage
+from finembed_core.learning.stage import prediction_stage, training_stage
+from finembed_core.macro.stage import macro_stage
+from finembed_core.polymodel.stage import polymodel_stage
+from finembed_core.progress import Progress, Silent
+from finembed_core.settings import Settings
+from finembed_core.sources import month_bounds
+from finembed_core.stage import Stage
+from finembed_core.store import PartStore
+
+State = Literal["current", "stale", "missing"]
+
+
+@dataclass(frozen=True)
+class Link:
+    """One stage and how its parts are keyed.
+
+    Attributes
+    ----------
+    stage : Stage
+    keyed_by : str
+        ``month``, or ``retraining``: the months at which a model is trained.
+    """
+
+    stage: Stage[Any]
+    keyed_by: Literal["month", "retraining"] = "month"
+
+    def keys(self, months: Sequence[Month], settings: Settings) -> list[str]:
+        """Keys of the parts that these months need."""
+        if not months:
+            return []
+        if self.keyed_by == "month":
+            return [str(month) for month in months]
+        every = settings.learning.retrain_every
+        return [str(month) for month in retraining_months(months[0], months[-1], every)]
+
+
+@dataclass(frozen=True)
+class LinkState:
+    """Where a stage stands.
+
+    Attributes
+    ----------
+    name : str
+    keys : dict of str to State
+    reasons : Counter of str
+        Reason codes among the rows of its current parts.
+    """
+
+    name: str
+    keys: dict[str, State]
+    reasons: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def first_open(self) -> str | None:
+        """First key that is not current."""
+        return next((key for key, state in self.keys.items() if state != "current"), None)
+
+
+def chain(store: PartStore, settings: Settings) -> dict[str, Link]:
+    """All stages between observations and predictions by name, in the order of computation."""
+    training = {
+        f"trend_model_{kind}": Link(training_stage(store, settings, kind), "retraining")
+        for kind in settings.learning.models
+    }
+    return {
+        "universe": Link(universe_stage(store, settings)),
+        "macro_factors": Link(macro_stage(store, settings)),
+        "polymodel_features": Link(polymodel_stage(store, settings)),
+        **training,
+        "predictions": Link(prediction_stage(store, settings)),
+    }
+
+
+def decision_months(
+    store: PartStore, settings: Settings, through: Month | None = None
+) -> list[Month]:
+    """Months that can be decided with what has been ingested, up to `through`.
+
+    Raises
+    ------
+    MissingPartError
+        `through` lies outside what the data cover.
+    """
+    keys = store.keys("fund_observations")
+    first, _ = month_bounds(settings.dataset)
+    months = month_range(first, Month.parse(keys[-1])) if keys else []
+    if through is None:
+        return months
+    if not months or not months[0] <= through <= months[-1]:
+        raise MissingPartError(
+            f"there are no data for {through}",
+            where=f"months in the store: {months[0]} to {months[-1]}" if months else "the store",
+            remedy="ask for one of these months, or bring newer data and run again",
+        )
+    return [month for month in months if month <= through]
+
+
+def chain_state(
+    store: PartStore,
+    settings: Settings,
+    months: Sequence[Month],
+    progress: Progress | None = None,
+) -> list[LinkState]:
+    """State of every part that these months need, computed from what stands in the store now.
+
+    A part whose inputs cannot be gathered is missing; from the first open part of a stage on,
+    later stages are at best stale, since their inputs are about to change.
+    """
+    progress = progress or Silent()
+    links = chain(store, settings)
+    states: list[LinkState] = []
+    changed_from: Month | None = None
+    for name, link in links.items():
+        keys = link.keys(months, settings)
+        progress.start(f"checking {name}", len(keys))
+        found: dict[str, State] = {}
+        for key in keys:
+            found[key] = _part_state(link, store, key, changed_from)
+            progress.advance(key)
+        progress.finish()
+        state = LinkState(name, found)
+        states.append(state)
+        if state.first_open is not None:
+            opened = Month.parse(state.first_open)
+            changed_from = opened if changed_from is None else min(changed_from, opened)
+    return states
+
+
+def _part_state(link: Link, store: PartStore, key: str, changed_from: Month | None) -> State:
+    tables = link.stage.tables
+    if any(store.manifest(table, key) is None for table in tables):
+        return "missing"
+    if changed_from is not None and Month.parse(key) >= changed_from:
+        return "stale"
+    try:
+        return link.stage.state(store, key, link.stage.gather(key).digest())
+    except MissingPartError:
+        return "stale"
+
+
+def first_open_month(states: Sequence[LinkState]) -> Month | None:
+    """Earliest month with anything to do, or None when all is current."""
+    opened = [Month.parse(state.first_open) for state in states if state.first_open is not None]
+    return min(opened, default=None)

@@ -1,0 +1,1 @@
+"""When to compute: Dagster assets, jobs, schedules, and the `finembed` command line."""

@@ -1,0 +1,1 @@
+"""Assets: each reads its months, calls the core, attaches what a person wants to see."""

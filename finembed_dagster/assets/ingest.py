@@ -1,0 +1,53 @@
+"""From the source's tables, through the quality gates, into the store."""
+
+from collections.abc import Iterator
+
+import dagster as dg
+
+from finembed_core.ingest.stage import ingest
+from finembed_core.store import PartStore
+from finembed_dagster.assets.monthly import ProgressFor
+from finembed_dagster.pictures import table_markdown
+from finembed_dagster.study import Study
+
+TABLES = {
+    "fund_observations": "Monthly fund returns and AUM by the month in which they became known.",
+    "funds": "Attributes of the funds; each counts from its own date.",
+    "series_observations": "Index, factor and macro values by the month that first knew them.",
+    "series": "What each series is: roles, kind, transform.",
+    "quarantine": "Rows that a quality gate put aside, with rule, value and reason.",
+    "data_quality": "Counts per quality rule and reason code.",
+}
+
+
+@dg.multi_asset(
+    name="ingest",
+    specs=[
+        dg.AssetSpec(name, description=text, group_name="ingest", kinds={"polars", "parquet"})
+        for name, text in TABLES.items()
+    ],
+)
+def ingested(
+    context: dg.AssetExecutionContext,
+    study: dg.ResourceParam[Study],
+    progress_for: dg.ResourceParam[ProgressFor],
+) -> Iterator[dg.MaterializeResult]:
+    """Read the source once, judge every row, write the parts that changed."""
+    report = ingest(study.store, study.settings, progress_for(context))
+    for warning in report.warnings:
+        context.log.warning(warning)
+    quality = study.store.read("data_quality", "all")
+    for table in TABLES:
+        metadata: dict[str, object] = {"dagster/row_count": _rows(study.store, table)}
+        if table == "data_quality":
+            metadata |= {
+                "counts": dg.MetadataValue.md(table_markdown(quality)),
+                "warnings": list(report.warnings),
+                "months": f"{report.months[0]} to {report.months[-1]}",
+            }
+        yield dg.MaterializeResult(asset_key=table, metadata=metadata)
+
+
+def _rows(store: PartStore, table: str) -> int:
+    manifests = (store.manifest(table, key) for key in store.keys(table))
+    return sum(manifest.rows for manifest in manifests if manifest is not None)

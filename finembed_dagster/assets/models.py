@@ -1,0 +1,145 @@
+"""Trend models: one asset per kind with retrainings as partitions; predictions by month."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+
+from finembed_core.calendar import Month
+from finembed_core.chain import chain
+from finembed_core.settings import ModelKind, Settings
+from finembed_core.stage import BuiltPart, build
+from finembed_dagster.assets.monthly import (
+    BACKFILL,
+    ProgressFor,
+    build_months,
+    part_metadata,
+    requested_months,
+)
+from finembed_dagster.partitions import (
+    decision_months_definition,
+    months_of,
+    partition_key,
+    retrainings_definition,
+)
+from finembed_dagster.pictures import learning_curves
+from finembed_dagster.study import Study
+
+
+def trend_model_name(kind: ModelKind) -> str:
+    """Asset, table and stage of one kind."""
+    return f"trend_model_{kind}"
+
+
+def model_assets(settings: Settings) -> list[dg.AssetsDefinition]:
+    """Assets from features to predictions."""
+    months = decision_months_definition(settings)
+    retrainings = retrainings_definition(settings)
+    kinds = settings.learning.models
+
+    @dg.asset(
+        deps=["polymodel_features", *(trend_model_name(kind) for kind in kinds)],
+        partitions_def=months,
+        backfill_policy=BACKFILL,
+        group_name="models",
+        kinds={"torch", "scikitlearn"},
+    )
+    def models_in_force(
+        context: dg.AssetExecutionContext,
+        study: dg.ResourceParam[Study],
+        progress_for: dg.ResourceParam[ProgressFor],
+    ) -> dg.MaterializeResult:
+        """See to it that the model that decides each month has been trained.
+
+        Months and retrainings are partitioned differently, which one Dagster job cannot hold; so
+        a run over months trains here what is due, and reports it on the trend models' own
+        partitions.
+        """
+        months = requested_months(context, study)
+        trained: dict[str, int] = {}
+        for kind in study.settings.learning.models:
+            name = trend_model_name(kind)
+            keys = chain(study.store, study.settings)[name].keys(months, study.settings)
+            for part in _train(context, study, progress_for, name, keys):
+                if part.skipped:
+                    continue
+                trained[name] = trained.get(name, 0) + 1
+                context.log_event(
+                    dg.AssetMaterialization(
+                        name,
+                        partition=partition_key(Month.parse(part.key)),
+                        metadata=part_metadata(part),
+                    )
+                )
+        return dg.MaterializeResult(metadata={"trained_now": trained})
+
+    @dg.asset(
+        deps=["polymodel_features", "universe", "macro_factors", models_in_force],
+        partitions_def=months,
+        backfill_policy=BACKFILL,
+        group_name="models",
+        kinds={"torch", "parquet"},
+    )
+    def predictions(
+        context: dg.AssetExecutionContext,
+        study: dg.ResourceParam[Study],
+        progress_for: dg.ResourceParam[ProgressFor],
+    ) -> dg.MaterializeResult:
+        """P(down), P(unchanged), P(up) of the label month per fund and model."""
+        return dg.MaterializeResult(
+            metadata=build_months(context, study, progress_for, "predictions")
+        )
+
+    trend_models = [_trend_model_asset(kind, retrainings) for kind in kinds]
+    return [*trend_models, models_in_force, predictions]
+
+
+def _trend_model_asset(
+    kind: ModelKind, retrainings: dg.TimeWindowPartitionsDefinition
+) -> dg.AssetsDefinition:
+    name = trend_model_name(kind)
+
+    @dg.asset(
+        name=name,
+        description=f"The {kind} trend model that is in force from each retraining month on, "
+        "trained on what was known at the end of the month before.",
+        deps=["polymodel_features", "macro_factors"],
+        partitions_def=retrainings,
+        backfill_policy=BACKFILL,
+        group_name="models",
+        kinds={_library(kind)},
+        tags={"model_kind": kind},
+    )
+    def trend_model(
+        context: dg.AssetExecutionContext,
+        study: dg.ResourceParam[Study],
+        progress_for: dg.ResourceParam[ProgressFor],
+    ) -> dg.MaterializeResult:
+        keys = [str(month) for month in months_of(context.partition_keys)]
+        parts = list(_train(context, study, progress_for, name, keys))
+        for part in parts:
+            context.add_asset_metadata(
+                part_metadata(part), partition_key=partition_key(Month.parse(part.key))
+            )
+        trained = sum(not part.skipped for part in parts)
+        return dg.MaterializeResult(
+            metadata={"trained_now": trained} | learning_curves(study.store, name, keys[-1])
+        )
+
+    return trend_model
+
+
+def _train(
+    context: dg.AssetExecutionContext,
+    study: Study,
+    progress_for: ProgressFor,
+    name: str,
+    keys: list[str],
+) -> Iterator[BuiltPart]:
+    stage: Any = chain(study.store, study.settings)[name].stage
+    yield from build(stage, keys, study.store, study.settings.execution, progress_for(context))
+
+
+def _library(kind: ModelKind) -> str:
+    libraries = {"itransformer": "torch", "logistic": "scikitlearn", "lightgbm": "lightgbm"}
+    return libraries.get(kind, "numpy")

@@ -1,0 +1,79 @@
+"""What all monthly assets share: build the months of the run, tell what came out."""
+
+from __future__ import annotations
+
+import warnings
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import dagster as dg
+
+from finembed_core.calendar import Month
+from finembed_core.chain import chain, decision_months
+from finembed_core.progress import Progress
+from finembed_core.stage import BuiltPart, build
+from finembed_dagster.partitions import months_of, partition_key
+from finembed_dagster.study import Study
+
+ProgressFor = Callable[[dg.AssetExecutionContext], Progress]
+
+BACKFILL = dg.BackfillPolicy.single_run()
+"""All months of a range in one run: a run per month would cost seconds for each."""
+
+warnings.filterwarnings("ignore", message="Parameter `backfill_policy`")  # which Dagster calls beta
+
+
+def requested_months(context: dg.AssetExecutionContext, study: Study) -> list[Month]:
+    """Months of the run, all of which must have data.
+
+    Raises
+    ------
+    MissingPartError
+        A month was asked for that the data do not cover.
+    """
+    months = months_of(context.partition_keys)
+    for month in (months[0], months[-1]):
+        decision_months(study.store, study.settings, month)
+    return months
+
+
+def build_months(
+    context: dg.AssetExecutionContext, study: Study, progress_for: ProgressFor, name: str
+) -> dict[str, Any]:
+    """Build the run's months of one stage, and attach each month's facts to its partition.
+
+    Returns
+    -------
+    dict
+        Metadata of the whole run: how many months were built, skipped, and the reason codes.
+    """
+    months = requested_months(context, study)
+    link = chain(study.store, study.settings)[name]
+    keys = link.keys(months, study.settings)
+    built = skipped = 0
+    reasons: Counter[str] = Counter()
+    progress = progress_for(context)
+    for part in build(link.stage, keys, study.store, study.settings.execution, progress):
+        built, skipped = built + (not part.skipped), skipped + part.skipped
+        reasons.update(_reasons(part))
+        context.add_asset_metadata(
+            part_metadata(part), partition_key=partition_key(Month.parse(part.key))
+        )
+    return {"months_built": built, "months_current": skipped, "reasons": dict(reasons)}
+
+
+def part_metadata(part: BuiltPart) -> dict[str, Any]:
+    """Rows and notes of one part, as Dagster metadata."""
+    notes = {key: note for m in part.manifests.values() for key, note in m.notes.items()}
+    rows = sum(manifest.rows for manifest in part.manifests.values())
+    return {"dagster/partition_row_count": rows, "was_current": part.skipped, **notes}
+
+
+def _reasons(part: BuiltPart) -> Counter[str]:
+    counts: Counter[str] = Counter()
+    for manifest in part.manifests.values():
+        found = manifest.notes.get("reasons")
+        if isinstance(found, dict):
+            counts.update(found)
+    return counts

@@ -1,0 +1,49 @@
+"""Backtests of every strategy, and the warehouse that people query."""
+
+import dagster as dg
+
+from finembed_core.backtest.run import backtest
+from finembed_core.calendar import Month
+from finembed_core.warehouse.publish import publish
+from finembed_core.warehouse.query import query
+from finembed_dagster.assets.monthly import ProgressFor
+from finembed_dagster.pictures import table_markdown, wealth
+from finembed_dagster.study import Study
+
+
+@dg.asset(
+    deps=["predictions", "universe", "fund_observations", "series_observations"],
+    group_name="portfolios",
+    kinds={"polars", "parquet"},
+)
+def backtests(
+    context: dg.AssetExecutionContext,
+    study: dg.ResourceParam[Study],
+    progress_for: dg.ResourceParam[ProgressFor],
+) -> dg.MaterializeResult:
+    """Every strategy through the cash-exact ledger, over all months that have predictions."""
+    through = Month.parse(study.store.keys("predictions")[-1])
+    report = backtest(study.store, study.settings, through, progress_for(context))
+    for warning in report.warnings:
+        context.log.warning(warning)
+    facts = {"run_id": report.run_id, "through": str(through), "was_current": report.skipped}
+    return dg.MaterializeResult(metadata=facts | wealth(study, report.run_id))
+
+
+@dg.asset(deps=[backtests], group_name="portfolios", kinds={"duckdb"}, pool="warehouse")
+def warehouse(
+    context: dg.AssetExecutionContext, study: dg.ResourceParam[Study]
+) -> dg.MaterializeResult:
+    """The DuckDB file with everything, built beside the old one and swapped in."""
+    report = publish(study.store, study.home.warehouse, study.settings)
+    leaderboard = query(study.home.warehouse, "select * from leaderboard")
+    orders = query(study.home.warehouse, "select * from latest_rebalance")
+    return dg.MaterializeResult(
+        metadata={
+            "path": dg.MetadataValue.path(str(report.path)),
+            "was_current": report.skipped,
+            "rows": dict(report.tables),
+            "leaderboard": dg.MetadataValue.md(table_markdown(leaderboard)),
+            "latest_rebalance": dg.MetadataValue.md(table_markdown(orders)),
+        }
+    )

@@ -1,0 +1,47 @@
+"""Everything that Dagster knows of a study, gathered."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from finembed_core.progress import Progress
+from finembed_dagster.assets.features import feature_assets
+from finembed_dagster.assets.ingest import ingested
+from finembed_dagster.assets.models import model_assets
+from finembed_dagster.assets.monthly import ProgressFor
+from finembed_dagster.assets.portfolios import backtests, warehouse
+from finembed_dagster.jobs import IN_PROCESS, jobs
+from finembed_dagster.progress import LogProgress
+from finembed_dagster.study import Study
+
+
+def log_progress(context: dg.AssetExecutionContext) -> Progress:
+    """Progress as lines of the run's log."""
+    return LogProgress(context.log.info)
+
+
+def build_definitions(study: Study, progress_for: ProgressFor = log_progress) -> dg.Definitions:
+    """Assets, jobs, schedule, sensor and checks of one study.
+
+    Parameters
+    ----------
+    study : Study
+    progress_for : callable
+        How an asset's progress shows; lines of the run's log by default.
+    """
+    settings = study.settings
+    return dg.Definitions(
+        assets=[
+            ingested,
+            *feature_assets(settings),
+            *model_assets(settings),
+            backtests,
+            warehouse,
+        ],
+        jobs=list(jobs(settings).values()),
+        executor=IN_PROCESS,
+        resources={"study": study, "progress_for": progress_for},
+    )
+
+
+defs = build_definitions(Study.find())

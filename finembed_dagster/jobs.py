@@ -1,0 +1,49 @@
+"""Jobs: one over months for the whole chain, one for the schedule, and three of its parts."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from finembed_core.settings import Settings
+from finembed_dagster.assets.ingest import TABLES
+from finembed_dagster.assets.models import trend_model_name
+
+IN_PROCESS = dg.in_process_executor
+"""A step process costs seconds and every month is small; the core spreads the heavy work."""
+
+
+def jobs(settings: Settings) -> dict[str, dg.UnresolvedAssetJobDefinition]:
+    """All jobs by name."""
+    ingest = dg.AssetSelection.assets(*TABLES)
+    trend_models = dg.AssetSelection.assets(*map(trend_model_name, settings.learning.models))
+    over_months = dg.AssetSelection.all() - trend_models
+    return {
+        job.name: job
+        for job in (
+            _job("ingest", ingest, "Read the source again; write what changed."),
+            _job(
+                "full_history",
+                over_months,
+                "The whole chain over the months that you choose; what is current is skipped, "
+                "models that are due are trained.",
+            ),
+            _job(
+                "monthly_rebalance",
+                over_months,
+                "What the schedule asks for: all months that are missing, up to the orders of "
+                "the newest.",
+            ),
+            _job("training", trend_models, "Trend models alone, by retraining month."),
+            _job(
+                "publish",
+                dg.AssetSelection.assets("backtests", "warehouse"),
+                "Backtest what is predicted, rebuild the DuckDB file, swap it in.",
+            ),
+        )
+    }
+
+
+def _job(
+    name: str, selection: dg.AssetSelection, description: str
+) -> dg.UnresolvedAssetJobDefinition:
+    return dg.define_asset_job(name, selection, description=description, executor_def=IN_PROCESS)

@@ -1,0 +1,109 @@
+"""Run the Dagster jobs in this process, for the command line and for tests."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import dagster as dg
+
+from finembed_core.calendar import Month
+from finembed_core.chain import LinkState, chain_state, decision_months, first_open_month
+from finembed_core.errors import FinembedError
+from finembed_dagster.assets.ingest import TABLES
+from finembed_dagster.assets.monthly import ProgressFor
+from finembed_dagster.definitions import build_definitions, log_progress
+from finembed_dagster.partitions import range_tags
+from finembed_dagster.study import Study
+
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run had to do.
+
+    Attributes
+    ----------
+    computed : (Month, Month) or None
+        Range of months that was not current before, None when everything was.
+    through : Month
+        Last month that is now current.
+    """
+
+    computed: tuple[Month, Month] | None
+    through: Month
+
+
+class Launcher:
+    """Jobs of one study, executed in this process against its Dagster instance.
+
+    Parameters
+    ----------
+    study : Study
+        Entered (`Study.enter`).
+    progress_for : callable, optional
+        How progress shows; lines of the run's log by default.
+    """
+
+    def __init__(self, study: Study, progress_for: ProgressFor = log_progress) -> None:
+        self.study = study
+        self._definitions = build_definitions(study, progress_for)
+
+    def run(
+        self,
+        job: str,
+        months: tuple[Month, Month] | None = None,
+        assets: Sequence[str] | None = None,
+    ) -> dg.ExecuteInProcessResult:
+        """Execute a job, over a range of months where it has any.
+
+        Raises
+        ------
+        FinembedError
+            As raised by the asset that failed.
+        """
+        selection = None if assets is None else [dg.AssetKey(name) for name in assets]
+        with dg.DagsterInstance.get() as instance:
+            return self._definitions.resolve_job_def(job).execute_in_process(
+                run_config=QUIET,
+                instance=instance,
+                tags=None if months is None else range_tags(*months),
+                asset_selection=selection,
+            )
+
+    def states(self, months: Sequence[Month]) -> list[LinkState]:
+        """State of every part that these months need."""
+        return chain_state(self.study.store, self.study.settings, months)
+
+    def bring_up_to_date(self, through: Month | None = None) -> Outcome:
+        """Ingest, compute what is missing or stale up to `through`, backtest and publish.
+
+        Raises
+        ------
+        FinembedError
+            The input is at fault, or there are no data for `through`.
+        """
+        self.run("ingest")
+        study = self.study
+        months = decision_months(study.store, study.settings, through)
+        opened = first_open_month(self.states(months))
+        if opened is None:
+            self.run("publish")
+            return Outcome(None, months[-1])
+        span = (max(opened, months[0]), months[-1])
+        self.run("full_history", span, assets=self._after_ingest())
+        return Outcome(span, months[-1])
+
+    def _after_ingest(self) -> list[str]:
+        job = self._definitions.resolve_job_def("full_history")
+        keys = {key.to_user_string() for key in job.asset_layer.selected_asset_keys}
+        return sorted(keys - set(TABLES))
+
+
+def own_error(error: BaseException) -> FinembedError | None:
+    """The finembed error behind an exception of Dagster's, if there is one."""
+    link: BaseException | None = error
+    while link is not None and not isinstance(link, FinembedError):
+        link = link.__cause__ or link.__context__
+    return link

@@ -1,0 +1,96 @@
+"""A study: one home folder and one settings tree, found by option, variable or default."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sysconfig
+from dataclasses import dataclass
+from pathlib import Path
+
+from finembed_core.errors import HomeError
+from finembed_core.home import Home
+from finembed_core.settings import Settings, load_settings
+from finembed_core.store import PartStore
+
+HOME_VARIABLE = "FINEMBED_HOME"
+SETTINGS_VARIABLE = "FINEMBED_SETTINGS"
+DEFAULT_HOME = Path(".finembed")
+DEFAULT_SETTINGS = Path("finembed.yaml")
+
+
+@dataclass(frozen=True)
+class Study:
+    """Where everything lies and how it is computed.
+
+    Attributes
+    ----------
+    home : Home
+    settings : Settings
+    settings_path : Path or None
+        None where the defaults are in force.
+    """
+
+    home: Home
+    settings: Settings
+    settings_path: Path | None
+
+    @classmethod
+    def find(cls, home: Path | None = None, settings: Path | None = None) -> Study:
+        """Resolve option, then environment variable, then default.
+
+        Raises
+        ------
+        SettingsError
+            A settings file was named that cannot be read, or it holds a mistake.
+        """
+        chosen = settings or _from_environment(SETTINGS_VARIABLE)
+        if chosen is None and DEFAULT_SETTINGS.exists():
+            chosen = DEFAULT_SETTINGS
+        root = home or _from_environment(HOME_VARIABLE) or DEFAULT_HOME
+        path = None if chosen is None else chosen.resolve()
+        return cls(Home(root.resolve()), load_settings(path), path)
+
+    @property
+    def store(self) -> PartStore:
+        """The part store of the home."""
+        return self.home.store
+
+    def enter(self) -> Study:
+        """Open the home and make this study the one that Dagster's processes see.
+
+        Sets DAGSTER_HOME and the two variables for this process and its children, and puts the
+        project's dagster.yaml into force.
+        """
+        self.home.open()
+        os.environ["DAGSTER_HOME"] = str(self.home.dagster)
+        os.environ[HOME_VARIABLE] = str(self.home.root)
+        if self.settings_path is None:
+            os.environ.pop(SETTINGS_VARIABLE, None)
+        else:
+            os.environ[SETTINGS_VARIABLE] = str(self.settings_path)
+        source, target = shipped_file("dagster.yaml"), self.home.dagster / "dagster.yaml"
+        if not target.exists() or target.read_bytes() != source.read_bytes():
+            shutil.copyfile(source, target)
+        return self
+
+
+def shipped_file(name: str) -> Path:
+    """A top-level file of the project, in a checkout or as installed from a wheel."""
+    candidates = [
+        Path(__file__).resolve().parent.parent / name,
+        Path(sysconfig.get_path("data")) / "share" / "finembed" / name,
+    ]
+    for candidate in candidates:
+        if candidate.exists():
+            return candidate
+    raise HomeError(
+        f"{name} is missing from this installation",
+        where=" or ".join(str(candidate) for candidate in candidates),
+        remedy="install finembed again",
+    )
+
+
+def _from_environment(variable: str) -> Path | None:
+    text = os.environ.get(variable)
+    return Path(text) if text else None
