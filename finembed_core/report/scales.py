@@ -12,6 +12,7 @@ Kind = Literal["linear", "log", "date"]
 STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
 YEARS = (1, 2, 5, 10, 20, 50)
 MONTHS = (1, 2, 3, 6)
+MOST_DECIMALS = 12
 
 
 @dataclass(frozen=True)
@@ -95,11 +96,11 @@ def scale_for(
 
 def _decimals(step: float) -> int:
     """Decimals that tell multiples of `step` apart."""
-    for decimals in range(7):
+    for decimals in range(MOST_DECIMALS):
         scaled = step * 10**decimals
         if abs(scaled - round(scaled)) < 1e-6 * max(scaled, 1e-9) and round(scaled) > 0:
             return decimals
-    return 6
+    return MOST_DECIMALS
 
 
 def _linear_ticks(low: float, high: float, most: int, whole: bool) -> NDArray[np.float64]:
@@ -109,7 +110,8 @@ def _linear_ticks(low: float, high: float, most: int, whole: bool) -> NDArray[np
     step = next(s for s in allowed if s >= rough * (1 - 1e-9))
     step = max(step, 1.0) if whole else step
     first, last = np.ceil(low / step - 1e-9), np.floor(high / step + 1e-9)
-    return np.arange(first, last + 1) * step
+    ticks = np.arange(first, last + 1) * step
+    return ticks if len(ticks) > 1 or whole else _linear_ticks(low, high, 2 * most, whole)
 
 
 def _log_ticks(low: float, high: float, most: int) -> NDArray[np.float64]:

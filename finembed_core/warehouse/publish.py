@@ -95,12 +95,8 @@ def publish(store: PartStore, path: Path, settings: Settings) -> PublishReport:
 
 def _content(parts: list[Part], settings: Settings) -> str:
     """Hash of what the file will hold."""
-    stamps = [(p.manifest.table, p.manifest.key, digest(p.manifest), _stamp(p)) for p in parts]
-    return digest(schema_sql(), digest(settings.study), stamps)
-
-
-def _stamp(part: Part) -> str:
-    return part.created_at.isoformat() if part.target == "runs" else ""
+    marks = [f"{part.manifest!r}{part.created_at}" for part in parts]
+    return digest(schema_sql(), settings.study, marks)
 
 
 def _standing(path: Path, content: str) -> PublishReport | None:
@@ -160,7 +156,7 @@ def _write_parts(connection: duckdb.DuckDBPyConnection, parts: list[Part]) -> No
                 "notes": json.dumps(dict(p.manifest.notes), sort_keys=True),
                 "left_out": p.left_out,
                 "filename": str(p.path),
-                "created_at": p.created_at.replace(tzinfo=None),
+                "created_at": p.created_at,
             }
             for p in parts
         ],

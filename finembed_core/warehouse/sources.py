@@ -40,8 +40,8 @@ class Part:
         Its parquet file; None where the part has no frame or no rows.
     columns : mapping of str to polars data type
         Schema of that file.
-    created_at : datetime
-        File time of its manifest, UTC.
+    created_at : datetime or None
+        File time of a run's manifest, UTC.
     left_out : str
         Why it is not loaded, empty when it is.
     """
@@ -49,7 +49,7 @@ class Part:
     manifest: Manifest
     target: str | None
     path: Path | None
-    created_at: dt.datetime
+    created_at: dt.datetime | None
     columns: Mapping[str, pl.DataType] = field(default_factory=dict)
     left_out: str = ""
 
@@ -69,11 +69,15 @@ def committed_parts(store: PartStore) -> list[Part]:
             manifest,
             target_table(table),
             store.frame_path(manifest) if manifest.rows else None,
-            store.committed_at(table, manifest.key),
+            _created_at(store, manifest) if table == "runs" else None,
         )
         for table in store.tables()
         for manifest in store.manifests(table)
     ]
+
+
+def _created_at(store: PartStore, manifest: Manifest) -> dt.datetime:
+    return store.committed_at(manifest.table, manifest.key).replace(tzinfo=None)
 
 
 def with_verdicts(parts: list[Part]) -> list[Part]:

@@ -7,34 +7,34 @@ from hypothesis import strategies as st
 
 from finembed_core.report.scales import scale_for
 
-NUMBERS = st.floats(-1e7, 1e7, allow_nan=False).filter(lambda x: x == 0 or abs(x) > 1e-6)
+NUMBERS = st.floats(-1e7, 1e7, allow_nan=False).filter(lambda x: x == 0 or abs(x) > 1e-4)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=100)
 @given(st.lists(NUMBERS, min_size=2, max_size=8), st.integers(3, 9))
 def test_linear_ticks_are_few_distinct_and_on_the_axis(values, most):
     scale = scale_for("linear", np.array(values), 0.0, 100.0, margin=0.05)
     ticks = scale.ticks(most)
     places = scale([value for value, _ in ticks])
-    assert 1 <= len(ticks) <= most + 1
+    assert 2 <= len(ticks) <= 2 * most
     assert (places >= -1e-6).all()
     assert (places <= 100 + 1e-6).all()
     assert len({label for _, label in ticks}) == len(ticks)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=100)
 @given(st.floats(0.01, 100), st.floats(1.02, 1e4), st.integers(3, 9))
 def test_log_ticks_are_few_distinct_and_on_the_axis(low, ratio, most):
     scale = scale_for("log", np.array([low, low * ratio]), 200.0, 0.0)
     ticks = scale.ticks(most)
     places = scale([value for value, _ in ticks])
-    assert 2 <= len(ticks) <= most + 1
+    assert 2 <= len(ticks) <= 2 * most
     assert (places >= -1e-6).all()
     assert (places <= 200 + 1e-6).all()
     assert len({label for _, label in ticks}) == len(ticks)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=100)
 @given(st.dates(dt.date(1930, 1, 1), dt.date(2040, 1, 1)), st.integers(1, 1200))
 def test_date_ticks_are_few_and_at_the_start_of_a_month(first, months):
     start = np.datetime64(first, "D").astype(float)
