@@ -73,11 +73,16 @@ COMMENT ON COLUMN leaderboard.excess_return IS 'annual return less the benchmark
 
 CREATE VIEW ranked_predictions AS
 SELECT
-    predictions.*,
-    rank() OVER (PARTITION BY month, model ORDER BY p_up DESC, fund_id) AS rank,
-    count(*) OVER (PARTITION BY month, model) AS n_ranked
-FROM predictions;
-COMMENT ON VIEW ranked_predictions IS 'Predictions with the fund''s rank by P(up) among the funds of its month and model.';
+    *,
+    CASE WHEN eligible THEN
+        rank() OVER (PARTITION BY month, model, eligible ORDER BY p_up DESC, fund_id)
+    END AS rank,
+    count(*) FILTER (eligible) OVER (PARTITION BY month, model) AS n_ranked
+FROM (
+    SELECT predictions.*, coalesce(universe.eligible, false) AS eligible
+    FROM predictions LEFT JOIN universe USING (month, fund_id)
+);
+COMMENT ON VIEW ranked_predictions IS 'Predictions with the fund''s rank by P(up) among the eligible funds of its month and model, as the strategies rank.';
 
 CREATE VIEW latest_rebalance AS
 WITH decided AS (
@@ -130,7 +135,7 @@ LEFT JOIN ranked_predictions AS before
     AND before.model = ordered.model
 LEFT JOIN polymodel_features AS features
     ON features.month = ordered.decision AND features.fund_id = ordered.fund_id
-ORDER BY ordered.strategy, ordered.side DESC, now.rank NULLS LAST, ordered.fund_id;
+ORDER BY ordered.model IS NULL, ordered.strategy, ordered.side DESC, now.rank NULLS LAST, ordered.fund_id;
 COMMENT ON VIEW latest_rebalance IS 'What to redeem and subscribe on the latest decision of the latest run, and what the model thought of each fund.';
 
 CREATE VIEW scored_predictions AS

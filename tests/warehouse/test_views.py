@@ -4,6 +4,8 @@ import numpy as np
 import polars as pl
 import pytest
 
+from finembed_core.portfolio.orders import Signals
+from finembed_core.portfolio.policies import ranking
 from finembed_core.settings import Settings
 from finembed_core.warehouse.publish import publish
 from finembed_core.warehouse.query import query
@@ -48,7 +50,7 @@ def test_latest_rebalance_explains_the_orders_of_the_last_decision(path):
     orders = query(path, "SELECT * FROM latest_rebalance")
     assert orders["decision"].unique().to_list() == [LAST.end]
     assert orders["side"].to_list() == ["sell", "buy"]
-    chances = query(path, "SELECT * FROM predictions WHERE model = 'logistic'")
+    chances = query(path, "SELECT * FROM ranked_predictions WHERE model = 'logistic' AND eligible")
     for order in orders.iter_rows(named=True):
         for month, chance, rank in (
             (LAST, order["p_up"], order["rank"]),
@@ -57,9 +59,19 @@ def test_latest_rebalance_explains_the_orders_of_the_last_decision(path):
             own = chances.filter(pl.col("month") == month.end)
             assert chance == own.filter(pl.col("fund_id") == order["fund_id"])["p_up"].item()
             assert rank == 1 + own.filter(pl.col("p_up") > chance).height
-    assert orders["n_ranked"].to_list() == [6, 6]
+    assert orders["n_ranked"].to_list() == [5, 5]
     assert orders["blocked_by"].to_list() == ["notice", ""]
     assert orders["svar_factor"].to_list() == ["MKT", "MKT"]
+
+
+def test_ranks_are_those_that_the_strategies_use(path):
+    ranked = query(path, f"SELECT * FROM ranked_predictions WHERE month = DATE '{LAST.end}'")
+    assert ranked.filter(pl.col("rank").is_null())["fund_id"].unique().to_list() == ["F5"]
+    for (_model,), own in ranked.sort("fund_id").group_by("model"):
+        nothing = np.full(own.height, np.nan)
+        signals = Signals(LAST, own["eligible"].to_numpy(), own["p_up"].to_numpy(), nothing)
+        ranks = own["rank"].cast(pl.Float64).fill_null(np.nan).to_numpy()
+        np.testing.assert_array_equal(ranks, ranking(signals))
 
 
 def test_scored_predictions_know_outcomes_where_there_are_any(path):
