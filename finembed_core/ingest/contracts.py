@@ -144,7 +144,7 @@ def _check_vocabularies(tables: InputTables) -> None:
     _check_words("series", "transform", series["transform"], TRANSFORMS)
     _check_words("series", "frequency", series["frequency"], FREQUENCIES)
     _check_words("funds", "death_reason", funds["death_reason"], DEATH_REASONS)
-    cash = series.filter(pl.col("roles").list.contains("risk_free"))["series_id"].unique()
+    cash = series.filter(pl.col("roles").list.contains("risk_free"))["series_id"].unique().sort()
     if len(cash) > 1:
         raise InputError(
             f"two series have role risk_free: {cash[0]} and {cash[1]}",

@@ -9,7 +9,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from finembed_core.calendar import month_ordinals
-from finembed_core.ingest.periods import finished_months, month_end
+from finembed_core.ingest.periods import compounded, finished_months, month_end
 from finembed_core.ingest.verdicts import empty_quarantine, quarantined
 
 FloatArray = NDArray[np.float64]
@@ -146,7 +146,7 @@ def _to_months(rows: pl.DataFrame, lag_days: int) -> pl.DataFrame:
             .group_by("fund_id", "date", maintain_order=True)
             .agg(
                 ret=pl.when((pl.col("ret").count() > 0) & ~pl.col("broken").any()).then(
-                    (1.0 + pl.col("ret")).product() - 1.0
+                    compounded("ret")
                 ),
                 nav=pl.col("nav").drop_nulls().last(),
                 aum=pl.col("aum").drop_nulls().last(),
@@ -181,17 +181,16 @@ def _dense(monthly: pl.DataFrame, max_span: int) -> FundMonths:
     nav = numbers("nav")
     from_nav, span = _returns_of_nav(nav, max_span)
     given = numbers("ret")
-    quotes_returns = ~np.isnan(given).all(axis=0)  # of a fund that gives both, its own returns
-    unlike = np.isnan(given) | (np.abs(given - from_nav) > SAME_RETURN)  # adjusted for a split, say
-    nav[quotes_returns & unlike] = np.nan
-    span[:, quotes_returns] = 1
+    quoted = ~np.isnan(given)  # where both are given, the quoted return counts
+    nav[quoted & ~(np.abs(given - from_nav) < SAME_RETURN)] = np.nan  # adjusted for a split, say
+    span[quoted] = 1
     source = sources.search_sorted(monthly["source"]).to_numpy()
     return FundMonths(
         first=first,
         ids=tuple(ids.to_list()),
         sources=tuple(sources.to_list()),
         reported=spread(np.ones(monthly.height, dtype=bool), False, np.bool_),
-        returns=np.where(quotes_returns, given, from_nav),
+        returns=np.where(quoted, given, from_nav),
         aum=numbers("aum"),
         nav=nav,
         span=span,

@@ -52,3 +52,9 @@ def finished_months(frame: pl.DataFrame, group: str) -> pl.DataFrame:
     dated_by_day = ~stamped_by_month(pl.col("date")).over(group)
     partial = dated_by_day & unfinished(last) & (month_end() == last.dt.month_end())
     return frame.filter(~partial)
+
+
+def compounded(column: str) -> pl.Expr:
+    """Return over a group's rows; that of a single row is left as it is, to the last bit."""
+    value = pl.col(column).drop_nulls()
+    return pl.when(value.len() == 1).then(value.first()).otherwise((1.0 + value).product() - 1.0)

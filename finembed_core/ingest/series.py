@@ -8,7 +8,12 @@ from typing import cast
 import polars as pl
 
 from finembed_core.calendar import Month, month_range
-from finembed_core.ingest.periods import finished_months, month_end, quarter_end
+from finembed_core.ingest.periods import (
+    compounded,
+    finished_months,
+    month_end,
+    quarter_end,
+)
 from finembed_core.ingest.verdicts import empty_quarantine, quarantined
 from finembed_core.settings import DatasetSettings
 
@@ -109,7 +114,7 @@ def _to_months(rows: pl.DataFrame) -> pl.DataFrame:
         .group_by("series_id", "vintage", "date", maintain_order=True)
         .agg(
             value=pl.when(pl.col("kind").first() == "return")
-            .then((1.0 + pl.col("value")).product() - 1.0)
+            .then(compounded("value"))
             .otherwise(pl.col("value").last()),
             available_at=pl.col("available_at").max(),
             lag=pl.col("lag").first(),

@@ -92,14 +92,17 @@ def _read(table: str, spec: TableFiles, file: Path) -> pl.DataFrame:
     raw = _open(file)
     if raw.is_empty():
         raise InputError("the file has no rows", where=str(file), remedy="remove it or fill it")
+    names = spec.columns
     if spec.layout == "wide":
-        raw = _melt(table, spec, raw, file)
+        raw, names = _melt(table, spec, raw, file), {}
     chosen = {
-        name: spec.columns.get(name, name)
+        name: names.get(name, name)
         for name in SCHEMAS[table]
-        if spec.columns.get(name, name) in raw.columns and name not in spec.constants
+        if names.get(name, name) in raw.columns and name not in spec.constants
     }
-    _check_columns(table, spec, chosen, raw, file)
+    for ours in [*names, *REQUIRED[table]]:
+        if ours not in chosen and ours not in spec.constants:
+            raise _missing_column(table, ours, names.get(ours, ours), raw, file)
     columns = [
         _convert(raw[theirs].alias(ours), SCHEMAS[table][ours], spec, _Place(file, theirs))
         for ours, theirs in chosen.items()
@@ -159,18 +162,6 @@ def _melt(table: str, spec: TableFiles, raw: pl.DataFrame, file: Path) -> pl.Dat
         raw = raw.with_columns(pl.col(ids).cast(pl.Float64))
     long = raw.unpivot(on=ids, index=stamp, variable_name=key, value_name=cell)
     return long.drop_nulls(cell).rename({stamp: "date"} if stamp != "date" else {})
-
-
-def _check_columns(
-    table: str, spec: TableFiles, chosen: dict[str, str], raw: pl.DataFrame, file: Path
-) -> None:
-    mapped = {} if spec.layout == "wide" else spec.columns
-    for ours, theirs in mapped.items():
-        if ours not in chosen and ours not in spec.constants:
-            raise _missing_column(table, ours, theirs, raw, file)
-    for ours in REQUIRED[table]:
-        if ours not in chosen and ours not in spec.constants:
-            raise _missing_column(table, ours, spec.columns.get(ours, ours), raw, file)
 
 
 def _missing_column(

@@ -1,0 +1,153 @@
+import datetime as dt
+import gzip
+
+import polars as pl
+import pytest
+
+from finembed_core.calendar import Month
+from finembed_core.errors import InputError, SettingsError
+from finembed_core.settings import DatasetSettings, FilesSource, TableFiles
+from finembed_core.sources import load, month_bounds
+
+JAN, FEB = dt.date(2020, 1, 31), dt.date(2020, 2, 29)
+
+
+def dataset(*funds: TableFiles, **tables) -> DatasetSettings:
+    return DatasetSettings(
+        source="files", files=FilesSource(fund_observations=list(funds), **tables)
+    )
+
+
+def observed(*funds: TableFiles) -> pl.DataFrame:
+    return load(dataset(*funds)).fund_observations.sort("fund_id", "date")
+
+
+def test_long_csv_with_mapped_columns_and_constants(tmp_path):
+    file = tmp_path / "a.csv"
+    file.write_text("Fonds,Datum,Rendite\n7,31.01.2020,0.01\n7,29.02.2020,\n")
+    spec = TableFiles(
+        path=str(file),
+        columns={"fund_id": "Fonds", "date": "Datum", "ret": "Rendite"},
+        constants={"aum": 5, "available_at": dt.date(2020, 3, 1)},
+        date_format="%d.%m.%Y",
+    )
+    assert observed(spec).rows() == [
+        ("7", JAN, 0.01, None, 5.0, dt.date(2020, 3, 1), "a.csv"),
+        ("7", FEB, None, None, 5.0, dt.date(2020, 3, 1), "a.csv"),
+    ]
+
+
+def test_wide_parquet_has_no_rows_for_empty_cells(tmp_path):
+    file = tmp_path / "navs.parquet"
+    frame = pl.DataFrame({"day": [JAN, FEB], "A": [10.0, 11.0], "B": [float("nan"), 20.0]})
+    frame.write_parquet(file)
+    spec = TableFiles(path=str(file), layout="wide", columns={"date": "day"}, value_column="nav")
+    rows = observed(spec).select("fund_id", "date", "nav").rows()
+    assert rows == [("A", JAN, 10.0), ("A", FEB, 11.0), ("B", FEB, 20.0)]
+
+
+def test_folder_and_glob_read_all_their_files(tmp_path):
+    (tmp_path / "one.csv").write_text("fund_id,date,ret\nA,2020-01-31,0.1\n")
+    with gzip.open(tmp_path / "two.csv.gz", "wt") as file:
+        file.write("fund_id,date,ret\nB,2020-01-31,0.2\n")
+    (tmp_path / "notes.txt").write_text("not data")
+    for path in (tmp_path, tmp_path / "*.csv*"):
+        assert observed(TableFiles(path=str(path)))["fund_id"].to_list() == ["A", "B"]
+
+
+def test_whole_float_ids_become_text_without_point(tmp_path):
+    file = tmp_path / "f.parquet"
+    pl.DataFrame({"fund_id": [7.0, 8.0], "date": [JAN, JAN], "ret": [0.0, 0.1]}).write_parquet(file)
+    assert observed(TableFiles(path=str(file)))["fund_id"].to_list() == ["7", "8"]
+
+
+@pytest.mark.parametrize("text", ["2020-01-31", "20200131", "2020/01/31", "2020-01-31 00:00:00"])
+def test_common_dates_need_no_format(tmp_path, text):
+    file = tmp_path / "f.csv"
+    file.write_text(f"fund_id,date,ret\nA,{text},0.1\n")
+    assert observed(TableFiles(path=str(file)))["date"].to_list() == [JAN]
+
+
+@pytest.mark.parametrize("text", ["2020-01", "202001"])
+def test_months_are_dates(tmp_path, text):
+    file = tmp_path / "f.csv"
+    file.write_text(f"fund_id,date,ret\nA,{text},0.1\n")
+    assert observed(TableFiles(path=str(file)))["date"].to_list() == [dt.date(2020, 1, 1)]
+
+
+def test_series_words_and_attributes(tmp_path):
+    (tmp_path / "f.csv").write_text("fund_id,date,ret\nA,2020-01-31,0.1\n")
+    (tmp_path / "s.csv").write_text("series_id,roles,kind,aliases\nX,risk_factor|macro,index,Y;Z\n")
+    (tmp_path / "a.csv").write_text("fund_id,open_to_new_money,notice_days\nA,No,30\nB,,\n")
+    tables = load(
+        dataset(
+            TableFiles(path=str(tmp_path / "f.csv")),
+            series=TableFiles(path=str(tmp_path / "s.csv")),
+            funds=TableFiles(path=str(tmp_path / "a.csv"), constants={"currency": "EUR"}),
+        )
+    )
+    assert tables.series["roles"].to_list() == [["risk_factor", "macro"]]
+    assert tables.series["aliases"].to_list() == [["Y", "Z"]]
+    assert tables.funds["open_to_new_money"].to_list() == [False, None]
+    assert tables.funds["notice_days"].to_list() == [30, None]
+    assert tables.funds["currency"].to_list() == ["EUR", "EUR"]
+
+
+def test_first_month_is_found_in_the_data_unless_given(tmp_path):
+    file = tmp_path / "f.csv"
+    file.write_text("fund_id,date,ret\nA,2020-01-31,0.1\n")
+    settings = dataset(TableFiles(path=str(file)))
+    assert month_bounds(settings) == (Month.parse("2020-01"), None)
+    given = settings.model_copy(update={"first_month": "2021-01", "files": FilesSource()})
+    assert month_bounds(given) == (Month.parse("2021-01"), None)
+
+
+@pytest.mark.parametrize(
+    ("content", "changes", "complaint"),
+    [
+        ("fund_id,date,ret\nA,2020-01-31,0.1\nA,soon,0.1\n", {}, "(?s)'soon' is not a date.*row 3"),
+        ("fund_id,date,ret\nA,2020-01-31,5%\n", {}, "(?s)'5%' is not a number.*column ret"),
+        ("fund_id,day,ret\nA,2020-01-31,5\n", {}, "(?s)no column 'date'.*fund_id, day, ret"),
+        ("fund_id,date\nA,2020-01-31\n", {"columns": {"ret": "r"}}, "no column 'r'"),
+        ("fund_id,date,ret\n", {}, "has no rows"),
+        ("", {}, "has no rows"),
+        ("fund_id,date,ret\nA,2020-01-31,0.1,7,8\n", {}, "cannot be read"),
+        ("fund_id,date,ret\nA,01/02/2020,0.1\n", {}, "(?s)is not a date.*date_format"),
+    ],
+)
+def test_structural_faults_name_the_place(tmp_path, content, changes, complaint):
+    file = tmp_path / "bad.csv"
+    file.write_text(content)
+    with pytest.raises(InputError, match=complaint) as caught:
+        load(dataset(TableFiles(path=str(file), **changes)))
+    assert "bad.csv" in str(caught.value)
+
+
+def test_missing_file_and_empty_folder(tmp_path):
+    with pytest.raises(InputError, match=r"no file nothing\.csv"):
+        load(dataset(TableFiles(path=str(tmp_path / "nothing.csv"))))
+    with pytest.raises(InputError, match="no CSV or Parquet"):
+        load(dataset(TableFiles(path=str(tmp_path))))
+
+
+def test_damaged_parquet_is_explained(tmp_path):
+    file = tmp_path / "f.parquet"
+    file.write_bytes(b"PAR1 and then nothing")
+    with pytest.raises(InputError, match="cannot be read"):
+        load(dataset(TableFiles(path=str(file))))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"columns": {"return": "ret"}}, {"layout": "wide"}, {"constants": {"aum": "much"}}],
+)
+def test_impossible_specifications_are_settings_errors(tmp_path, changes):
+    file = tmp_path / "f.csv"
+    file.write_text("fund_id,date,ret\nA,2020-01-31,0.1\n")
+    with pytest.raises(SettingsError):
+        load(dataset(TableFiles(path=str(file), **changes)))
+
+
+def test_no_fund_observations_is_a_settings_error():
+    with pytest.raises(SettingsError, match="no fund observations"):
+        load(dataset())
