@@ -29,10 +29,7 @@ from finembed_core.settings import LearningSettings, ModelKind, Settings
 from finembed_core.stage import Output, Stage
 from finembed_core.store import PartStore
 
-CORE = (
-    "finembed_core.calendar",
-    "finembed_core.panel",
-    "finembed_core.histories",
+CORE = (  # what `compute` runs; a change in how inputs are read shows in their values
     "finembed_core.learning.channels",
     "finembed_core.learning.labels",
     "finembed_core.learning.models",

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import polars as pl
 
-from finembed_core.calendar import Month, month_range
+from finembed_core.calendar import Month, month_range, retraining_months
+from finembed_core.learning.samples import SampleReader
+from finembed_core.learning.stage import prediction_stage, training_stage
 from finembed_core.settings import LearningSettings, Settings
+from finembed_core.stage import build
 from finembed_core.store import PartStore
 
 FIRST = Month.parse("2000-01")
@@ -24,7 +28,15 @@ QUICK = LearningSettings.model_validate(
         "min_train_months": 12,
         "valid_months": 6,
         "seeds": [1, 2],
-        "itransformer": {"d_model": 16, "d_ff": 32, "layers": 1, "heads": 2, "max_epochs": 12},
+        "itransformer": {
+            "d_model": 16,
+            "d_ff": 16,
+            "heads": 2,
+            "learning_rate": 5e-3,
+            "batch_size": 64,
+            "epoch_samples": 512,
+            "max_epochs": 6,
+        },
         "lightgbm": {"min_leaf_samples": 20, "max_rounds": 40},
     }
 )
@@ -53,8 +65,11 @@ class World:
     change_after: Month | None = None
 
     def write(self, root: Path) -> PartStore:
-        """The store of this world."""
-        store = PartStore(root)
+        """The store of this world; tests do not wait for the disk."""
+        with patch("os.fsync"):
+            return self._write(PartStore(root))
+
+    def _write(self, store: PartStore) -> PartStore:
         names = [f"fund{k:02d}" for k in range(self.funds)]
         months = month_range(FIRST, FIRST + (self.months - 1))
         before = month_range(FIRST - LONG_BEFORE, FIRST - 1)
@@ -163,3 +178,15 @@ def series_table() -> pl.DataFrame:
             "aliases": pl.Series([[]] * n, dtype=pl.List(pl.String)),
         }
     )
+
+
+def run_learning(store: PartStore, settings: Settings, months: int) -> None:
+    """Train and predict for the first `months` months."""
+    last = FIRST + (months - 1)
+    reader = SampleReader(store, settings)
+    retrainings = retraining_months(FIRST, last, settings.learning.retrain_every)
+    with patch("os.fsync"):
+        for kind in settings.learning.models:
+            list(build(training_stage(store, settings, kind, reader), map(str, retrainings), store))
+        keys = map(str, month_range(FIRST, last))
+        list(build(prediction_stage(store, settings, reader), keys, store))
