@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,6 +58,17 @@ class FundMonths:
     def ordinals(self) -> NDArray[np.int64]:
         """Month ordinals of the rows."""
         return self.first + np.arange(len(self.returns))
+
+    def judged(self, faulty: NDArray[np.bool_], last: int) -> FundMonths:
+        """The months up to the ordinal `last`, faulty returns as NaN."""
+        rows = slice(0, max(last - self.first + 1, 0))
+        cut = {
+            field.name: value[rows]
+            for field in dataclasses.fields(self)
+            if isinstance(value := getattr(self, field.name), np.ndarray)
+        }
+        cut["returns"] = np.where(faulty[rows], np.nan, cut["returns"])
+        return dataclasses.replace(self, **cut)
 
 
 def fund_months(

@@ -140,8 +140,9 @@ def prepare(tables: InputTables, settings: Settings, first: Month, last: Month |
     quarantine = span.until_last(
         pl.concat([row_faults, series_faults, _quarantine(funds, verdicts)]), "known_at"
     ).sort("table", "rule", "id", "date")
+    sound = funds.judged(verdicts.rule > 0, last.ordinal)
     quality = data_quality(
-        quarantine, observations, series, funds, settings.universe.min_history_months
+        quarantine, observations, series, sound, settings.universe.min_history_months
     )
     return Ingested(
         first,

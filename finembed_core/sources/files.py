@@ -5,8 +5,10 @@ Every complaint names the file, and where it can the row, the column and the val
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 import polars as pl
 
@@ -54,7 +56,11 @@ def month_bounds(settings: DatasetSettings) -> tuple[Month, None]:
     """First month from the settings, or else of the earliest fund observation; open-ended."""
     if settings.first_month is not None:
         return Month.parse(settings.first_month), None
-    return Month.of(load(settings).fund_observations["date"].min()), None  # pyright: ignore
+    dates = _read_all("fund_observations", settings.files.fund_observations)["date"].drop_nulls()
+    if dates.is_empty():
+        load(settings)  # says what is wrong with the specification
+        raise InputError("fund_observations has no date", where="dataset.files.fund_observations")
+    return Month.of(cast(dt.date, dates.min())), None
 
 
 def matching_files(spec: TableFiles) -> list[Path]:
