@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from finembed_core.files import written_whole
-from finembed_core.warehouse.schema import Table, warehouse_schema
+from finembed_core.warehouse.schema import Column, Table, warehouse_schema
 
 BEGIN = "<!-- schema: written by python -m finembed_core.warehouse.describe -->"
 END = "<!-- end of schema -->"
@@ -18,10 +18,11 @@ END = "<!-- end of schema -->"
 def schema_markdown() -> str:
     """All tables and views with keys, types and meanings, as markdown."""
     tables = warehouse_schema().values()
-    facts = [_table(table) for table in tables if not table.is_view]
-    views = [f"| `{t.name}` | {t.comment} | {_names(t)} |" for t in tables if t.is_view]
-    head = "| view | what it answers | columns |\n|---|---|---|"
-    return "\n\n".join([*facts, "\n".join([head, *views])])
+    facts = [f"| `{t.name}` | {t.comment} | {_columns(t)} |" for t in tables if not t.is_view]
+    views = [f"| `{t.name}` | {t.comment} | {_columns(t)} |" for t in tables if t.is_view]
+    rule = "|---|---|---|"
+    head = ["| table | what it holds | columns, the key in bold |", rule]
+    return "\n".join([*head, *facts, "", "| view | what it answers | columns |", rule, *views])
 
 
 def with_schema(page: str) -> str:
@@ -31,22 +32,17 @@ def with_schema(page: str) -> str:
     return f"{before}{BEGIN}\n\n{schema_markdown()}\n\n{END}{after}"
 
 
-def _table(table: Table) -> str:
-    key = f" Key: {', '.join(f'`{name}`' for name in table.key)}." if table.key else ""
-    lines = [
-        f"**`{table.name}`**: {table.comment}{key}",
-        "",
-        "| column | type | meaning |",
-        "|---|---|---|",
-    ]
-    for column in table.columns:
-        missing = "" if column.nullable else " not null"
-        lines.append(f"| `{column.name}` | {column.type.lower()}{missing} | {column.comment} |")
-    return "\n".join(lines)
+def _columns(table: Table) -> str:
+    if table.is_view:
+        return ", ".join(f"`{column.name}`" for column in table.columns)
+    return "; ".join(_column(column, column.name in table.key) for column in table.columns)
 
 
-def _names(table: Table) -> str:
-    return ", ".join(f"`{column.name}`" for column in table.columns)
+def _column(column: Column, in_key: bool) -> str:
+    name = f"**`{column.name}`**" if in_key else f"`{column.name}`"
+    missing = "" if column.nullable else ", not null"
+    meaning = f": {column.comment}" if column.comment else ""
+    return f"{name} ({column.type.lower()}{missing}){meaning}"
 
 
 def main(page: Path) -> None:

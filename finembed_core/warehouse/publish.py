@@ -72,7 +72,10 @@ def publish(store: PartStore, path: Path, settings: Settings) -> PublishReport:
     Raises
     ------
     WarehouseError
-        A fact breaks a rule of the schema or of `checks`; the old file still stands.
+        A fact breaks a rule of the schema or of `checks`, or files cannot be read or written; the
+        old file still stands.
+    IntegrityError
+        A part's file is damaged.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with _one_publisher(path):
@@ -88,6 +91,12 @@ def publish(store: PartStore, path: Path, settings: Settings) -> PublishReport:
                 _attach_new(connection, building)
                 _build(connection, with_verdicts(parts), content, settings)
             put_in_place(building, path)
+        except duckdb.IOException as error:
+            raise WarehouseError(
+                f"the warehouse could not be built: {str(error).splitlines()[0]}",
+                where=str(building),
+                remedy="free disk space, or wait until nothing writes to the store; publish again",
+            ) from None
         finally:
             building.unlink(missing_ok=True)
     return _report(path, skipped=False)

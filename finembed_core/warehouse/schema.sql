@@ -182,6 +182,7 @@ CREATE TABLE macro_loadings (
     PRIMARY KEY (as_of, factor, series_id)
 );
 COMMENT ON TABLE macro_loadings IS 'What each macro factor is made of.';
+COMMENT ON COLUMN macro_loadings.loading IS 'weight of the standardized series';
 
 CREATE TABLE macro_explained (
     as_of DATE NOT NULL,
@@ -275,6 +276,7 @@ COMMENT ON TABLE learning_curves IS 'Loss by epoch of each retraining (store tab
 COMMENT ON COLUMN learning_curves.retraining IS 'first month decided with the model';
 COMMENT ON COLUMN learning_curves.split IS 'train or valid';
 COMMENT ON COLUMN learning_curves.loss IS 'cross-entropy, nats';
+COMMENT ON COLUMN learning_curves.balanced_accuracy IS 'mean recall over the classes, share';
 
 CREATE TABLE predictions (
     month DATE NOT NULL,
@@ -290,6 +292,9 @@ CREATE TABLE predictions (
     CHECK (abs(p_down + p_unchanged + p_up - 1) <= 1e-5)
 );
 COMMENT ON TABLE predictions IS 'Out-of-sample probabilities, made with the knowledge of the month.';
+COMMENT ON COLUMN predictions.p_down IS 'probability of a return below -band';
+COMMENT ON COLUMN predictions.p_unchanged IS 'probability of a return within the band';
+COMMENT ON COLUMN predictions.p_up IS 'probability of a return above band';
 COMMENT ON COLUMN predictions.label_month IS 'month whose return is predicted';
 COMMENT ON COLUMN predictions.band IS 'returns within +-band count as unchanged, decimal per month';
 COMMENT ON COLUMN predictions.retraining IS 'retraining month of the model in force';
@@ -425,6 +430,9 @@ CREATE TABLE metrics (
 );
 COMMENT ON TABLE metrics IS 'Scalar statistics of net returns.';
 COMMENT ON COLUMN metrics.value IS 'unit and formula in convention';
+COMMENT ON COLUMN metrics.ci_low IS 'lower end of the bootstrap interval, NULL without';
+COMMENT ON COLUMN metrics.ci_high IS 'its upper end';
+COMMENT ON COLUMN metrics.convention IS 'formula';
 COMMENT ON COLUMN metrics.n IS 'months';
 
 CREATE TABLE drawdowns (
@@ -441,6 +449,8 @@ CREATE TABLE drawdowns (
     CHECK (peak <= trough AND (recovery IS NULL OR recovery >= trough))
 );
 COMMENT ON TABLE drawdowns IS 'Worst falls from a peak of net wealth.';
+COMMENT ON COLUMN drawdowns.rank IS '1 is the deepest';
+COMMENT ON COLUMN drawdowns.depth IS 'decimal, negative';
 COMMENT ON COLUMN drawdowns.recovery IS 'NULL while under water';
 
 CREATE TABLE prediction_outcomes (
@@ -470,3 +480,7 @@ CREATE TABLE model_scores (
     PRIMARY KEY (run_id, model, metric)
 );
 COMMENT ON TABLE model_scores IS 'How good each model''s out-of-sample predictions were.';
+COMMENT ON COLUMN model_scores.value IS 'share (accuracies) or correlation (mcc, rank_ic)';
+COMMENT ON COLUMN model_scores.ci_low IS 'lower end of the bootstrap interval, NULL without';
+COMMENT ON COLUMN model_scores.ci_high IS 'its upper end';
+COMMENT ON COLUMN model_scores.n IS 'predictions with an outcome, or months';

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import polars as pl
 
+from finembed_core.errors import IntegrityError
 from finembed_core.store import Manifest, PartStore
 from finembed_core.warehouse.schema import warehouse_schema
 
@@ -97,7 +98,14 @@ def with_verdicts(parts: list[Part]) -> list[Part]:
 def _with_columns(part: Part) -> Part:
     if part.path is None or part.target is None:
         return part
-    return replace(part, columns=dict(pl.read_parquet_schema(part.path)))
+    try:
+        return replace(part, columns=dict(pl.read_parquet_schema(part.path)))
+    except (OSError, pl.exceptions.PolarsError):
+        raise IntegrityError(
+            f"{part.manifest.table} {part.manifest.key} was changed or damaged after writing",
+            where=str(part.path),
+            remedy="delete this file and run again: the part is then rebuilt",
+        ) from None
 
 
 def _misfit(part: Part) -> str:

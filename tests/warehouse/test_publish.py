@@ -8,13 +8,13 @@ import numpy as np
 import polars as pl
 import pytest
 
-from finembed_core.errors import WarehouseError
+from finembed_core.errors import IntegrityError, WarehouseError
 from finembed_core.settings import BacktestSettings, Settings
 from finembed_core.store import PartStore
 from finembed_core.warehouse.publish import publish
 from finembed_core.warehouse.query import query
 from finembed_core.warehouse.schema import warehouse_schema
-from finembed_core.warehouse.sources import target_table
+from finembed_core.warehouse.sources import target_table, with_verdicts
 from tests.warehouse.fake_store import FUNDS, LAST, MONTHS, run_tables, write_run
 
 RUN = "a" * 16
@@ -186,6 +186,31 @@ def test_a_damaged_warehouse_is_built_anew(content, store, path):
     path.write_bytes(content)
     assert not publish(store, path, Settings()).skipped
     assert query(path, "SELECT count(*) FROM runs").item() == 1
+
+
+def test_a_damaged_part_is_named(store, path):
+    rewrite(store, "universe", str(LAST), lambda f: f.with_columns(n_history=pl.lit(99)))
+    part = next((store.root / "universe").glob(f"{LAST}@*"))
+    part.write_bytes(b"PAR1")
+    before = path.read_bytes()
+    with pytest.raises(IntegrityError, match="universe 2000-12") as caught:
+        publish(store, path, Settings())
+    assert caught.value.where == str(part)
+    assert path.read_bytes() == before
+
+
+def test_a_part_that_vanishes_meanwhile_is_no_traceback(store, path, monkeypatch):
+    def judged(parts):
+        found = with_verdicts(parts)
+        next((store.root / "universe").glob(f"{LAST}@*")).unlink()
+        return found
+
+    store.delete("universe", str(MONTHS[0]))
+    before = path.read_bytes()
+    monkeypatch.setattr("finembed_core.warehouse.publish.with_verdicts", judged)
+    with pytest.raises(WarehouseError, match="could not be built"):
+        publish(store, path, Settings())
+    assert path.read_bytes() == before
 
 
 def test_publishers_wait_for_each_other(store, path):
