@@ -10,8 +10,11 @@ from finembed_dagster.assets.ingest import ingested
 from finembed_dagster.assets.models import model_assets
 from finembed_dagster.assets.monthly import ProgressFor
 from finembed_dagster.assets.portfolios import backtests, warehouse
-from finembed_dagster.jobs import IN_PROCESS, jobs
+from finembed_dagster.checks import asset_checks
+from finembed_dagster.jobs import IN_PROCESS, INGEST, MONTHLY_REBALANCE, jobs
 from finembed_dagster.progress import LogProgress
+from finembed_dagster.schedules import rebalance_schedule
+from finembed_dagster.sensors import file_sensor, staleness_sensor
 from finembed_dagster.study import Study
 
 
@@ -30,6 +33,8 @@ def build_definitions(study: Study, progress_for: ProgressFor = log_progress) ->
         How an asset's progress shows; lines of the run's log by default.
     """
     settings = study.settings
+    by_name = jobs(settings)
+    ingest, monthly = by_name[INGEST], by_name[MONTHLY_REBALANCE]
     return dg.Definitions(
         assets=[
             ingested,
@@ -38,7 +43,10 @@ def build_definitions(study: Study, progress_for: ProgressFor = log_progress) ->
             backtests,
             warehouse,
         ],
-        jobs=list(jobs(settings).values()),
+        asset_checks=asset_checks(),
+        jobs=list(by_name.values()),
+        schedules=[rebalance_schedule(study, monthly)],
+        sensors=[file_sensor(study, ingest), staleness_sensor(study, ingest, monthly)],
         executor=IN_PROCESS,
         resources={"study": study, "progress_for": progress_for},
     )

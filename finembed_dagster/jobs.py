@@ -1,18 +1,24 @@
 """Jobs: one over months for the whole chain, one for the schedule, and three of its parts."""
 
-from __future__ import annotations
+from typing import TypeAlias
 
 import dagster as dg
+from dagster._core.definitions.unresolved_asset_job_definition import (
+    UnresolvedAssetJobDefinition,
+)
 
 from finembed_core.settings import Settings
 from finembed_dagster.assets.ingest import TABLES
 from finembed_dagster.assets.models import trend_model_name
 
+AssetJob: TypeAlias = UnresolvedAssetJobDefinition
+
+INGEST, FULL_HISTORY, MONTHLY_REBALANCE = "ingest", "full_history", "monthly_rebalance"
 IN_PROCESS = dg.in_process_executor
 """A step process costs seconds and every month is small; the core spreads the heavy work."""
 
 
-def jobs(settings: Settings) -> dict[str, dg.UnresolvedAssetJobDefinition]:
+def jobs(settings: Settings) -> dict[str, AssetJob]:
     """All jobs by name."""
     ingest = dg.AssetSelection.assets(*TABLES)
     trend_models = dg.AssetSelection.assets(*map(trend_model_name, settings.learning.models))
@@ -20,15 +26,15 @@ def jobs(settings: Settings) -> dict[str, dg.UnresolvedAssetJobDefinition]:
     return {
         job.name: job
         for job in (
-            _job("ingest", ingest, "Read the source again; write what changed."),
+            _job(INGEST, ingest, "Read the source again; write what changed."),
             _job(
-                "full_history",
+                FULL_HISTORY,
                 over_months,
                 "The whole chain over the months that you choose; what is current is skipped, "
                 "models that are due are trained.",
             ),
             _job(
-                "monthly_rebalance",
+                MONTHLY_REBALANCE,
                 over_months,
                 "What the schedule asks for: all months that are missing, up to the orders of "
                 "the newest.",
@@ -43,7 +49,5 @@ def jobs(settings: Settings) -> dict[str, dg.UnresolvedAssetJobDefinition]:
     }
 
 
-def _job(
-    name: str, selection: dg.AssetSelection, description: str
-) -> dg.UnresolvedAssetJobDefinition:
+def _job(name: str, selection: dg.AssetSelection, description: str) -> AssetJob:
     return dg.define_asset_job(name, selection, description=description, executor_def=IN_PROCESS)

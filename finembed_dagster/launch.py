@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import os
+import socket
+import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import dagster as dg
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
 
 from finembed_core.calendar import Month
 from finembed_core.chain import LinkState, chain_state, decision_months, first_open_month
-from finembed_core.errors import FinembedError
 from finembed_dagster.assets.ingest import TABLES
 from finembed_dagster.assets.monthly import ProgressFor
 from finembed_dagster.definitions import build_definitions, log_progress
 from finembed_dagster.partitions import range_tags
 from finembed_dagster.study import Study
 
+PROCESS_TAG = "finembed/process"
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -65,10 +70,12 @@ class Launcher:
         """
         selection = None if assets is None else [dg.AssetKey(name) for name in assets]
         with dg.DagsterInstance.get() as instance:
+            release_claims_of_dead_runs(instance)
+            tags = {PROCESS_TAG: this_process()} | (range_tags(*months) if months else {})
             return self._definitions.resolve_job_def(job).execute_in_process(
                 run_config=QUIET,
                 instance=instance,
-                tags=None if months is None else range_tags(*months),
+                tags=tags,
                 asset_selection=selection,
             )
 
@@ -101,9 +108,45 @@ class Launcher:
         return sorted(keys - set(TABLES))
 
 
-def own_error(error: BaseException) -> FinembedError | None:
-    """The finembed error behind an exception of Dagster's, if there is one."""
-    link: BaseException | None = error
-    while link is not None and not isinstance(link, FinembedError):
-        link = link.__cause__ or link.__context__
-    return link
+def this_process() -> str:
+    """Host and process id, by which a later run can tell whether this one is still alive."""
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+def release_claims_of_dead_runs(instance: dg.DagsterInstance) -> None:
+    """Free pool slots that runs of this host hold although their process was killed.
+
+    Dagster frees the slots of runs that ended; a killed process never ends its run, and the next
+    one would wait for its slot for ever.
+    """
+    storage = instance.event_log_storage
+    for pool in storage.get_concurrency_keys():
+        for claim in storage.get_concurrency_info(pool).claimed_slots:
+            run = instance.get_run_by_id(claim.run_id)
+            if run is not None and _is_dead(run.tags.get(PROCESS_TAG, "")):
+                instance.report_run_failed(run, "its process was killed")
+                storage.free_concurrency_slots_for_run(claim.run_id)
+
+
+def _is_dead(process: str) -> bool:
+    host, _, number = process.partition(":")
+    if host != socket.gethostname() or not number.isdigit():
+        return False
+    try:
+        os.kill(int(number), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return False
+
+
+@event.listens_for(Engine, "connect")
+def _no_wait_for_disk(connection: object, _record: object) -> None:
+    """Let SQLite hand its writes to the system without waiting for the disk.
+
+    Dagster commits several times per partition, which on a busy disk takes longer than the whole
+    chain. A power cut may cost Dagster's run log; the store does its own flushing.
+    """
+    if isinstance(connection, sqlite3.Connection):
+        connection.execute("PRAGMA synchronous=OFF")

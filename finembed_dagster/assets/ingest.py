@@ -1,6 +1,7 @@
 """From the source's tables, through the quality gates, into the store."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import dagster as dg
 
@@ -38,7 +39,7 @@ def ingested(
         context.log.warning(warning)
     quality = study.store.read("data_quality", "all")
     for table in TABLES:
-        metadata: dict[str, object] = {"dagster/row_count": _rows(study.store, table)}
+        metadata: dict[str, Any] = {"dagster/row_count": _rows(study.store, table)}
         if table == "data_quality":
             metadata |= {
                 "counts": dg.MetadataValue.md(table_markdown(quality)),

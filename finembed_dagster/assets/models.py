@@ -1,4 +1,10 @@
-"""Trend models: one asset per kind with retrainings as partitions; predictions by month."""
+"""Trend models: one asset per kind with retrainings as partitions; predictions by month.
+
+Months and retrainings are partitioned differently, and one Dagster job holds one definition. So
+`models_in_force`, which is monthly, trains what its months need and reports it on the partitions
+of the trend models; these, materialized by themselves, do the same work for one retraining. No
+monthly asset depends on them: a backfill of three months would otherwise grow to their years.
+"""
 
 from collections.abc import Iterator
 from typing import Any
@@ -38,7 +44,7 @@ def model_assets(settings: Settings) -> list[dg.AssetsDefinition]:
     kinds = settings.learning.models
 
     @dg.asset(
-        deps=["polymodel_features", *(trend_model_name(kind) for kind in kinds)],
+        deps=["polymodel_features", "macro_factors", "fund_observations"],
         partitions_def=months,
         backfill_policy=BACKFILL,
         group_name="models",
@@ -49,12 +55,7 @@ def model_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         study: dg.ResourceParam[Study],
         progress_for: dg.ResourceParam[ProgressFor],
     ) -> dg.MaterializeResult:
-        """See to it that the model that decides each month has been trained.
-
-        Months and retrainings are partitioned differently, which one Dagster job cannot hold; so
-        a run over months trains here what is due, and reports it on the trend models' own
-        partitions.
-        """
+        """Train the models that decide these months, where they are missing or stale."""
         months = requested_months(context, study)
         trained: dict[str, int] = {}
         for kind in study.settings.learning.models:
@@ -103,7 +104,7 @@ def _trend_model_asset(
         name=name,
         description=f"The {kind} trend model that is in force from each retraining month on, "
         "trained on what was known at the end of the month before.",
-        deps=["polymodel_features", "macro_factors"],
+        deps=["models_in_force"],
         partitions_def=retrainings,
         backfill_policy=BACKFILL,
         group_name="models",

@@ -19,7 +19,7 @@ HEADER = """\
 dataset:
   source: files              # packaged: real data that come along; simulated: invented
   profile: hedge_funds       # funds report 15 days after the month; liquid: at its end
-  # first_month: 2005-01     # first month to decide; earlier data serve as long history
+  first_month: 2005-01       # first month to decide; earlier data serve as long history
   # last_month: 2024-12
   files:
     # Required: returns (`ret`, decimal: 0.01 is 1%) or net asset values (`nav`), daily or monthly.

@@ -1,0 +1,100 @@
+"""Commands that compute: init, demo, run, rebalance, ui."""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+import polars as pl
+from rich.console import Console
+
+from finembed_core.calendar import Month
+from finembed_core.errors import InputError
+from finembed_core.portfolio.rebalance import rebalance as orders_of
+from finembed_core.warehouse.query import query as ask
+from finembed_dagster.cli.init import write_settings
+from finembed_dagster.cli.tables import leaderboard_table, show
+from finembed_dagster.progress import TerminalProgress
+from finembed_dagster.study import Study, shipped_file
+
+
+def init(options: argparse.Namespace) -> int:
+    """Write a commented settings file and the headers of the input tables."""
+    console = Console()
+    for path in write_settings(options.folder):
+        console.print(f"wrote {path}")
+    console.print("fill the tables or point the paths at your own, then: finembed doctor")
+    return 0
+
+
+def demo(options: argparse.Namespace) -> int:
+    """The chain on the packaged data, then where the results lie."""
+    return _run(Study.find(options.home, options.settings), None)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Compute what is missing or stale."""
+    return _run(Study.find(options.home, options.settings), options.through)
+
+
+def _run(study: Study, through: Month | None) -> int:
+    from dagster import DagsterExecutionInterruptedError
+
+    from finembed_dagster.launch import Launcher
+
+    console = Console()
+    study.enter()
+    progress = TerminalProgress()
+    try:
+        outcome = Launcher(study, lambda _: progress).bring_up_to_date(through)
+    except DagsterExecutionInterruptedError:
+        raise KeyboardInterrupt from None
+    finally:
+        progress.finish()
+    if outcome.computed is None:
+        console.print(f"everything is current through {outcome.through}")
+    else:
+        console.print(f"computed {outcome.computed[0]} to {outcome.computed[1]}")
+    show(console, leaderboard_table(ask(study.home.warehouse, "select * from leaderboard")))
+    console.print(f"""
+results      {study.home.warehouse}   finembed query "select * from latest_rebalance"
+picture      {study.home.reports / "wealth.html"}
+web page     finembed ui""")
+    return 0
+
+
+def rebalance(options: argparse.Namespace) -> int:
+    """Orders of one month, and each fund's probability, rank and features now and before."""
+    study = Study.find(options.home, options.settings)
+    study.home.open()
+    holdings = None if options.holdings is None else _holdings(options.holdings)
+    report = orders_of(study.store, study.settings, options.month, holdings, options.strategy)
+    console = Console()
+    console.print(f"{report.strategy}: decided {report.decision_day}, dealt {report.dealing_date}")
+    if report.orders.is_empty():
+        console.print("nothing to trade: what is held is what is selected")
+    else:
+        show(console, report.orders)
+    return 0
+
+
+def ui(options: argparse.Namespace) -> int:
+    """Start Dagster's web page and daemon on this study, until interrupted."""
+    Study.find(options.home, options.settings).enter()
+    workspace = shipped_file("workspace.yaml")
+    command = [sys.executable, "-m", "dagster", "dev", "-w", str(workspace)]
+    return subprocess.call([*command, "--port", str(options.port)])
+
+
+def _holdings(path: Path) -> pl.DataFrame:
+    remedy = "give a CSV file with the columns fund_id and value"
+    try:
+        return pl.read_csv(path, schema_overrides={"fund_id": pl.String, "value": pl.Float64})
+    except OSError as error:
+        what = f"the holdings cannot be read: {error.strerror}"
+        raise InputError(what, where=str(path), remedy=remedy) from None
+    except pl.exceptions.PolarsError as error:
+        what = f"the holdings are not in order: {str(error).splitlines()[0]}"
+        raise InputError(what, where=str(path), remedy=remedy) from None

@@ -1,0 +1,139 @@
+"""Commands that only look: status, query, export, doctor."""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import sys
+from collections import Counter
+from importlib.metadata import version
+
+import polars as pl
+from rich.console import Console
+
+from finembed_core import __version__
+from finembed_core.chain import LinkState, chain_state, decision_months
+from finembed_core.errors import FinembedError, HomeError
+from finembed_core.ingest.stage import prepare
+from finembed_core.sources import load, month_bounds
+from finembed_core.store import PartStore
+from finembed_core.warehouse.query import export as write_table
+from finembed_core.warehouse.query import query as ask
+from finembed_dagster.cli.tables import show
+from finembed_dagster.progress import TerminalProgress
+from finembed_dagster.study import Study
+
+LIBRARIES = ("dagster", "duckdb", "numpy", "pandas", "polars", "scikit-learn", "torch")
+
+
+def status(options: argparse.Namespace) -> int:
+    """Per asset: current, stale and missing months, the first open one, reason codes."""
+    study = _existing(Study.find(options.home, options.settings))
+    console = Console()
+    months = decision_months(study.store, study.settings)
+    if not months:
+        console.print("nothing has been ingested yet: finembed run")
+        return 0
+    states = chain_state(study.store, study.settings, months, TerminalProgress())
+    console.print(f"home {study.home.root}, months {months[0]} to {months[-1]}")
+    show(console, pl.DataFrame([_status_row(state) for state in states]))
+    show(console, study.store.read("data_quality", "all"), title="data quality")
+    show(console, _reasons(study.store), title="reason codes")
+    return 0
+
+
+def query(options: argparse.Namespace) -> int:
+    """One SELECT against the warehouse."""
+    frame = ask(_existing(Study.find(options.home, options.settings)).home.warehouse, options.sql)
+    if options.format == "csv":
+        sys.stdout.write(frame.write_csv())
+    elif options.format == "json":
+        sys.stdout.write(frame.write_json() + "\n")
+    else:
+        show(Console(), frame)
+    return 0
+
+
+def export(options: argparse.Namespace) -> int:
+    """One table or view into a file."""
+    study = _existing(Study.find(options.home, options.settings))
+    rows = write_table(study.home.warehouse, options.table, options.file)
+    Console().print(f"wrote {rows} rows to {options.file}")
+    return 0
+
+
+def doctor(options: argparse.Namespace) -> int:
+    """Versions, home and data; exit code 2 where something is wrong."""
+    console = Console()
+    console.print(f"finembed {__version__}, Python {platform.python_version()}")
+    console.print(", ".join(f"{name} {version(name)}" for name in LIBRARIES))
+    study = Study.find(options.home, options.settings)
+    console.print(f"settings  {study.settings_path or 'defaults'}")
+    dataset = study.settings.dataset
+    console.print(f"dataset   {dataset.source} {dataset.name}")
+    faults = [fault for fault in (_home_fault(study), _data_fault(study, console)) if fault]
+    for fault in faults:
+        console.print(f"[bold red]wrong:[/] {str(fault).replace('[', chr(92) + '[')}")
+    if faults:
+        return 2
+    console.print("[bold green]all is well[/]: finembed run")
+    return 0
+
+
+def _home_fault(study: Study) -> FinembedError | None:
+    try:
+        study.home.open()
+    except FinembedError as error:
+        return error
+    return None
+
+
+def _data_fault(study: Study, console: Console) -> FinembedError | None:
+    try:
+        tables = load(study.settings.dataset)
+        found = prepare(tables, study.settings, *month_bounds(study.settings.dataset))
+    except FinembedError as error:
+        return error
+    funds, series = found.whole["funds"].height, found.whole["series"].height
+    quarantined = found.whole["quarantine"].height
+    console.print(
+        f"data      {funds} funds, {series} series, months {found.first} to {found.last}, "
+        f"{quarantined} rows would be quarantined"
+    )
+    for warning in found.warnings:
+        console.print(f"[yellow]note:[/] {warning}")
+    return None
+
+
+def _existing(study: Study) -> Study:
+    if not study.home.root.exists():
+        raise HomeError(
+            "there is no home folder yet",
+            where=str(study.home.root),
+            remedy="run `finembed demo` or `finembed run` first, or name another with --home",
+        )
+    study.home.open()
+    return study
+
+
+def _status_row(state: LinkState) -> dict[str, str | int]:
+    counts = Counter(state.keys.values())
+    return {
+        "asset": state.name,
+        "current": counts["current"],
+        "stale": counts["stale"],
+        "missing": counts["missing"],
+        "first open": state.first_open or "",
+    }
+
+
+def _reasons(store: PartStore) -> pl.DataFrame:
+    counts: Counter[tuple[str, str]] = Counter()
+    for table in ("universe", "polymodel_features"):
+        for key in store.keys(table):
+            manifest = store.manifest(table, key)
+            for reason, count in (manifest.notes if manifest else {}).get("reasons", {}).items():
+                counts[table, reason] += count
+    rows = [(table, reason, count) for (table, reason), count in counts.most_common()]
+    schema = {"table": pl.String, "reason": pl.String, "fund-months": pl.Int64}
+    return pl.DataFrame(rows, schema=schema, orient="row")

@@ -1,0 +1,117 @@
+"""Parse, dispatch, and turn every foreseen mistake into one message and exit code 2."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from finembed_core import __version__
+from finembed_core.calendar import Month
+from finembed_core.errors import FinembedError
+from finembed_dagster.cli import compute, inspect
+from finembed_dagster.study import DEFAULT_HOME, DEFAULT_SETTINGS, HOME_VARIABLE, SETTINGS_VARIABLE
+
+USER_MISTAKE = 2
+INTERRUPTED = 130
+
+Command = Callable[[argparse.Namespace], int]
+
+GUIDE = f"""\
+a first look     finembed demo
+your own funds   finembed init my-study; edit my-study/finembed.yaml; cd my-study; finembed run
+every month      finembed run; finembed rebalance --month 2024-05
+look             finembed query "select * from leaderboard";  finembed ui
+
+Everything lies under one home folder: --home, else ${HOME_VARIABLE}, else {DEFAULT_HOME}/.
+Settings come from --settings, else ${SETTINGS_VARIABLE}, else {DEFAULT_SETTINGS}, else defaults.
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code.
+
+    0 done, 1 something unforeseen, 2 a mistake that the message explains, 130 interrupted.
+    """
+    options = _parser().parse_args(arguments)
+    command: Command = options.command
+    try:
+        return command(options)
+    except FinembedError as error:
+        Console(stderr=True).print(f"[bold red]error:[/] {_escaped(str(error))}", soft_wrap=True)
+        return USER_MISTAKE
+    except KeyboardInterrupt:
+        Console(stderr=True).print(
+            "interrupted: every month that was finished is kept, the next run goes on from there"
+        )
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        sys.stderr.close()
+        return 0
+
+
+def _escaped(text: str) -> str:
+    return text.replace("[", r"\[")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="finembed",
+        description="From raw fund, index and macro data to a portfolio that can be defended.",
+        epilog=GUIDE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"finembed {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def add(name: str, command: Command, text: str, study: bool = True) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=text, description=text)
+        sub.set_defaults(command=command)
+        if study:
+            sub.add_argument("--home", type=Path, help="home folder of the study")
+            sub.add_argument("--settings", type=Path, help="settings file (YAML)")
+        return sub
+
+    init = add("init", compute.init, "Write a commented settings file.", study=False)
+    init.add_argument("folder", type=Path, metavar="DIR", help="made if it is not there")
+
+    add("demo", compute.demo, "The whole chain on the packaged real data, with a leaderboard.")
+
+    run = add("run", compute.run, "Ingest, compute what is missing or stale, backtest, publish.")
+    run.add_argument("--through", type=_month, metavar="YYYY-MM", help="last month to compute")
+
+    rebalance = add("rebalance", compute.rebalance, "This month's orders, and why.")
+    rebalance.add_argument("--month", type=_month, required=True, metavar="YYYY-MM")
+    rebalance.add_argument(
+        "--holdings",
+        type=Path,
+        metavar="FILE",
+        help="what you hold: CSV with fund_id and value; the row cash is cash",
+    )
+    rebalance.add_argument("--strategy", help="such as sa_itransformer (see `finembed query`)")
+
+    add("status", inspect.status, "What is done, stale or missing, and the reason codes.")
+
+    query = add("query", inspect.query, "Ask the warehouse one SELECT (read-only).")
+    query.add_argument("sql", metavar="SQL")
+    query.add_argument("--format", choices=["table", "csv", "json"], default="table")
+
+    export = add("export", inspect.export, "Write a table or view of the warehouse to a file.")
+    export.add_argument("table", metavar="TABLE")
+    export.add_argument("file", type=Path, metavar="FILE", help="ends with .csv, .parquet or .json")
+
+    add("doctor", inspect.doctor, "Versions, home, data found, and what is wrong.")
+
+    ui = add("ui", compute.ui, "The Dagster page of this study, with its schedule and sensor.")
+    ui.add_argument("--port", type=int, default=3000)
+    return parser
+
+
+def _month(text: str) -> Month:
+    try:
+        return Month.parse(text)
+    except FinembedError as error:
+        raise argparse.ArgumentTypeError(str(error).replace("\n", " ")) from None
