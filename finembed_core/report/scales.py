@@ -12,7 +12,9 @@ Kind = Literal["linear", "log", "date"]
 STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
 YEARS = (1, 2, 5, 10, 20, 50)
 MONTHS = (1, 2, 3, 6)
+UNITS = ((1e9, "B"), (1e6, "M"))
 MOST_DECIMALS = 12
+LEAST_SHARE = 1e-12  # a log axis spans 12 decades at most; what is less lies on its floor
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class Scale:
         low, high, given = self.low, self.high, np.asarray(values, dtype=np.float64)
         if self.kind == "log":
             low, high = np.log10(low), np.log10(high)
-            given = np.log10(np.where(given > 0, given, np.nan))
+            given = np.log10(np.where(given > 0, np.maximum(given, self.low), np.nan))
         return self.start + (given - low) / (high - low) * (self.end - self.start)
 
     def ticks(self, most: int) -> list[tuple[float, str]]:
@@ -61,9 +63,9 @@ class Scale:
         step = float(np.min(np.diff(values))) if len(values) > 1 else abs(value) or 1.0
         if self.tickformat is not None and self.tickformat.endswith("%"):
             return f"{value:.{_decimals(step * 100)}%}"
-        if abs(value) >= 1e5:
-            return f"{value:.3g}"
-        return f"{value:,.{_decimals(step)}f}"
+        largest = float(np.max(np.abs(values)))
+        unit, suffix = next((u for u in UNITS if largest >= u[0]), (1.0, ""))
+        return f"{value / unit:,.{_decimals(step / unit)}f}{suffix}"
 
 
 def scale_for(
@@ -84,6 +86,7 @@ def scale_for(
     if from_zero:
         low, high = min(low, 0.0), max(high, 0.0)
     if kind == "log":
+        low = max(low, high * LEAST_SHARE)
         grow = (high / low) ** margin if high > low else 1.1
         return Scale(kind, low / grow, high * grow, start, end, tickformat)
     grow = (high - low) * margin

@@ -53,6 +53,7 @@ def test_date_ticks_are_few_and_at_the_start_of_a_month(first, months):
         ([0, 0.25], ".0%", ["0%", "5%", "10%", "15%", "20%", "25%"]),
         ([-0.02, 0.01], ".0%", ["-2.0%", "-1.5%", "-1.0%", "-0.5%", "0.0%", "0.5%", "1.0%"]),
         ([0, 5000], None, ["0", "1,000", "2,000", "3,000", "4,000", "5,000"]),
+        ([0, 2.5e6], None, ["0.0M", "0.5M", "1.0M", "1.5M", "2.0M", "2.5M"]),
         ([1, 9], "d", ["2", "4", "6", "8"]),
         ([1, 2], "d", ["1", "2"]),
     ],
@@ -60,6 +61,12 @@ def test_date_ticks_are_few_and_at_the_start_of_a_month(first, months):
 def test_labels_are_as_short_as_they_can_be(values, tickformat, labels):
     scale = scale_for("linear", np.array(values, dtype=float), 0.0, 1.0, tickformat=tickformat)
     assert [label for _, label in scale.ticks(6)] == labels
+
+
+def test_a_log_axis_has_a_floor():
+    scale = scale_for("log", np.array([1.0, 1e-310]), 0.0, 100.0)
+    assert float(scale(1e-310)) == pytest.approx(0.0)
+    assert np.isnan(scale(0.0))
 
 
 def test_one_value_still_has_an_axis():
