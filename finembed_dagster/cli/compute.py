@@ -15,7 +15,7 @@ from finembed_core.errors import InputError
 from finembed_core.portfolio.rebalance import rebalance as orders_of
 from finembed_core.warehouse.query import query as ask
 from finembed_dagster.cli.init import write_settings
-from finembed_dagster.cli.tables import leaderboard_table, show
+from finembed_dagster.cli.tables import show_leaderboard, show_orders
 from finembed_dagster.progress import TerminalProgress
 from finembed_dagster.study import Study, shipped_file
 
@@ -57,11 +57,14 @@ def _run(study: Study, through: Month | None) -> int:
         console.print(f"everything is current through {outcome.through}")
     else:
         console.print(f"computed {outcome.computed[0]} to {outcome.computed[1]}")
-    show(console, leaderboard_table(ask(study.home.warehouse, "select * from leaderboard")))
-    console.print(f"""
-results      {study.home.warehouse}   finembed query "select * from latest_rebalance"
-picture      {study.home.reports / "wealth.html"}
-web page     finembed ui""")
+    show_leaderboard(console, ask(study.home.warehouse, "select * from leaderboard"))
+    for what, where in (
+        ("results", study.home.warehouse),
+        ("picture", study.home.reports / "wealth.html"),
+        ("query", 'finembed query "select * from latest_rebalance"'),
+        ("web page", "finembed ui"),
+    ):
+        console.print(f"{what:<10}{where}", soft_wrap=True)
     return 0
 
 
@@ -76,7 +79,10 @@ def rebalance(options: argparse.Namespace) -> int:
     if report.orders.is_empty():
         console.print("nothing to trade: what is held is what is selected")
     else:
-        show(console, report.orders)
+        show_orders(console, report.orders)
+        file = study.home.reports / f"rebalance-{report.month}-{report.strategy}.csv"
+        report.orders.write_csv(file)
+        console.print(f"all features: {file}", soft_wrap=True)
     return 0
 
 
