@@ -137,8 +137,12 @@ def deal(book: Book, orders: Orders, dealable: BoolArray, cost: float) -> tuple[
     if abs(cash) < DUST * book.nav:
         cash = 0.0
     after = replace(book, holdings=book.holdings + amounts, cash=cash)
-    wished = size(orders, book.state, np.ones_like(dealable), cost)
-    dealing = Dealing(amounts, np.where(dealable, 0.0, wished), costs)
+    blocked = np.zeros_like(amounts)
+    stuck = orders.touches(book.state) & ~dealable
+    if stuck.any():
+        wished = size(orders, book.state, np.ones_like(dealable), cost)
+        blocked = np.where(stuck, wished, 0.0)
+    dealing = Dealing(amounts, blocked, costs)
     return _balanced(after, book.nav - float(costs.sum())), dealing
 
 

@@ -118,8 +118,8 @@ class Decision:
         Holdings before dealing.
     dealt : Dealing or None
         None while pending.
-    wished : ndarray, shape (N,)
-        Amounts at the decision's prices.
+    wished : ndarray of shape (N,), or None
+        Amounts at the decision's prices, while pending.
     """
 
     month: Month
@@ -128,7 +128,7 @@ class Decision:
     nav: float
     before: FloatArray
     dealt: Dealing | None
-    wished: FloatArray
+    wished: FloatArray | None
 
 
 @dataclass(frozen=True)
@@ -339,12 +339,14 @@ class _Run:
 
     def execute(self, ordered: _Ordered, month: Month, pending: bool) -> None:
         """Deal at the end of `month`, or keep the orders for the list of pending ones."""
-        everything = np.ones(len(self.market.ids), dtype=bool)
-        wished = size(ordered.orders, ordered.state, everything, self.terms.cost)
-        dealt, before, nav = None, ordered.state.holdings, ordered.state.nav
-        if pending and ordered.decided < self.market.last:  # the next decision builds on it
-            self.book, _ = deal(self.book, ordered.orders, everything, self.terms.cost)
-        elif not pending:
+        dealt = wished = None
+        before, nav = ordered.state.holdings, ordered.state.nav
+        if pending:
+            everything = np.ones(len(self.market.ids), dtype=bool)
+            wished = size(ordered.orders, ordered.state, everything, self.terms.cost)
+            if ordered.decided < self.market.last:  # the next decision builds on it
+                self.book, _ = deal(self.book, ordered.orders, everything, self.terms.cost)
+        else:
             before, nav = self.book.holdings, self.book.nav
             reported = ~np.isnan(self.market.returns[self.market.row(month)])
             self.book, dealt = deal(self.book, ordered.orders, reported, self.terms.cost)

@@ -182,7 +182,7 @@ def _trades(track: Track, ids: pl.Series) -> pl.DataFrame:
     costs = np.array([dealing.costs for _, dealing in dealt]).reshape(-1, len(ids))
     row, fund = executed["row"].to_numpy(), executed["fund"].to_numpy()
     blocked = _orders(decided, [dealing.blocked for _, dealing in dealt], ids)
-    pending = [d for d in track.decisions if d.dealt is None]
+    pending = [(d, d.wished) for d in track.decisions if d.wished is not None]
     never = pl.lit(None)
     frames = [
         executed.with_columns(
@@ -198,7 +198,7 @@ def _trades(track: Track, ids: pl.Series) -> pl.DataFrame:
             blocked_by=pl.lit("no_nav"),
             status=pl.lit("pending"),
         ),
-        _orders(pending, [d.wished for d in pending], ids).with_columns(
+        _orders([d for d, _ in pending], [wished for _, wished in pending], ids).with_columns(
             settle=never,
             amount=never,
             cost=never,

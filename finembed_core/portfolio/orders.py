@@ -85,6 +85,10 @@ class SellAndSpend:
     sell: FloatArray
     spend: FloatArray
 
+    def touches(self, state: State) -> BoolArray:
+        """Funds that may have to deal, shape (N,)."""
+        return (self.spend > 0.0) | ((self.sell > 0.0) & state.held)
+
 
 @dataclass(frozen=True)
 class TargetWeights:
@@ -97,6 +101,10 @@ class TargetWeights:
     """
 
     weights: FloatArray
+
+    def touches(self, state: State) -> BoolArray:
+        """Funds that may have to deal, shape (N,)."""
+        return (self.weights > 0.0) | state.held
 
 
 Orders = SellAndSpend | TargetWeights

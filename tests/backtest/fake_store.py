@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import polars as pl
@@ -26,11 +27,11 @@ class Story:
     currencies: tuple[str, ...] | None = None
     lag: int = 0
 
-    @property
+    @cached_property
     def ids(self) -> list[str]:
         return [f"F{k:02d}" for k in range(self.returns.shape[1])]
 
-    @property
+    @cached_property
     def months(self) -> list[Month]:
         return month_range(FIRST, FIRST + (len(self.returns) - 1))
 
