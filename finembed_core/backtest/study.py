@@ -21,6 +21,8 @@ from finembed_core.portfolio.signals import SignalTable, first_predicted, read_s
 from finembed_core.settings import Settings
 from finembed_core.store import PartStore
 
+UNREPORTED_SHARE = 0.01  # of the fund-months held, from which on a warning says so
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -181,9 +183,12 @@ class Study:
                 f"{entry.name} had nothing to decide on in {track.declined} months and held on"
             )
         if track.unreported:
-            self.warnings.append(
-                f"{entry.name}: {track.unreported} fund-months stood at the last reported NAV"
-            )
+            share = track.unreported / np.count_nonzero(track.holdings[:-1])
+            if share > UNREPORTED_SHARE:
+                self.warnings.append(
+                    f"{entry.name}: {share:.0%} of the fund-months held had no report and stood "
+                    "at the last NAV"
+                )
 
     def _index(self, series: str, months: tuple[Month, ...]) -> tuple[Market, dict[Month, Signals]]:
         """A market of one series, always there to be bought."""
