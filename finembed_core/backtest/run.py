@@ -123,7 +123,7 @@ def backtest(
         return _report(store, identity.run_id, through, skipped=True)
     progress = progress or Silent()
     study = Study.read(store, settings, through)
-    entries = list(study.entries())
+    entries = study.entries()
     frames: dict[str, list[pl.DataFrame]] = {table: [] for table in RUN_TABLES}
     progress.start("backtest", len(entries) + 1)
     try:

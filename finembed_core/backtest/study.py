@@ -119,23 +119,25 @@ class Study:
                 "portfolios by AUM hold none of the others"
             )
 
-    def entries(self) -> Iterator[Entry]:
+    def entries(self) -> list[Entry]:
         """All strategies of the register, for each model and each benchmark series."""
+        entries = [replace(entry, absent=self._absence(entry)) for entry in self._candidates()]
+        reasons = dict.fromkeys(entry.absent for entry in entries if entry.absent)
+        for reason in reasons:
+            names = ", ".join(entry.name for entry in entries if entry.absent == reason)
+            self.warnings.append(f"absent: {names}: {reason}")
+        return entries
+
+    def _candidates(self) -> Iterator[Entry]:
         for strategy in STRATEGIES:
             if strategy.over == "universe":
-                yield self._entry(Entry(strategy.name, strategy))
+                yield Entry(strategy.name, strategy)
             elif strategy.over == "models":
                 for model in self.settings.portfolio.models:
-                    yield self._entry(Entry(f"{strategy.name}_{model}", strategy, model=model))
+                    yield Entry(f"{strategy.name}_{model}", strategy, model=model)
             else:
                 for series in self.benchmarks:
-                    yield self._entry(Entry(f"{strategy.name}_{series}", strategy, series=series))
-
-    def _entry(self, entry: Entry) -> Entry:
-        reason = self._absence(entry)
-        if reason and entry.strategy.over != "benchmarks":
-            self.warnings.append(f"{entry.name} is absent: {reason}")
-        return replace(entry, absent=reason)
+                    yield Entry(f"{strategy.name}_{series}", strategy, series=series)
 
     def _absence(self, entry: Entry) -> str:
         if self.signals is None:

@@ -177,7 +177,8 @@ def test_absent_with_a_reason(store: PartStore) -> None:
     ran = set(frames["strategies"].filter(pl.col("status") == "run")["strategy"])
     assert ran == {"sa_logistic", "sa_persistence", "equal_weight_universe"}
     assert set(frames["returns"]["strategy"]) == ran
-    assert any("wa_logistic is absent" in warning for warning in report.warnings)
+    text = "absent: wa_logistic, wa_persistence, aum_weight_universe: no fund reports AUM"
+    assert text in report.warnings
     relative = frames["metrics"].filter(pl.col("metric") == "tracking_error")
     assert relative["n"].unique().to_list() == [8]  # the months that the benchmark covers
 
