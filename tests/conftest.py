@@ -1,13 +1,36 @@
 """Fixtures that several rooms use."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 
 from finembed_core.store import PartStore
+from tests.study_runs import SETTINGS, finembed
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> PartStore:
     """An empty part store."""
     return PartStore(tmp_path / "store")
+
+
+@pytest.fixture(scope="session")
+def finished_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with ``finembed.yaml`` and a finished ``home``; copy it before changing anything."""
+    folder = tmp_path_factory.mktemp("study")
+    (folder / "finembed.yaml").write_text(SETTINGS)
+    code = finembed("run", "--home", folder / "home", "--settings", folder / "finembed.yaml")
+    assert code == 0
+    return folder
+
+
+@pytest.fixture
+def study(finished_study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the finished study as the current folder, its home named by the variable."""
+    folder = tmp_path / "study"
+    shutil.copytree(finished_study, folder)
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("FINEMBED_HOME", str(folder / "home"))
+    monkeypatch.delenv("FINEMBED_SETTINGS", raising=False)
+    return folder

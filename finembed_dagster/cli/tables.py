@@ -63,12 +63,9 @@ def show_orders(console: Console, orders: pl.DataFrame) -> None:
         table.add_column(name, justify="left" if text else "right", no_wrap=name != "fund")
     for row in orders.iter_rows(named=True):
         pairs = (_pair(row, name, style) for name, (_, style) in ORDERS.items())
-        fund = escape(row["name"] or row["fund_id"])
-        table.add_row(row["side"], fund, f"{row['weight']:.2%}", *pairs)
+        table.add_row(row["side"], escape(row["fund_id"]), f"{row['weight']:.2%}", *pairs)
     console.print(table)
-    console.print(
-        "in brackets: the month before; score: best P-value score; weight: share of the portfolio traded"
-    )
+    console.print("in brackets: the month before; score: best P-value score; weight: of the whole")
 
 
 def _pair(row: Mapping[str, object], name: str, style: str) -> str:
