@@ -136,7 +136,9 @@ class Metric:
 
 
 def omega(returns: FloatArray) -> float:
-    """Omega ratio at threshold 0: sum of gains over sum of losses."""
+    """Omega ratio at threshold 0: sum of gains over sum of losses; NaN without losses."""
+    if -np.minimum(returns, 0.0).sum() < 1e-12:
+        return np.nan
     return _scalar(empyrical.omega_ratio(returns, annualization=1))
 
 
@@ -241,7 +243,7 @@ def _own(series: Series) -> list[Metric]:
     downside = float(np.sqrt(np.mean(np.minimum(r, 0.0) ** 2))) if n else np.nan
     table = [
         ("annual_return", _annual(r, ppy), "prod(1+r)^(ppy/n) - 1"),
-        ("cumulative_return", float(np.prod(1.0 + r) - 1.0), "prod(1+r) - 1"),
+        ("cumulative_return", float(np.prod(1.0 + r)) - 1.0 if n else np.nan, "prod(1+r) - 1"),
         ("volatility", volatility, "sd(r) sqrt(ppy), ddof 1"),
         ("sharpe", _sharpe(series), "mean(r - rf) / sd(r - rf) sqrt(ppy), ddof 1"),
         (

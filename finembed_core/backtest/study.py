@@ -14,7 +14,7 @@ from finembed_core.backtest.tables import has_hole, strategy_tables
 from finembed_core.calendar import Month, month_ordinals, month_range
 from finembed_core.errors import SettingsError
 from finembed_core.ingest.deaths import fund_deaths
-from finembed_core.panel import FloatArray
+from finembed_core.panel import FloatArray, Panel
 from finembed_core.portfolio.orders import Orders, Signals, State
 from finembed_core.portfolio.policies import STRATEGIES, Strategy
 from finembed_core.portfolio.signals import SignalTable, first_predicted, read_signals
@@ -73,7 +73,7 @@ class Study:
         start = first_predicted(store, through)
         first = through if start is None else start
         months = through - first + 1
-        panel = histories.fund_returns(store, calendar).as_of(through, months)
+        panel = _reported(histories.fund_returns(store, calendar).as_of(through, months))
         warnings: list[str] = []
         if settings.dataset.source == "simulated":
             warnings.append("the data are simulated")
@@ -201,6 +201,12 @@ class Study:
         nothing = np.array([np.nan])
         yes = np.array([True])
         return market, {m: Signals(m, yes, nothing, nothing) for m in months}
+
+
+def _reported(panel: Panel) -> Panel:
+    """Only the funds that reported in these months: later ones must not even move a rounding."""
+    seen = np.flatnonzero(~np.isnan(panel.values).all(axis=0))
+    return Panel(panel.dates, tuple(panel.ids[k] for k in seen), panel.values[:, seen])
 
 
 def _risk_free(

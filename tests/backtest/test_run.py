@@ -237,6 +237,22 @@ def test_same_bytes_in_another_store(store: PartStore, tmp_path) -> None:
         assert one == two
 
 
+def test_months_beyond_the_last_do_not_matter(store: PartStore, tmp_path) -> None:
+    """Also not the funds that are born in them."""
+    long = story(months=20, funds=9)
+    returns = long.returns.copy()
+    returns[:18, 8] = np.nan
+    long = dataclasses.replace(long, returns=returns)
+    first = {model: p[:18] for model, p in long.p_up.items()}
+    assert long.aum is not None and long.benchmark is not None and long.yields is not None
+    short = Story(returns[:18], first, long.aum[:18], long.benchmark[:18], long.yields[:18])
+    whole, part = write_story(store, long), write_story(PartStore(tmp_path / "part"), short)
+    one, two = (backtest(s, SETTINGS, short.last) for s in (whole, part))
+    assert one.run_id == two.run_id
+    for table in RUN_TABLES:
+        assert whole.manifest(table, one.run_id) == part.manifest(table, one.run_id), table
+
+
 def test_a_run_that_was_cut_off_is_made_again(store: PartStore) -> None:
     report, _ = told(store, story())
     store.delete("trades", report.run_id)
