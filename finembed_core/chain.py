@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from finembed_core.calendar import Month, month_range, retraining_months
 from finembed_core.errors import MissingPartError
 from finembed_core.ingest.universe import universe_stage
+from finembed_core.learning.samples import SampleReader
 from finembed_core.learning.stage import prediction_stage, training_stage
 from finembed_core.macro.stage import macro_stage
 from finembed_core.polymodel.stage import polymodel_stage
@@ -54,13 +54,10 @@ class LinkState:
     ----------
     name : str
     keys : dict of str to State
-    reasons : Counter of str
-        Reason codes among the rows of its current parts.
     """
 
     name: str
     keys: dict[str, State]
-    reasons: Counter[str] = field(default_factory=Counter)
 
     @property
     def first_open(self) -> str | None:
@@ -69,9 +66,14 @@ class LinkState:
 
 
 def chain(store: PartStore, settings: Settings) -> dict[str, Link]:
-    """All stages between observations and predictions by name, in the order of computation."""
+    """All stages between observations and predictions by name, in the order of computation.
+
+    The learning stages share a reader that reads each month once: take a new chain after
+    features have been built.
+    """
+    reader = SampleReader(store, settings)
     training = {
-        f"trend_model_{kind}": Link(training_stage(store, settings, kind), "retraining")
+        f"trend_model_{kind}": Link(training_stage(store, settings, kind, reader), "retraining")
         for kind in settings.learning.models
     }
     return {
@@ -79,7 +81,7 @@ def chain(store: PartStore, settings: Settings) -> dict[str, Link]:
         "macro_factors": Link(macro_stage(store, settings)),
         "polymodel_features": Link(polymodel_stage(store, settings)),
         **training,
-        "predictions": Link(prediction_stage(store, settings)),
+        "predictions": Link(prediction_stage(store, settings, reader)),
     }
 
 

@@ -6,7 +6,7 @@ import multiprocessing
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
-from itertools import islice
+from itertools import chain, islice
 from typing import TypeVar
 
 from threadpoolctl import threadpool_limits
@@ -36,13 +36,15 @@ def map_items(
     settings : ExecutionSettings
         Mode and number of workers.
     """
-    if settings.mode == "serial" or settings.workers == 1:
-        for item in items:
-            with threadpool_limits(1):
-                result = function(item)
-            yield result
-        return
     source = iter(items)
+    if settings.mode == "serial" or settings.workers == 1:
+        yield from _serially(function, source)
+        return
+    first = list(islice(source, 2))
+    if len(first) < 2:  # a process would cost more than it saves
+        yield from _serially(function, first)
+        return
+    source = chain(first, source)
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(settings.workers, context, initializer=_one_thread) as pool:
         flight: deque[Future[Result]] = deque(
@@ -55,6 +57,13 @@ def map_items(
                 yield result
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+def _serially(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    for item in items:
+        with threadpool_limits(1):
+            result = function(item)
+        yield result
 
 
 def _one_thread() -> None:

@@ -68,6 +68,7 @@ class Stage(Generic[InputsT]):
     modules: tuple[str, ...]
     gather: Callable[[str], InputsT]
     compute: Callable[[InputsT], Mapping[str, Output]]
+    spread: bool = False
     sequential: bool = False
 
     @property
@@ -133,9 +134,10 @@ def build(
             progress.advance(f"{key} is current")
             yield BuiltPart(key, True, _manifests(stage, store, key))
 
+    how = execution if stage.spread else SERIAL
     progress.start(stage.name, len(wanted))
     try:
-        for outputs in map_items(stage.compute, stale_inputs(), execution):
+        for outputs in map_items(stage.compute, stale_inputs(), how):
             yield from leading_skips()
             key, mark = drawn.popleft()
             manifests = _commit(stage, store, key, mark or "", outputs)

@@ -11,6 +11,7 @@ Channels in raw units, NaN where missing:
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import polars as pl
@@ -111,7 +112,10 @@ class _Block:
 
 
 class SampleReader:
-    """Reads samples from the store; each month is read once.
+    """Reads samples from the store on first use; each month is read once.
+
+    Stages that run after each other on an unchanged store share one; after features have been
+    built again, take a new one.
 
     Parameters
     ----------
@@ -122,21 +126,31 @@ class SampleReader:
     def __init__(self, store: PartStore, settings: Settings) -> None:
         self._store = store
         self._lookback = settings.learning.lookback
-        calendar = settings.dataset.calendar
-        self.fund_returns = histories.fund_returns(store, calendar)
-        self._aum = histories.fund_aum(store, calendar)
-        self._factors = histories.risk_factors(store, calendar)
+        self._calendar = settings.dataset.calendar
         macro = settings.macro
         count = macro.n_components if macro.rule == "fixed" else macro.max_components
         self._macro_names = tuple(f"F{k}" for k in range(1, count + 1))
-        self._first = _first_month(store, settings.dataset.first_month)
+        self._first_wanted = settings.dataset.first_month
         self._blocks: dict[Month, _Block] = {}
         self._features: dict[Month, tuple[NDArray[np.str_], Floats32]] = {}
 
-    @property
+    @cached_property
+    def fund_returns(self) -> History:
+        """Returns of the funds, as they became known."""
+        return histories.fund_returns(self._store, self._calendar)
+
+    @cached_property
+    def _aum(self) -> History:
+        return histories.fund_aum(self._store, self._calendar)
+
+    @cached_property
+    def _factors(self) -> History:
+        return histories.risk_factors(self._store, self._calendar)
+
+    @cached_property
     def first_month(self) -> Month | None:
         """First month that has features at all."""
-        return self._first
+        return _first_month(self._store, self._first_wanted)
 
     def read(self, first: Month, last: Month) -> SampleSet:
         """Samples of all funds with enough history, month by month, funds in order.
@@ -176,7 +190,7 @@ class SampleReader:
 
     def _feature_part(self, month: Month) -> tuple[NDArray[np.str_], Floats32]:
         """Funds and features of a month; none before the first month of the data set."""
-        if self._first is None or month < self._first:
+        if self.first_month is None or month < self.first_month:
             return np.empty(0, dtype=np.str_), np.empty((0, len(FEATURES)), np.float32)
         if month not in self._features:
             frame = self._store.read("polymodel_features", str(month))
@@ -211,7 +225,7 @@ class SampleReader:
 
     def _macro_window(self, month: Month) -> Floats32:
         names, months = self._macro_names, self._lookback
-        if self._first is None or month < self._first:
+        if self.first_month is None or month < self.first_month:
             return np.full((months, len(names)), np.nan, dtype=np.float32)
         frame = self._store.read("macro_factors", str(month))
         panel = Panel.from_long(frame, id="factor", value="value")

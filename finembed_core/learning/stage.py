@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 
@@ -66,6 +66,7 @@ PREDICTION_SCHEMA = {
     "retraining": pl.Date,
 }
 TOO_LITTLE = "too_little_history"
+SLOW_TO_TRAIN: frozenset[ModelKind] = frozenset({"itransformer", "lightgbm"})
 
 
 def model_table(kind: ModelKind) -> str:
@@ -116,10 +117,10 @@ def training_stage(
         Shared between stages that run after each other on an unchanged store, it reads every
         month once.
     """
-    samples = _Lazy(reader, lambda: SampleReader(store, settings))
+    samples = reader or SampleReader(store, settings)
 
     def gather(key: str) -> TrainingInputs:
-        return _training_inputs(samples.get(), settings, Month.parse(key))
+        return _training_inputs(samples, settings, Month.parse(key))
 
     own = _relevant(settings.learning, kind)
     return Stage(
@@ -129,6 +130,7 @@ def training_stage(
         modules=(*CORE, *FAMILY_MODULES[kind]),
         gather=gather,
         compute=partial(train, kind=kind, settings=own),
+        spread=kind in SLOW_TO_TRAIN,
     )
 
 
@@ -197,7 +199,7 @@ def prediction_stage(
 
     A month is decided with the latest model trained before it.
     """
-    samples = _Lazy(reader, lambda: SampleReader(store, settings))
+    samples = reader or SampleReader(store, settings)
     calendar = settings.dataset.calendar
     learning = settings.learning
 
@@ -225,7 +227,7 @@ def prediction_stage(
             month.ordinal,
             calendar.label_month(month).ordinal,
             retraining.ordinal,
-            samples.get().read(month, month),
+            samples.read(month, month),
             models,
             absent,
         )
@@ -269,19 +271,6 @@ def predict(inputs: PredictionInputs) -> Mapping[str, Output]:
 def _trained(tensors: bytes, plain: bytes) -> TrainedModel:
     """The model of a checkpoint; it decides many months in a row."""
     return TrainedModel.from_files({TENSORS: tensors, PLAIN: plain})
-
-
-class _Lazy:
-    """Opens the reader at the first gather: building a stage reads nothing."""
-
-    def __init__(self, value: SampleReader | None, make: Callable[[], SampleReader]) -> None:
-        self._value = value
-        self._make = make
-
-    def get(self) -> SampleReader:
-        if self._value is None:
-            self._value = self._make()
-        return self._value
 
 
 def _training_inputs(reader: SampleReader, settings: Settings, retraining: Month) -> TrainingInputs:

@@ -29,6 +29,7 @@ def polymodel_stage(store: PartStore, settings: Settings) -> Stage[MonthInputs]:
         modules=("finembed_core.polymodel",),
         gather=InformationSets(store, settings).gather,
         compute=partial(compute, settings=settings.polymodel),
+        spread=True,
     )
 
 

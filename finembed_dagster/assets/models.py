@@ -7,12 +7,11 @@ monthly asset depends on them: a backfill of three months would otherwise grow t
 """
 
 from collections.abc import Iterator
-from typing import Any
 
 import dagster as dg
 
 from finembed_core.calendar import Month
-from finembed_core.chain import chain
+from finembed_core.chain import Link, chain
 from finembed_core.settings import ModelKind, Settings
 from finembed_core.stage import BuiltPart, build
 from finembed_dagster.assets.monthly import (
@@ -57,11 +56,12 @@ def model_assets(settings: Settings) -> list[dg.AssetsDefinition]:
     ) -> dg.MaterializeResult:
         """Train the models that decide these months, where they are missing or stale."""
         months = requested_months(context, study)
+        links = chain(study.store, study.settings)
         trained: dict[str, int] = {}
         for kind in study.settings.learning.models:
             name = trend_model_name(kind)
-            keys = chain(study.store, study.settings)[name].keys(months, study.settings)
-            for part in _train(context, study, progress_for, name, keys):
+            keys = links[name].keys(months, study.settings)
+            for part in _train(context, study, progress_for, links[name], keys):
                 if part.skipped:
                     continue
                 trained[name] = trained.get(name, 0) + 1
@@ -117,7 +117,8 @@ def _trend_model_asset(
         progress_for: dg.ResourceParam[ProgressFor],
     ) -> dg.MaterializeResult:
         keys = [str(month) for month in months_of(context.partition_keys)]
-        parts = list(_train(context, study, progress_for, name, keys))
+        link = chain(study.store, study.settings)[name]
+        parts = list(_train(context, study, progress_for, link, keys))
         for part in parts:
             context.add_asset_metadata(
                 part_metadata(part), partition_key=partition_key(Month.parse(part.key))
@@ -134,11 +135,11 @@ def _train(
     context: dg.AssetExecutionContext,
     study: Study,
     progress_for: ProgressFor,
-    name: str,
+    link: Link,
     keys: list[str],
 ) -> Iterator[BuiltPart]:
-    stage: Any = chain(study.store, study.settings)[name].stage
-    yield from build(stage, keys, study.store, study.settings.execution, progress_for(context))
+    execution = study.settings.execution
+    yield from build(link.stage, keys, study.store, execution, progress_for(context))
 
 
 def _library(kind: ModelKind) -> str:
