@@ -13,7 +13,7 @@ from finembed_core.store import PartStore
 from finembed_dagster.partitions import months_of
 from finembed_dagster.study import Study
 
-LARGEST_DROP = 0.2
+LARGEST_DROP, FEWEST_LOST = 0.2, 2
 FEATURES = ("sharpe", "mrar", "svar", "lta", "ltr", "lts", "best_score")
 
 Finding = tuple[bool, dict[str, Any]]
@@ -62,7 +62,7 @@ def complete_window(study: Study, months: Sequence[Month]) -> Finding:
 
 
 def fund_count(study: Study, months: Sequence[Month]) -> Finding:
-    """Eligible funds do not become fewer by more than a fifth from one month to the next."""
+    """Eligible funds do not become fewer by more than a fifth (and two) in a month."""
     wanted = [months[0] - 1, *months]
     standing = set(study.store.keys("universe"))
     counts = [
@@ -73,7 +73,7 @@ def fund_count(study: Study, months: Sequence[Month]) -> Finding:
     drops = [
         f"{month}: {before} to {now}"
         for (_, before), (month, now) in pairwise(counts)
-        if now < (1 - LARGEST_DROP) * before
+        if before - now > max(LARGEST_DROP * before, FEWEST_LOST)
     ]
     return not drops, {"drops": drops}
 

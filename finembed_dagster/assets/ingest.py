@@ -22,7 +22,7 @@ TABLES = {
 
 
 @dg.multi_asset(
-    name="ingest",
+    name="read_source",
     specs=[
         dg.AssetSpec(name, description=text, group_name="ingest", kinds={"polars", "parquet"})
         for name, text in TABLES.items()

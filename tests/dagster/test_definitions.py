@@ -1,0 +1,128 @@
+"""The asset graph, its jobs and what a run leaves in Dagster."""
+
+from pathlib import Path
+
+import dagster as dg
+import pytest
+import yaml
+
+from finembed_core.calendar import Month
+from finembed_core.settings import load_settings
+from finembed_dagster.definitions import build_definitions
+from finembed_dagster.launch import (
+    PROCESS_TAG,
+    Launcher,
+    release_claims_of_dead_runs,
+    this_process,
+)
+from finembed_dagster.partitions import (
+    decision_months_definition,
+    retrainings_definition,
+)
+from finembed_dagster.study import Study, shipped_file
+
+GRAPH = {
+    "universe": {"fund_observations", "funds"},
+    "macro_factors": {"series_observations", "series"},
+    "polymodel_features": {
+        "fund_observations",
+        "series_observations",
+        "series",
+        "macro_factors",
+    },
+    "models_in_force": {"polymodel_features", "macro_factors", "fund_observations"},
+    "trend_model_majority": {"models_in_force"},
+    "trend_model_persistence": {"models_in_force"},
+    "predictions": {"polymodel_features", "universe", "macro_factors", "models_in_force"},
+    "backtests": {"predictions", "universe", "fund_observations", "series_observations"},
+    "warehouse": {"backtests"},
+}
+
+
+@pytest.fixture
+def entered(study: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
+    monkeypatch.setenv("DAGSTER_HOME", str(study / "home" / "dagster"))
+    return Study.find().enter()
+
+
+def test_the_asset_graph(entered: Study) -> None:
+    graph = build_definitions(entered).resolve_asset_graph()
+    found = {
+        node.key.to_user_string(): {parent.to_user_string() for parent in node.parent_keys}
+        for node in graph.asset_nodes
+        if node.parent_keys
+    }
+    assert found == GRAPH
+    assert all(node.description for node in graph.asset_nodes)
+    assert all(node.group_name != "default" and node.kinds for node in graph.asset_nodes)
+
+
+def test_every_month_left_its_facts_and_every_check_passed(entered: Study) -> None:
+    with dg.DagsterInstance.get() as instance:
+        months = set(decision_months_definition(entered.settings).get_partition_keys())
+        for asset in ("universe", "macro_factors", "polymodel_features", "predictions"):
+            assert set(instance.get_materialized_partitions(dg.AssetKey(asset))) == months
+        retrained = instance.get_materialized_partitions(dg.AssetKey("trend_model_persistence"))
+        assert set(retrained) == {f"{year}-01-01" for year in range(1990, 1995)}
+        checks = build_definitions(entered).resolve_asset_graph().asset_check_keys
+        history = {
+            key: instance.event_log_storage.get_asset_check_execution_history(key, limit=1)
+            for key in checks
+        }
+        assert len(history) == 6
+        assert all(records[0].status.value == "SUCCEEDED" for records in history.values())
+        event = instance.get_latest_materialization_event(dg.AssetKey("backtests"))
+        assert event is not None and event.asset_materialization is not None
+        assert "data:image/svg+xml" in str(event.asset_materialization.metadata["wealth"].value)
+
+
+def test_one_month_again_through_the_job_of_the_page(entered: Study) -> None:
+    month = Month.parse("1994-11")
+    result = Launcher(entered).run("monthly_rebalance", (month, month))
+    assert result.success
+    done = {
+        event.asset_key.to_user_string()
+        for event in result.get_asset_materialization_events()
+        if event.asset_key
+    }
+    assert {"data_quality", "polymodel_features", "predictions", "warehouse"} <= done
+
+
+def test_retrainings_have_their_own_partitions() -> None:
+    settings = load_settings(None)
+    keys = retrainings_definition(settings).get_partition_keys()
+    assert keys[0] == "1990-01-01"
+    assert keys[-1] == "2017-01-01"
+    assert len(keys) == 28
+    months = decision_months_definition(settings).get_partition_keys()
+    assert (months[0], months[-1], len(months)) == ("1990-01-01", "2017-03-01", 327)
+
+
+def test_the_shipped_files_are_in_force(entered: Study) -> None:
+    in_force = yaml.safe_load((entered.home.dagster / "dagster.yaml").read_text())
+    assert in_force == yaml.safe_load(shipped_file("dagster.yaml").read_text())
+    assert in_force["telemetry"] == {"enabled": False}
+    with dg.DagsterInstance.get() as instance:
+        assert instance.run_monitoring_enabled
+    workspace = yaml.safe_load(shipped_file("workspace.yaml").read_text())
+    assert (
+        workspace["load_from"][0]["python_module"]["module_name"] == "finembed_dagster.definitions"
+    )
+
+
+def test_the_slot_of_a_killed_run_comes_free(entered: Study) -> None:
+    host = this_process().split(":")[0]
+    with dg.DagsterInstance.get() as instance:
+        for number, alive in ((2**22 + 1, False), (int(this_process().split(":")[1]), True)):
+            job = build_definitions(entered).resolve_job_def("publish")
+            run = instance.create_run_for_job(
+                job, tags={PROCESS_TAG: f"{host}:{number}"}, status=dg.DagsterRunStatus.STARTED
+            )
+            instance.event_log_storage.set_concurrency_slots("warehouse", 1)
+            claim = instance.event_log_storage.claim_concurrency_slot(
+                "warehouse", run.run_id, "warehouse"
+            )
+            assert claim.is_claimed
+            release_claims_of_dead_runs(instance)
+            info = instance.event_log_storage.get_concurrency_info("warehouse")
+            assert bool(info.claimed_slots) == alive
