@@ -9,6 +9,7 @@ import polars as pl
 from rich import box
 from rich.console import Console
 from rich.markup import escape
+from rich.measure import Measurement
 from rich.table import Table
 
 LEADERBOARD = {
@@ -28,6 +29,7 @@ ORDERS = {
     "lts": ("LTS", ".2%"),
     "best_score": ("score", ".1f"),
 }
+UNLIMITED = 10_000
 PERCENT = {"return p.a.", "volatility", "max drawdown", "turnover", "weight"}
 
 
@@ -35,10 +37,10 @@ def show(console: Console, frame: pl.DataFrame, title: str | None = None) -> Non
     """Print a frame: numbers to the right, shares in percent where the column is one."""
     table = Table(title=title, header_style="bold", box=box.SIMPLE_HEAD)
     for name, kind in frame.schema.items():
-        table.add_column(name, justify="right" if kind.is_numeric() else "left", overflow="fold")
+        table.add_column(name, justify="right" if kind.is_numeric() else "left")
     for row in frame.iter_rows(named=True):
         table.add_row(*(_cell(name, value) for name, value in row.items()))
-    console.print(table)
+    _print_whole(console, table)
 
 
 def show_leaderboard(console: Console, leaderboard: pl.DataFrame) -> None:
@@ -60,12 +62,19 @@ def show_orders(console: Console, orders: pl.DataFrame) -> None:
     table = Table(header_style="bold", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for name in ("side", "fund", "weight", *(label for label, _ in ORDERS.values())):
         text = name in {"side", "fund"}
-        table.add_column(name, justify="left" if text else "right", no_wrap=name != "fund")
+        table.add_column(name, justify="left" if text else "right")
     for row in orders.iter_rows(named=True):
         pairs = (_pair(row, name, style) for name, (_, style) in ORDERS.items())
         table.add_row(row["side"], escape(row["fund_id"]), f"{row['weight']:.2%}", *pairs)
-    console.print(table)
+    _print_whole(console, table)
     console.print("in brackets: the month before; score: best P-value score; weight: of the whole")
+
+
+def _print_whole(console: Console, table: Table) -> None:
+    """Print no column narrower than its cells: a wide table runs over the edge."""
+    free = console.options.update(max_width=UNLIMITED)
+    width = Measurement.get(console, free, table).maximum
+    Console(file=console.file, width=max(width, console.width)).print(table)
 
 
 def _pair(row: Mapping[str, object], name: str, style: str) -> str:
