@@ -58,8 +58,6 @@ class Stage(Generic[InputsT]):
         Key to inputs; reads the store.
     compute : callable
         Inputs to one `Output` per table; pure, picklable where work is spread over processes.
-    sequential : bool
-        A key's inputs hold what was made for the key before: never spread over processes.
     """
 
     name: str
@@ -69,7 +67,6 @@ class Stage(Generic[InputsT]):
     gather: Callable[[str], InputsT]
     compute: Callable[[InputsT], Mapping[str, Output]]
     spread: bool = False
-    sequential: bool = False
 
     @property
     def settings(self) -> str:
@@ -115,7 +112,6 @@ def build(
     """
     wanted = list(keys)
     progress = progress or Silent()
-    execution = SERIAL if stage.sequential else execution
     drawn: deque[tuple[str, str | None]] = deque()  # (key, inputs digest, None where current)
 
     def stale_inputs() -> Iterator[InputsT]:

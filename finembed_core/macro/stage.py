@@ -81,13 +81,12 @@ def macro_stage(store: PartStore, settings: Settings) -> Stage[MacroInputs]:
         return MacroInputs(month, known, np.array([steps[k] for k in known.ids]), previous)
 
     return Stage(
-        "macro",
-        TABLES,
-        (settings.macro,),
-        ("finembed_core.macro",),
-        gather,
-        partial(compute, settings=settings.macro),
-        sequential=True,
+        name="macro",
+        tables=TABLES,
+        sections=(settings.macro,),
+        modules=("finembed_core.macro",),
+        gather=gather,
+        compute=partial(compute, settings=settings.macro),
     )
 
 
