@@ -93,8 +93,10 @@ def decide(settings: UniverseSettings, inputs: KnownFunds) -> Mapping[str, Outpu
         .select(pl.col(name).cast(kind) for name, kind in SCHEMA.items())
     )
     counts = frame["reason"].value_counts().sort("reason")
-    notes = {"eligible": int(frame["eligible"].sum())}
-    notes |= {row["reason"]: row["count"] for row in counts.to_dicts() if row["reason"]}
+    notes = {
+        "eligible": int(frame["eligible"].sum()),
+        "reasons": {reason: count for reason, count in counts.rows() if reason},
+    }
     return {"universe": Output(frame, notes=notes)}
 
 
