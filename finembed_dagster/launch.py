@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import dagster as dg
+from dagster._core.storage.tags import REPOSITORY_LABEL_TAG
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
@@ -21,6 +22,8 @@ from finembed_dagster.partitions import range_tags
 from finembed_dagster.study import Study
 
 PROCESS_TAG = "finembed/process"
+LOCATION_TAG, LOCATION = REPOSITORY_LABEL_TAG, "__repository__@finembed"
+"""By which the page finds the runs of a job; location as in workspace.yaml."""
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -71,7 +74,8 @@ class Launcher:
         selection = None if assets is None else [dg.AssetKey(name) for name in assets]
         with dg.DagsterInstance.get() as instance:
             release_claims_of_dead_runs(instance)
-            tags = {PROCESS_TAG: this_process()} | (range_tags(*months) if months else {})
+            tags = {PROCESS_TAG: this_process(), LOCATION_TAG: LOCATION}
+            tags |= range_tags(*months) if months else {}
             return self._definitions.resolve_job_def(job).execute_in_process(
                 run_config=QUIET,
                 instance=instance,

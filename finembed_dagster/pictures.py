@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import dagster as dg
@@ -15,6 +16,30 @@ from finembed_dagster.study import Study
 
 Metadata = dict[str, Any]
 TABLE_ROWS = 60
+FLOAT = ".4g"
+LEADERBOARD = {
+    "rank": "",
+    "strategy": "",
+    "annual_return": ".1%",
+    "volatility": ".1%",
+    "sharpe": ".2f",
+    "max_drawdown": ".1%",
+    "turnover": ".0%",
+    "reason": "",
+}
+ORDERS = {
+    "strategy": "",
+    "decision": "",
+    "side": "",
+    "fund_id": "",
+    "name": "",
+    "weight": ".2%",
+    "reason": "",
+    "p_up": ".1%",
+    "p_up_before": ".1%",
+    "rank": "",
+    "rank_before": "",
+}
 
 
 def universe_size(store: PartStore) -> Metadata:
@@ -28,10 +53,10 @@ def explained_variance(store: PartStore) -> Metadata:
     return {"explained_variance": _picture(figures.explained_variance(explained))}
 
 
-def feature_distribution(store: PartStore, name: str) -> Metadata:
-    """A feature's distribution over funds, month by month."""
+def stress_var(store: PartStore) -> Metadata:
+    """Distribution of StressVaR over funds, month by month."""
     features = store.read_many("polymodel_features")
-    return {f"{name}_over_time": _picture(figures.feature_bands(features, name, percent=True))}
+    return {"svar_over_time": _picture(figures.feature_bands(features, "svar", percent=True))}
 
 
 def learning_curves(store: PartStore, table: str, key: str) -> Metadata:
@@ -51,11 +76,31 @@ def wealth(study: Study, run_id: str) -> Metadata:
     }
 
 
-def table_markdown(frame: pl.DataFrame) -> str:
-    """A frame as a Markdown table, numbers to four digits."""
-    shown = frame.head(TABLE_ROWS)
+def leaderboard(frame: pl.DataFrame) -> dg.MetadataValue:
+    """The columns of the leaderboard that fit a window; absent strategies with their reason."""
+    return dg.MetadataValue.md(table_markdown(frame, LEADERBOARD))
+
+
+def orders(frame: pl.DataFrame) -> dg.MetadataValue:
+    """The latest orders: why, with which probability and rank, now and the month before."""
+    return dg.MetadataValue.md(table_markdown(frame, ORDERS))
+
+
+def table_markdown(frame: pl.DataFrame, formats: Mapping[str, str] | None = None) -> str:
+    """A frame as a Markdown table.
+
+    Parameters
+    ----------
+    frame : DataFrame
+    formats : mapping of str to str, optional
+        Columns to show, and how; by default all, floats to four digits.
+    """
+    formats = formats or {
+        name: FLOAT if kind.is_float() else "" for name, kind in frame.schema.items()
+    }
+    shown = frame.head(TABLE_ROWS).select(list(formats))
     lines = [_row(shown.columns), _row(["---"] * shown.width)]
-    lines += [_row([_cell(value) for value in row]) for row in shown.rows()]
+    lines += [_row(map(_cell, row, formats.values())) for row in shown.rows()]
     if frame.height > TABLE_ROWS:
         lines.append(f"\n{frame.height - TABLE_ROWS} more rows")
     return "\n".join(lines)
@@ -65,11 +110,9 @@ def _picture(figure: Any) -> dg.MetadataValue:
     return dg.MetadataValue.md(markdown(figure))
 
 
-def _row(cells: list[str]) -> str:
+def _row(cells: Iterable[str]) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
-def _cell(value: object) -> str:
-    if value is None:
-        return ""
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+def _cell(value: object, style: str) -> str:
+    return "" if value is None else format(value, style).replace("|", r"\|")

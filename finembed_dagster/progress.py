@@ -82,12 +82,13 @@ class LogProgress:
     def finish(self) -> None:
         """Write how far it came."""
         if self._total:
-            self._line(time.monotonic() - self._began, "end")
+            seconds = time.monotonic() - self._began
+            self._write(f"{self._label}: {self._done}/{self._total} in {seconds:.1f} s")
             self._total = 0
 
     def _line(self, seconds: float, note: str) -> None:
-        rate = self._done / max(seconds, 1e-9)
-        left = (self._total - self._done) / rate if rate else float("inf")
+        rate = self._done / seconds
+        left = (self._total - self._done) / rate
         self._write(
             f"{self._label}: {self._done}/{self._total} ({note}), "
             f"{rate:.1f} per second, {left:.0f} s left"

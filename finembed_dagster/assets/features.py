@@ -5,7 +5,7 @@ import dagster as dg
 from finembed_core.settings import Settings
 from finembed_dagster.assets.monthly import BACKFILL, ProgressFor, build_months
 from finembed_dagster.partitions import decision_months_definition
-from finembed_dagster.pictures import explained_variance, feature_distribution, universe_size
+from finembed_dagster.pictures import explained_variance, stress_var, universe_size
 from finembed_dagster.study import Study
 
 
@@ -24,10 +24,9 @@ def feature_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         context: dg.AssetExecutionContext,
         study: dg.ResourceParam[Study],
         progress_for: dg.ResourceParam[ProgressFor],
-    ) -> dg.MaterializeResult:
+    ) -> None:
         """Who may be bought in each month, and why each other fund may not."""
-        facts = build_months(context, study, progress_for, "universe")
-        return dg.MaterializeResult(metadata=facts | universe_size(study.store))
+        build_months(context, study, progress_for, "universe", universe_size)
 
     @dg.asset(
         deps=["series_observations", "series"],
@@ -40,10 +39,9 @@ def feature_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         context: dg.AssetExecutionContext,
         study: dg.ResourceParam[Study],
         progress_for: dg.ResourceParam[ProgressFor],
-    ) -> dg.MaterializeResult:
+    ) -> None:
         """Principal components of the macro series, as each month would have estimated them."""
-        facts = build_months(context, study, progress_for, "macro_factors")
-        return dg.MaterializeResult(metadata=facts | explained_variance(study.store))
+        build_months(context, study, progress_for, "macro_factors", explained_variance)
 
     @dg.asset(
         deps=["fund_observations", "series_observations", "series", "macro_factors"],
@@ -56,9 +54,8 @@ def feature_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         context: dg.AssetExecutionContext,
         study: dg.ResourceParam[Study],
         progress_for: dg.ResourceParam[ProgressFor],
-    ) -> dg.MaterializeResult:
+    ) -> None:
         """P-value score, selected factors, StressVaR, LTA, LTR, LTS, Sharpe, MRAR per fund."""
-        facts = build_months(context, study, progress_for, "polymodel_features")
-        return dg.MaterializeResult(metadata=facts | feature_distribution(study.store, "svar"))
+        build_months(context, study, progress_for, "polymodel_features", stress_var)
 
     return [universe, macro_factors, polymodel_features]

@@ -7,6 +7,7 @@ monthly asset depends on them: a backfill of three months would otherwise grow t
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import dagster as dg
 
@@ -53,26 +54,23 @@ def model_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         context: dg.AssetExecutionContext,
         study: dg.ResourceParam[Study],
         progress_for: dg.ResourceParam[ProgressFor],
-    ) -> dg.MaterializeResult:
+    ) -> None:
         """Train the models that decide these months, where they are missing or stale."""
         months = requested_months(context, study)
         links = chain(study.store, study.settings)
-        trained: dict[str, int] = {}
         for kind in study.settings.learning.models:
             name = trend_model_name(kind)
             keys = links[name].keys(months, study.settings)
             for part in _train(context, study, progress_for, links[name], keys):
                 if part.skipped:
                     continue
-                trained[name] = trained.get(name, 0) + 1
                 context.log_event(
                     dg.AssetMaterialization(
                         name,
                         partition=partition_key(Month.parse(part.key)),
-                        metadata=part_metadata(part),
+                        metadata=_model_metadata(study, name, part),
                     )
                 )
-        return dg.MaterializeResult(metadata={"trained_now": trained})
 
     @dg.asset(
         deps=["polymodel_features", "universe", "macro_factors", models_in_force],
@@ -85,11 +83,9 @@ def model_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         context: dg.AssetExecutionContext,
         study: dg.ResourceParam[Study],
         progress_for: dg.ResourceParam[ProgressFor],
-    ) -> dg.MaterializeResult:
+    ) -> None:
         """P(down), P(unchanged), P(up) of the label month per fund and model."""
-        return dg.MaterializeResult(
-            metadata=build_months(context, study, progress_for, "predictions")
-        )
+        build_months(context, study, progress_for, "predictions")
 
     trend_models = [_trend_model_asset(kind, retrainings) for kind in kinds]
     return [*trend_models, models_in_force, predictions]
@@ -115,18 +111,14 @@ def _trend_model_asset(
         context: dg.AssetExecutionContext,
         study: dg.ResourceParam[Study],
         progress_for: dg.ResourceParam[ProgressFor],
-    ) -> dg.MaterializeResult:
+    ) -> None:
         keys = [str(month) for month in months_of(context.partition_keys)]
         link = chain(study.store, study.settings)[name]
-        parts = list(_train(context, study, progress_for, link, keys))
-        for part in parts:
+        for part in _train(context, study, progress_for, link, keys):
             context.add_asset_metadata(
-                part_metadata(part), partition_key=partition_key(Month.parse(part.key))
+                _model_metadata(study, name, part),
+                partition_key=partition_key(Month.parse(part.key)),
             )
-        trained = sum(not part.skipped for part in parts)
-        return dg.MaterializeResult(
-            metadata={"trained_now": trained} | learning_curves(study.store, name, keys[-1])
-        )
 
     return trend_model
 
@@ -140,6 +132,10 @@ def _train(
 ) -> Iterator[BuiltPart]:
     execution = study.settings.execution
     yield from build(link.stage, keys, study.store, execution, progress_for(context))
+
+
+def _model_metadata(study: Study, name: str, part: BuiltPart) -> dict[str, Any]:
+    return learning_curves(study.store, name, part.key) | part_metadata(part)
 
 
 def _library(kind: ModelKind) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -13,10 +12,12 @@ from finembed_core.calendar import Month
 from finembed_core.chain import chain, decision_months
 from finembed_core.progress import Progress
 from finembed_core.stage import BuiltPart, build
+from finembed_core.store import PartStore
 from finembed_dagster.partitions import months_of, partition_key
 from finembed_dagster.study import Study
 
 ProgressFor = Callable[[dg.AssetExecutionContext], Progress]
+Picture = Callable[[PartStore], dict[str, Any]]
 
 BACKFILL = dg.BackfillPolicy.single_run()
 """All months of a range in one run: a run per month would cost seconds for each."""
@@ -39,28 +40,30 @@ def requested_months(context: dg.AssetExecutionContext, study: Study) -> list[Mo
 
 
 def build_months(
-    context: dg.AssetExecutionContext, study: Study, progress_for: ProgressFor, name: str
-) -> dict[str, Any]:
+    context: dg.AssetExecutionContext,
+    study: Study,
+    progress_for: ProgressFor,
+    name: str,
+    picture: Picture | None = None,
+) -> None:
     """Build the run's months of one stage, and attach each month's facts to its partition.
 
-    Returns
-    -------
-    dict
-        Metadata of the whole run: how many months were built, skipped, and the reason codes.
+    The picture, which shows all months, goes to the newest month of the run alone: Dagster
+    stores what is returned for a run once per partition.
     """
     months = requested_months(context, study)
     link = chain(study.store, study.settings)[name]
     keys = link.keys(months, study.settings)
-    built = skipped = 0
-    reasons: Counter[str] = Counter()
     progress = progress_for(context)
+    built = 0
     for part in build(link.stage, keys, study.store, study.settings.execution, progress):
-        built, skipped = built + (not part.skipped), skipped + part.skipped
-        reasons.update(_reasons(part))
+        built += not part.skipped
         context.add_asset_metadata(
             part_metadata(part), partition_key=partition_key(Month.parse(part.key))
         )
-    return {"months_built": built, "months_current": skipped, "reasons": dict(reasons)}
+    context.log.info(f"{name}: {built} months built, {len(keys) - built} were current")
+    if picture is not None:
+        context.add_asset_metadata(picture(study.store), partition_key=partition_key(months[-1]))
 
 
 def part_metadata(part: BuiltPart) -> dict[str, Any]:
@@ -68,12 +71,3 @@ def part_metadata(part: BuiltPart) -> dict[str, Any]:
     notes = {key: note for m in part.manifests.values() for key, note in m.notes.items()}
     rows = sum(manifest.rows for manifest in part.manifests.values())
     return {"dagster/partition_row_count": rows, "was_current": part.skipped, **notes}
-
-
-def _reasons(part: BuiltPart) -> Counter[str]:
-    counts: Counter[str] = Counter()
-    for manifest in part.manifests.values():
-        found = manifest.notes.get("reasons")
-        if isinstance(found, dict):
-            counts.update(found)
-    return counts

@@ -7,7 +7,7 @@ from finembed_core.calendar import Month
 from finembed_core.warehouse.publish import publish
 from finembed_core.warehouse.query import query
 from finembed_dagster.assets.monthly import ProgressFor
-from finembed_dagster.pictures import table_markdown, wealth
+from finembed_dagster.pictures import leaderboard, orders, wealth
 from finembed_dagster.study import Study
 
 
@@ -27,7 +27,7 @@ def backtests(
     for warning in report.warnings:
         context.log.warning(warning)
     facts = {"run_id": report.run_id, "through": str(through), "was_current": report.skipped}
-    return dg.MaterializeResult(metadata=facts | wealth(study, report.run_id))
+    return dg.MaterializeResult(metadata=wealth(study, report.run_id) | facts)
 
 
 @dg.asset(deps=[backtests], group_name="portfolios", kinds={"duckdb"}, pool="warehouse")
@@ -36,14 +36,14 @@ def warehouse(
 ) -> dg.MaterializeResult:
     """The DuckDB file with everything, built beside the old one and swapped in."""
     report = publish(study.store, study.home.warehouse, study.settings)
-    leaderboard = query(study.home.warehouse, "select * from leaderboard")
-    orders = query(study.home.warehouse, "select * from latest_rebalance")
+    ranked = query(study.home.warehouse, "select * from leaderboard")
+    latest = query(study.home.warehouse, "select * from latest_rebalance")
     return dg.MaterializeResult(
         metadata={
+            "leaderboard": leaderboard(ranked),
+            "latest_rebalance": orders(latest),
             "path": dg.MetadataValue.path(str(report.path)),
             "was_current": report.skipped,
             "rows": dict(report.tables),
-            "leaderboard": dg.MetadataValue.md(table_markdown(leaderboard)),
-            "latest_rebalance": dg.MetadataValue.md(table_markdown(orders)),
         }
     )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import subprocess
+import os
+import socket
 import sys
 from pathlib import Path
 
@@ -18,6 +19,9 @@ from finembed_dagster.cli.init import write_settings
 from finembed_dagster.cli.tables import show_leaderboard, show_orders
 from finembed_dagster.progress import TerminalProgress
 from finembed_dagster.study import Study, shipped_file
+
+LOCALHOST = "127.0.0.1"
+UI_WARNING = "ignore:Function `dev_command`"  # Dagster's hint to another command of its own
 
 
 def init(options: argparse.Namespace) -> int:
@@ -87,11 +91,23 @@ def rebalance(options: argparse.Namespace) -> int:
 
 
 def ui(options: argparse.Namespace) -> int:
-    """Start Dagster's web page and daemon on this study, until interrupted."""
+    """Become Dagster's web page and daemon on this study, until interrupted."""
+    _require_free(options.port)
     Study.find(options.home, options.settings).enter()
-    workspace = shipped_file("workspace.yaml")
-    command = [sys.executable, "-m", "dagster", "dev", "-w", str(workspace)]
-    return subprocess.call([*command, "--port", str(options.port)])
+    command = [sys.executable, "-W", UI_WARNING, "-m", "dagster", "dev"]
+    command += ["-w", str(shipped_file("workspace.yaml")), "--port", str(options.port)]
+    os.execv(sys.executable, command)  # so that every signal reaches the process that has children
+
+
+def _require_free(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOCALHOST, port))
+        except OSError as error:
+            what = f"port {port} cannot be used: {error.strerror}"
+            remedy = "name another with --port, or end the program that has it"
+            raise InputError(what, where=f"{LOCALHOST}:{port}", remedy=remedy) from None
 
 
 def _holdings(path: Path) -> pl.DataFrame:

@@ -106,8 +106,14 @@ def _parser() -> argparse.ArgumentParser:
     add("doctor", inspect.doctor, "Versions, home, data found, and what is wrong.")
 
     ui = add("ui", compute.ui, "The Dagster page of this study, with its schedule and sensor.")
-    ui.add_argument("--port", type=int, default=3000)
+    ui.add_argument("--port", type=_port, default=3000)
     return parser
+
+
+def _port(text: str) -> int:
+    if not text.isdigit() or not 0 < int(text) < 2**16:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port number (1 to 65535)")
+    return int(text)
 
 
 def _month(text: str) -> Month:

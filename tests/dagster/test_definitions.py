@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import dagster as dg
+import polars as pl
 import pytest
 import yaml
 
@@ -10,6 +11,7 @@ from finembed_core.calendar import Month
 from finembed_core.settings import load_settings
 from finembed_dagster.definitions import build_definitions
 from finembed_dagster.launch import (
+    LOCATION_TAG,
     PROCESS_TAG,
     Launcher,
     release_claims_of_dead_runs,
@@ -19,6 +21,7 @@ from finembed_dagster.partitions import (
     decision_months_definition,
     retrainings_definition,
 )
+from finembed_dagster.pictures import table_markdown
 from finembed_dagster.study import Study, shipped_file
 
 GRAPH = {
@@ -74,6 +77,34 @@ def test_every_month_left_its_facts_and_every_check_passed(entered: Study) -> No
         event = instance.get_latest_materialization_event(dg.AssetKey("backtests"))
         assert event is not None and event.asset_materialization is not None
         assert "data:image/svg+xml" in str(event.asset_materialization.metadata["wealth"].value)
+
+
+def test_a_picture_of_all_months_is_stored_once(entered: Study) -> None:
+    with dg.DagsterInstance.get() as instance:
+        for asset, name in (
+            ("universe", "funds"),
+            ("macro_factors", "explained_variance"),
+            ("polymodel_features", "svar_over_time"),
+        ):
+            records = instance.fetch_materializations(dg.AssetKey(asset), limit=1000).records
+            holding = [
+                record.partition_key
+                for record in records
+                if record.asset_materialization and name in record.asset_materialization.metadata
+            ]
+            assert holding == [records[0].partition_key] == ["1994-12-01"]
+
+
+def test_the_page_finds_the_runs_of_the_command_line(entered: Study) -> None:
+    with dg.DagsterInstance.get() as instance:
+        runs = instance.get_runs(dg.RunsFilter(tags={LOCATION_TAG: "__repository__@finembed"}))
+    assert {run.job_name for run in runs} == {"ingest", "full_history"}
+
+
+def test_a_table_of_the_page_shows_the_columns_asked_for() -> None:
+    frame = pl.DataFrame({"fund": ["a|b", None], "share": [0.1234, None], "left_out": [1, 2]})
+    lines = table_markdown(frame, {"fund": "", "share": ".1%"}).splitlines()
+    assert lines == ["| fund | share |", "| --- | --- |", r"| a\|b | 12.3% |", "|  |  |"]
 
 
 def test_one_month_again_through_the_job_of_the_page(entered: Study) -> None:
