@@ -104,7 +104,7 @@ def benchmarks(store: PartStore, calendar: DecisionCalendar) -> History:
 
 
 def risk_free(store: PartStore, calendar: DecisionCalendar) -> History | None:
-    """Simple monthly return of cash under the id ``rf``, or None where no series has the role.
+    """Simple monthly return of cash under the id ``rf``, or None where nobody observed it.
 
     A yield y in percent per year earns y/1200 in the month after the one it was quoted for.
 
@@ -122,7 +122,8 @@ def risk_free(store: PartStore, calendar: DecisionCalendar) -> History | None:
             where="series, column roles",
             remedy="leave the role with one of them",
         )
-    return _series_history(store, calendar, chosen, _simple_return, name="rf")
+    history = _series_history(store, calendar, chosen, _simple_return, name="rf")
+    return history if history.ids else None
 
 
 def series_with_role(store: PartStore, role: str) -> pl.DataFrame:

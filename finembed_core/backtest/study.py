@@ -213,8 +213,8 @@ def _risk_free(
     store: PartStore, settings: Settings, through: Month, months: int, warnings: list[str]
 ) -> FloatArray:
     history = histories.risk_free(store, settings.dataset.calendar)
-    if history is None or not history.ids:
-        warnings.append("no series has the role risk_free: cash earns nothing, excess is over 0")
+    if history is None:
+        warnings.append("no risk_free series has values: cash earns nothing, excess is over 0")
         return np.zeros(months)
     rate = history.as_of(through, months).values[:, 0]
     missing = int(np.isnan(rate).sum())

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import polars as pl
@@ -133,7 +135,8 @@ def prepare(tables: InputTables, settings: Settings, first: Month, last: Month |
     series, series_faults = series_months(
         tables.series_observations, tables.series, dataset, limits.max_abs_return
     )
-    last = _check_months(funds, first, last)
+    begin = Month.of(cast(dt.date, tables.fund_observations["date"].min()))
+    last = _check_months(funds, begin, first, last)
     span = _Span(dataset.calendar, first, last)
     observations = span.cut(_observations(funds, verdicts, span))
     series = span.cut(span.known_from(series)).sort("known", "series_id", "vintage", "date")
@@ -256,8 +259,11 @@ def _quarantine(funds: FundMonths, verdicts: Verdicts) -> pl.DataFrame:
     )
 
 
-def _check_months(funds: FundMonths, first: Month, last: Month | None) -> Month:
-    """The last month, that of the data by default; an error where the data do not reach."""
+def _check_months(funds: FundMonths, begin: Month, first: Month, last: Month | None) -> Month:
+    """The last month, that of the data by default; an error where the data do not reach.
+
+    They begin with their first row, usable or not: a faulty one moves no study.
+    """
     reported = funds.ordinals[funds.reported.any(axis=1)]
     if len(reported) == 0:
         raise InputError(
@@ -265,11 +271,11 @@ def _check_months(funds: FundMonths, first: Month, last: Month | None) -> Month:
             where="fund_observations",
             remedy="check dates, available_at and units; returns and fees are decimals",
         )
-    data_first, data_last = Month(int(reported[0])), Month(int(reported[-1]))
+    data_last = Month(int(reported[-1]))
     last = last or data_last
-    if first < data_first or last > data_last or last < first:
+    if first < begin or last > data_last or last < first:
         raise InputError(
-            f"the fund observations reach from {data_first} to {data_last}, "
+            f"the fund observations reach from {begin} to {data_last}, "
             f"the study from {first} to {last}",
             where="settings, dataset.first_month and dataset.last_month",
             remedy="choose months that the data cover",

@@ -56,7 +56,8 @@ class FactorBasis:
     @classmethod
     def fit(cls, factors: Floats32, ids: tuple[str, ...], max_channels: int) -> FactorBasis:
         """Fit on the training months' windows, shape (M, L, J)."""
-        values = factors.reshape(-1, len(ids)).astype(np.float64)
+        months, lookback, width = factors.shape
+        values = factors.reshape(months * lookback, width).astype(np.float64)
         alive = ~np.isnan(values).all(axis=0)
         values, ids = values[:, alive], tuple(np.array(ids, dtype=object)[alive].tolist())
         seen = ~np.isnan(values)

@@ -98,9 +98,11 @@ def page(
 
 
 def _facts(run: dict) -> str:
+    last = f"{run['last_month']:%Y-%m}"
+    first = run["first_month"]
     known = [
         f"dataset {run['dataset']}",
-        f"{run['first_month']:%Y-%m} to {run['last_month']:%Y-%m}",
+        f"nothing earned by {last}" if first is None else f"{first:%Y-%m} to {last}",
         f"run {run['run_id']}",
         f"code {run['code_version']}",
     ]

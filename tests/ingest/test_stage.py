@@ -211,3 +211,11 @@ def test_simulated_data_are_labeled(tmp_path):
     report = ingest(PartStore(tmp_path), Settings(dataset=small))
     assert report.simulated
     assert report.warnings[0].startswith("simulated data")
+
+
+def test_a_first_month_that_cannot_be_used_stops_nothing(store, monkeypatch):
+    early = pl.when(pl.col("date") == FIRST.end).then(dt.date(1999, 1, 1))
+    rows = returns("A", noise(1, 6)).with_columns(available_at=early)
+    feed(monkeypatch, tables(rows))
+    assert ingest(store, settings()).months[0] == FIRST
+    assert store.read("fund_observations", str(FIRST)).is_empty()

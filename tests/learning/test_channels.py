@@ -96,3 +96,11 @@ def test_table_is_the_latest_value_and_the_mean():
     windows, table = view.windows(np.arange(len(view))), view.table()
     np.testing.assert_array_equal(table[:, : view.width], windows[:, :, -1])
     np.testing.assert_allclose(table[:, view.width :], windows.mean(axis=2), atol=1e-6)
+
+
+def test_a_study_without_any_series_has_the_funds_own_channels():
+    samples = random_samples(factors=0)
+    samples.macro[:] = np.nan
+    scaler = ChannelScaler.fit(samples, 8)
+    assert scaler.channels == (*FEATURES, "ret")
+    assert scaler.view(samples).windows(np.arange(3)).shape == (3, len(FEATURES) + 1, 6)

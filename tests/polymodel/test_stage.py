@@ -87,3 +87,12 @@ def test_first_months_have_reasons(filled):
 def test_nothing_ingested(store):
     with pytest.raises(MissingPartError):
         polymodel_stage(store, SETTINGS).gather("1999-01")
+
+
+def test_cash_that_nobody_observed_earns_nothing(store):
+    write_store(store)
+    for key in store.keys("series_observations"):
+        rows = store.read("series_observations", key)
+        store.write("series_observations", key, rows.filter(pl.col("series_id") != "cash"))
+    inputs = polymodel_stage(store, SETTINGS).gather(str(DECIDED))
+    np.testing.assert_array_equal(inputs.risk_free, 0.0)

@@ -61,3 +61,10 @@ def test_an_unknown_run_is_named(tmp_path):
     with pytest.raises(MissingPartError, match="runs has no part"):
         wealth(PartStore(tmp_path), RUN, tmp_path / "wealth.html")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_run_that_earned_nothing_yet_says_so(tables):
+    run = tables["runs"].with_columns(first_month=pl.lit(None, dtype=pl.Date))
+    nothing = [tables[name].clear() for name in ("returns", "metrics")]
+    text = own_text(page(run, tables["strategies"], *nothing))
+    assert "nothing earned by" in text
