@@ -10,9 +10,16 @@ from pathlib import Path
 
 
 @contextmanager
-def written_whole(file: Path) -> Iterator[Path]:
-    """A temporary name beside `file` to write to; it takes the place of `file` on success."""
-    descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=".", suffix=file.suffix)
+def written_whole(file: Path, prefix: str = ".") -> Iterator[Path]:
+    """A temporary name beside `file` to write to; it takes the place of `file` on success.
+
+    Parameters
+    ----------
+    file : Path
+    prefix : str
+        How the temporary name begins: by it a later writer finds what a killed one left.
+    """
+    descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=prefix, suffix=file.suffix)
     os.close(descriptor)
     temporary = Path(name)
     temporary.chmod(0o644)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from finembed_core.errors import HomeError
+from finembed_core.files import written_whole
 from finembed_core.store import PartStore
 
 LAYOUT = 1
@@ -52,17 +53,25 @@ class Home:
         """
         if self._stamp.exists():
             self._check_stamp()
-        elif self.root.exists() and any(self.root.iterdir()):
+        elif self.root.exists() and not self.root.is_dir():
+            raise HomeError(
+                "the home is a file, not a folder",
+                where=str(self.root),
+                remedy="choose another folder with --home or FINEMBED_HOME",
+            )
+        elif self.root.exists() and any(not p.name.startswith(".") for p in self.root.iterdir()):
             raise HomeError(
                 "this folder is not empty and is not a finembed home",
                 where=str(self.root),
                 remedy="choose another folder with --home or FINEMBED_HOME",
             )
         try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            if not self._stamp.exists():  # first of all: without it the folder is nobody's home
+                with written_whole(self._stamp) as temporary:
+                    temporary.write_text(json.dumps({"layout": LAYOUT}))
             for folder in (self.root / "store", self.dagster, self.reports):
-                folder.mkdir(parents=True, exist_ok=True)
-            if not self._stamp.exists():
-                self._stamp.write_text(json.dumps({"layout": LAYOUT}))
+                folder.mkdir(exist_ok=True)
         except OSError as error:
             raise HomeError(
                 f"the home folder cannot be written: {error.strerror}",

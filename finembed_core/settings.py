@@ -12,7 +12,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from finembed_core.calendar import DecisionCalendar, Month
-from finembed_core.errors import SettingsError
+from finembed_core.errors import FinembedError, SettingsError
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 TerminalReturn = Annotated[float, Field(ge=-1.0, le=0.0)]
@@ -83,7 +83,16 @@ class DatasetSettings(Section):
     @field_validator("first_month", "last_month")
     @classmethod
     def _is_month(cls, text: str | None) -> str | None:
-        return None if text is None else str(Month.parse(text))
+        try:
+            return None if text is None else str(Month.parse(text))
+        except FinembedError as error:  # pydantic adds which setting it is
+            raise ValueError(f"{error.what}; {error.remedy}") from None
+
+    @property
+    def label(self) -> str:
+        """What to call the data: the packaged dataset, or else the name given to them."""
+        unnamed = self.source != "packaged" and "name" not in self.model_fields_set
+        return self.source if unnamed else self.name
 
     @property
     def fund_lag(self) -> int:
@@ -312,12 +321,16 @@ def load_settings(path: Path | None) -> Settings:
     if path is None:
         return Settings()
     try:
-        tree = yaml.safe_load(path.read_text()) or {}
+        tree = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except OSError as error:
         raise SettingsError(
             f"the settings file cannot be read: {error.strerror}",
             where=str(path),
             remedy="give an existing file, or make one with `finembed init DIR`",
+        ) from None
+    except UnicodeDecodeError:
+        raise SettingsError(
+            "the settings file is not UTF-8", where=str(path), remedy="save it as UTF-8 text"
         ) from None
     except yaml.YAMLError as error:
         raise SettingsError("the settings file is not YAML", where=f"{path}: {error}") from None

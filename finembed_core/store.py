@@ -12,8 +12,6 @@ import datetime as dt
 import hashlib
 import io
 import json
-import os
-import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +20,7 @@ from typing import Any
 import polars as pl
 
 from finembed_core.errors import IntegrityError, MissingPartError
+from finembed_core.files import written_whole
 
 FRAME = "parquet"
 
@@ -95,9 +94,9 @@ class PartStore:
         folder = self.root / table
         folder.mkdir(parents=True, exist_ok=True)
         for suffix, content in payload.items():
-            _replace(folder / _file_name(key, hashes[suffix], suffix), content)
+            _write_whole(folder / _file_name(key, hashes[suffix], suffix), key, content)
         text = json.dumps(dataclasses.asdict(manifest), indent=1, sort_keys=True)
-        _replace(folder / f"{key}.json", text.encode())
+        _write_whole(folder / f"{key}.json", key, text.encode())
         keep = {_file_name(key, h, s) for s, h in hashes.items()}
         for leftover in folder.glob(f"{key}@*"):
             if leftover.name not in keep:
@@ -206,20 +205,6 @@ def _file_name(key: str, sha256: str, suffix: str) -> str:
     return f"{key}@{sha256[:16]}.{suffix}"
 
 
-def _replace(path: Path, content: bytes) -> None:
-    """Write a file so that it is there whole or not at all, also after a power cut."""
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".part-")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+def _write_whole(path: Path, key: str, content: bytes) -> None:
+    with written_whole(path, prefix=f"{key}@") as temporary:
+        temporary.write_bytes(content)

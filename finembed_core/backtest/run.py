@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import polars as pl
 
 import finembed_core
-from finembed_core.backtest.study import Entry, Study
+from finembed_core.backtest.study import Entry, Study, twin_returns
 from finembed_core.backtest.tables import SCHEMAS
 from finembed_core.calendar import Month
 from finembed_core.fingerprint import code_fingerprint, digest
@@ -88,7 +88,8 @@ def identify(store: PartStore, settings: Settings, through: Month) -> Identity:
         for table in MONTHLY_INPUTS
     }
     whole = {t: m.content for t in WHOLE_INPUTS if (m := store.manifest(t, "all")) is not None}
-    config, data = digest(settings.study), digest(contents, whole, str(through))
+    twins = twin_returns(store, settings, through)
+    config, data = digest(settings.study), digest(contents, whole, twins, str(through))
     code = code_fingerprint(*MODULES)
     return Identity(digest(config, data, code)[:16], config, data, code)
 
@@ -164,7 +165,7 @@ def _run_row(settings: Settings, identity: Identity, study: Study, through: Mont
         "config_hash": identity.config,
         "data_hash": identity.data,
         "seed": settings.learning.seeds[0] if settings.learning.seeds else None,
-        "dataset": settings.dataset.name,
+        "dataset": settings.dataset.label,
         "simulated": settings.dataset.source == "simulated",
         "first_month": study.earned[0].end if study.earned else None,
         "last_month": through.end,

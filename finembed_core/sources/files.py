@@ -136,7 +136,7 @@ def _open(file: Path) -> pl.DataFrame:
     try:
         if file.suffix == ".parquet":
             return pl.read_parquet(file)
-        return pl.read_csv(file, infer_schema=False, null_values=list(NULLS))
+        frame = pl.read_csv(file, infer_schema=False, null_values=list(NULLS))
     except pl.exceptions.NoDataError:
         return pl.DataFrame()
     except (OSError, pl.exceptions.PolarsError, UnicodeDecodeError) as error:
@@ -145,6 +145,20 @@ def _open(file: Path) -> pl.DataFrame:
             where=str(file),
             remedy="give a CSV with a header and commas, or a Parquet file",
         ) from None
+    _check_header(frame.columns, file)
+    return frame
+
+
+def _check_header(columns: Sequence[str], file: Path) -> None:
+    """Names that stand twice, which polars keeps apart as ``name_duplicated_0``."""
+    for column in columns:
+        name, again, number = column.rpartition("_duplicated_")
+        if again and number.isdigit() and name in columns:
+            raise InputError(
+                f"column {name!r} stands twice",
+                where=f"{file}, header",
+                remedy="rename or remove one of the two columns",
+            )
 
 
 def _melt(table: str, spec: TableFiles, raw: pl.DataFrame, file: Path) -> pl.DataFrame:

@@ -1,5 +1,6 @@
 import dataclasses
 import json
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -277,3 +278,32 @@ def test_a_benchmark_that_is_none(store: PartStore) -> None:
     wrong = Settings.model_validate({**SETTINGS.study, "backtest": {"benchmark": "SPX"}})
     with pytest.raises(SettingsError, match="'SPX'"):
         backtest(store, wrong, story().last)
+
+
+def test_a_fund_found_to_be_a_duplicate_is_still_worth_what_it_paid(tmp_path: Path) -> None:
+    """Its returns leave learning, not the ledger: they are earned, and the fund can be sold."""
+    what = story()
+    plain = write_story(PartStore(tmp_path / "plain"), what)
+    found_out = write_story(PartStore(tmp_path / "found out"), what)
+    fund, begin = what.ids[1], what.months[9].end
+    asides: list[pl.DataFrame] = []
+    twin = (pl.col("fund_id") == fund) & (pl.col("date") >= begin)
+    for key in found_out.keys("fund_observations"):
+        rows = found_out.read("fund_observations", key)
+        asides.append(rows.filter(twin).drop_nulls("ret"))
+        without = rows.with_columns(ret=pl.when(~twin).then("ret"))
+        found_out.write("fund_observations", key, without)
+    aside = pl.concat(asides).select(
+        id="fund_id",
+        date="date",
+        value="ret",
+        rule=pl.lit("duplicate_fund"),
+        known_at="available_at",
+    )
+    found_out.write("quarantine", "all", aside)
+    frames = []
+    for store in (plain, found_out):
+        run_id = backtest(store, SETTINGS, what.last).run_id
+        frames.append([store.read(t, run_id).drop("run_id") for t in ("returns", "trades")])
+    assert aside.height > 0
+    assert all(one.equals(two) for one, two in zip(*frames, strict=True))

@@ -6,6 +6,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from finembed_core.home import Home
 from finembed_core.settings import load_settings
 from tests.study_runs import finembed, store_bytes
 
@@ -120,7 +121,7 @@ def test_a_mistake_is_one_message_and_exit_code_2(
     [
         ("polymodel: {ridgee: 2}", ["polymodel.ridgee", "ridge"]),
         ("polymodel: {ridge: -1}", ["polymodel.ridge", "greater than 0"]),
-        ("dataset: {first_month: yesterday}", ["yesterday"]),
+        ("dataset: {first_month: yesterday}", ["dataset.first_month", "yesterday", "YYYY-MM"]),
         ("dataset: {name: nowhere}", ["nowhere", "french_monthly"]),
         ("polymodel: [", ["not YAML"]),
         ("learning: {retrain_every: 5}", ["learning.retrain_every"]),
@@ -151,3 +152,24 @@ def test_a_folder_with_other_things_is_not_taken_for_a_home(
     assert finembed("run", "--home", "photos") == 2
     assert "not a finembed home" in capsys.readouterr().err
     assert [path.name for path in (study / "photos").iterdir()] == ["cat.jpg"]
+
+
+def test_settings_in_another_encoding_are_named(
+    study: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (study / "finembed.yaml").write_bytes("dataset: {name: caf\u00e9}".encode("latin-1"))
+    assert finembed("run") == 2
+    assert "not UTF-8" in capsys.readouterr().err
+
+
+def test_a_file_is_not_taken_for_a_home(study: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (study / "notes").write_text("mine")
+    assert finembed("run", "--home", "notes") == 2
+    assert "a file, not a folder" in capsys.readouterr().err
+    assert (study / "notes").read_text() == "mine"
+
+
+def test_a_home_that_was_killed_at_birth_can_be_opened(tmp_path: Path) -> None:
+    (tmp_path / ".abc.json").touch()  # what a killed process leaves of the stamp
+    assert Home(tmp_path).open().store.root.is_dir()
+    assert (tmp_path / "home.json").exists()

@@ -151,3 +151,13 @@ def test_impossible_specifications_are_settings_errors(tmp_path, changes):
 def test_no_fund_observations_is_a_settings_error():
     with pytest.raises(SettingsError, match="no fund observations"):
         load(dataset())
+
+
+@pytest.mark.parametrize("header", ["date,A,A", "date,A,B,A"])
+def test_a_column_that_stands_twice_is_named(tmp_path, header):
+    file = tmp_path / "wide.csv"
+    file.write_text(f"{header}\n2000-01-31,0.01,0.02{',0.03' * (header.count(',') - 2)}\n")
+    spec = TableFiles(path=str(file), layout="wide", value_column="ret")
+    source = FilesSource(fund_observations=[spec])
+    with pytest.raises(InputError, match="'A' stands twice"):
+        load(DatasetSettings(source="files", files=source))
