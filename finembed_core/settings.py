@@ -136,8 +136,10 @@ class UniverseSettings(Section):
 class MacroSettings(Section):
     """PCA macro factors (McCracken and Ng 2016 for transforms; Bai and Ng 2002 for the count).
 
-    ``outlier_iqr``: a value this many interquartile ranges from its series' median counts as
-    missing (10 in McCracken and Ng 2016; null keeps all).
+    ``min_coverage``: share of the series that have begun when the sample starts, and of a series'
+    months that must be observed; too low, and factors rest on filled cells. ``outlier_iqr``: a
+    value this many interquartile ranges from its series' median counts as missing (10 in
+    McCracken and Ng 2016; null keeps all).
     """
 
     rule: Literal["fixed", "explained", "bai_ng"] = "fixed"
@@ -145,7 +147,7 @@ class MacroSettings(Section):
     explained_share: Share = 0.6
     max_components: PositiveInt = 8
     min_months: Annotated[int, Field(ge=24)] = 60
-    min_coverage: Share = 0.5
+    min_coverage: Share = 0.8
     max_staleness_months: PositiveInt = 12
     outlier_iqr: Annotated[float, Field(gt=0)] | None = 10.0
 

@@ -1,9 +1,8 @@
-"""Macro factors of one information set: principal components with missing values filled by EM.
+"""Macro factors of one information set: principal components of a panel without gaps.
 
-The standardized panel X (T x N) is approximated by F L' with r factors. Missing cells are filled
-with F L' and the components computed again until the filling no longer moves (Stock and Watson
-2002, Journal of Business & Economic Statistics 20(2), appendix A; statsmodels' PCA). The number
-of factors is fixed, the smallest with a given explained share, or minimizes
+The standardized panel X (T x N), its missing cells filled (`finembed_core.macro.missing`), is
+approximated by F L' with r factors. Their number is fixed, the smallest with a given explained
+share, or minimizes
 
     IC_p2(k) = ln V(k) + k (N + T)/(N T) ln min(N, T)
 
@@ -12,17 +11,16 @@ with V(k) the mean squared residual (Bai and Ng 2002, Econometrica 70(1), equati
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from statsmodels.multivariate.pca import PCA
-from statsmodels.tools.sm_exceptions import EstimationWarning
 
 from finembed_core.macro.alignment import Loadings, align, factor_order
-from finembed_core.macro.sample import Sample, draw_sample, estimable
+from finembed_core.macro.missing import fill
+from finembed_core.macro.sample import Sample, draw_sample
 from finembed_core.panel import FloatArray, Panel
 from finembed_core.settings import MacroSettings
 
@@ -38,7 +36,7 @@ class MacroFactors:
     ----------
     factors : Panel
         Months x factors, in units of the factor's root mean square over these months; a month
-        with too few observed series is absent.
+        in which no series is observed is absent.
     loadings : Loadings
         Regression coefficients of the standardized series on the factors.
     explained : ndarray of float64
@@ -48,8 +46,8 @@ class MacroFactors:
     reason : str
         Why there are no factors; empty where there are.
     notes : dict
-        ``em_gap`` (how far the last EM step would still have moved the filled cells, relative),
-        ``missing_share``, ``outliers``, ``min_congruence`` with the month before.
+        ``em_gap`` (how far the last step moved the filled cells, relative), ``missing_share``,
+        ``outliers``, ``min_congruence`` with the month before.
     """
 
     factors: Panel
@@ -78,16 +76,16 @@ def macro_factors(
     if not known.values.size:
         return _nothing(Sample(known, {}, 0), "no_series")
     sample = draw_sample(known, steps, settings)
-    most = settings.n_components if settings.rule == "fixed" else settings.max_components
-    panel = estimable(sample.panel, most)
+    panel = sample.panel
     if len(panel.ids) < MIN_SERIES:
         return _nothing(sample, "too_few_series")
     if len(panel.dates) < settings.min_months:
         return _nothing(sample, "too_little_history")
+    most = settings.n_components if settings.rule == "fixed" else settings.max_components
     fit = _fit(panel, min(most, len(panel.ids) - 1))
     count = _count(fit, settings)
     if count < len(fit.explained):
-        fit = _fit(estimable(sample.panel, count), count)
+        fit = _fit(panel, count)
     return _named(sample, fit, previous)
 
 
@@ -102,22 +100,11 @@ class _Fit:
 
 
 def _fit(panel: Panel, count: int) -> _Fit:
+    filling = fill(panel.values, count)
     # Standardized already, on observed cells alone; statsmodels would do it again on filled ones.
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", EstimationWarning)  # fewer than asked for: cut below
-        pca: Any = PCA(
-            panel.values,
-            ncomp=count,
-            standardize=False,
-            demean=False,
-            method="eig",
-            missing="fill-em",
-        )
+    pca: Any = PCA(filling.values, ncomp=count, standardize=False, demean=False, method="eig")
     scale = np.sqrt(len(panel.dates))
-    missing = np.isnan(panel.values)
-    filled, fitted = pca.transformed_data[missing], pca.projection[missing]
-    length = float(np.linalg.norm(filled))
-    explained = pca.eigenvals / np.square(pca.transformed_data).sum()
+    explained = pca.eigenvals / np.square(filling.values).sum()
     rank = int((explained > ROUNDING).sum())
     return _Fit(
         panel,
@@ -125,7 +112,7 @@ def _fit(panel: Panel, count: int) -> _Fit:
         pca.coeff.T[:, :rank] / scale,
         explained[:rank],
         pca.ic[: rank + 1, 1],
-        float(np.linalg.norm(fitted - filled)) / length if length > 0 else 0.0,
+        filling.gap,
     )
 
 
@@ -151,12 +138,11 @@ def _named(sample: Sample, fit: _Fit, previous: Loadings | None) -> MacroFactors
     }
     if not np.isnan(alignment.congruence).all():
         notes["min_congruence"] = float(np.nanmin(alignment.congruence))
-    sparse = set(sample.panel.ids) - set(ids)
     return MacroFactors(
         Panel(fit.panel.dates, names, fit.factors[:, order] * signs),
         Loadings(names, ids, fit.loadings[:, order] * signs),
         fit.explained[order],
-        sample.excluded | dict.fromkeys(sorted(sparse), "low_coverage"),
+        sample.excluded,
         notes=notes,
     )
 

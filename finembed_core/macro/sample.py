@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from finembed_core.macro.transforms import lagged
 from finembed_core.panel import FloatArray, Panel
 from finembed_core.settings import MacroSettings
 
@@ -36,8 +37,9 @@ class Sample:
 def draw_sample(known: Panel, steps: NDArray[np.int64], settings: MacroSettings) -> Sample:
     """Choose series and months, and standardize.
 
-    The sample starts with the first month in which ``min_coverage`` of the usable series have
-    begun; a series must be observed in that share of the dates from its own beginning on.
+    A quarterly value stands for the three months of its quarter. The sample starts with the first
+    month in which ``min_coverage`` of the usable series have begun; a series must be observed in
+    that share of the months from its own beginning on. Months without any value are left out.
 
     Parameters
     ----------
@@ -48,6 +50,7 @@ def draw_sample(known: Panel, steps: NDArray[np.int64], settings: MacroSettings)
     settings : MacroSettings
     """
     values, outliers = _without_outliers(known.values, settings.outlier_iqr)
+    values = _spread(values, steps)
     months = len(values)
     observed = ~np.isnan(values)
     first = np.where(observed.any(0), observed.argmax(0), months)
@@ -64,7 +67,7 @@ def draw_sample(known: Panel, steps: NDArray[np.int64], settings: MacroSettings)
     start = _sample_start(first[usable], settings.min_coverage, months)
 
     values, observed = values[start:], observed[start:]
-    expected = (len(values) - np.maximum(first - start, 0) + steps - 1) // steps
+    expected = len(values) - np.maximum(first - start, 0)
     exclude(observed.sum(0) < settings.min_coverage * expected, "low_coverage")
     chosen = [k for k, name in enumerate(known.ids) if name not in excluded]
     values = values[:, chosen]
@@ -75,28 +78,17 @@ def draw_sample(known: Panel, steps: NDArray[np.int64], settings: MacroSettings)
         excluded[known.ids[chosen[column]]] = "constant"
     ids = tuple(known.ids[k] for k, still in zip(chosen, ~flat, strict=True) if still)
     standard = (values[:, ~flat] - mean[~flat]) / spread[~flat]
-    return Sample(Panel(known.dates[start:], ids, standard), excluded, outliers)
+    seen = ~np.isnan(standard).all(axis=1)
+    return Sample(Panel(known.dates[start:][seen], ids, standard[seen]), excluded, outliers)
 
 
-def estimable(panel: Panel, most: int) -> Panel:
-    """Months and series with more observed cells than components are asked for.
-
-    The series that hold too many months back go first, those with the fewest values.
-
-    Parameters
-    ----------
-    panel : Panel
-    most : int
-        Components; one less than there are series where that is fewer.
-    """
-    while True:
-        count = min(most, len(panel.ids) - 1)
-        observed = ~np.isnan(panel.values)
-        rows = np.flatnonzero(observed.sum(axis=1) > count)
-        enough = observed[rows].sum(axis=0) > count
-        if enough.all():
-            return Panel(panel.dates[rows], panel.ids, panel.values[rows])
-        panel = panel.select(np.delete(panel.ids, observed.sum(axis=0).argmin()).tolist())
+def _spread(values: FloatArray, steps: NDArray[np.int64]) -> FloatArray:
+    """Let each value stand for the months since the observation before it, `steps` long."""
+    spread = values.copy()
+    for lag in range(1, int(steps.max(initial=1))):
+        later = lagged(values[::-1], lag)[::-1]
+        spread = np.where(np.isnan(spread) & (lag < steps), later, spread)
+    return spread
 
 
 def _without_outliers(values: FloatArray, limit: float | None) -> tuple[FloatArray, int]:

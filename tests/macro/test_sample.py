@@ -1,9 +1,10 @@
 """Which series enter, from when on, and how they are standardized."""
 
 import numpy as np
+import pytest
 
 from finembed_core.calendar import Month, month_ends
-from finembed_core.macro.sample import draw_sample, estimable
+from finembed_core.macro.sample import draw_sample
 from finembed_core.panel import Panel
 from finembed_core.settings import MacroSettings
 
@@ -61,13 +62,15 @@ def test_observed_cells_have_mean_zero_and_unit_spread():
     np.testing.assert_allclose(np.nanstd(sample.panel.values, axis=0), 1, rtol=1e-12)
 
 
-def test_starts_when_half_of_the_series_have_begun():
+@pytest.mark.parametrize(("share", "start"), [(0.5, 10), (0.75, 40), (1.0, 50)])
+def test_starts_when_that_share_of_the_series_has_begun(share, start):
     columns = {f"s{k}": noise(k) for k in range(4)}
     for k, begin in enumerate((0, 10, 40, 50)):
         columns[f"s{k}"][:begin] = np.nan
     known = panel(columns)
-    sample = draw_sample(known, np.ones(4, dtype=int), SETTINGS)
-    assert sample.panel.dates[0] == known.dates[10]
+    chosen = SETTINGS.model_copy(update={"min_coverage": share})
+    sample = draw_sample(known, np.ones(4, dtype=int), chosen)
+    assert sample.panel.dates[0] == known.dates[start]
     assert sample.excluded == {}
 
 
@@ -87,11 +90,27 @@ def test_a_series_that_mostly_stands_still_has_no_outliers():
     assert draw({"rate": policy_rate, "b": noise(2)}).outliers == 0
 
 
-def test_estimable_drops_thin_months_and_series():
-    values = np.random.default_rng(1).standard_normal((30, 4))
-    values[3, :2] = np.nan
-    values[2:, 3] = np.nan
-    dates = month_ends(np.arange(30))
-    kept = estimable(Panel(dates, ("a", "b", "c", "d"), values), most=3)
-    assert kept.ids == ("a", "b", "c")
-    assert len(kept.dates) == 29
+def test_a_quarterly_value_stands_for_its_quarter():
+    quarterly = np.full(120, np.nan)
+    quarterly[2::3] = noise(1, 40)
+    quarterly[-1] = np.nan  # not published yet
+    found = draw({"q": quarterly, "a": noise(2)}, steps=[3, 1]).panel.values[:, 0]
+    np.testing.assert_array_equal(found[:117:3], found[2:117:3])
+    np.testing.assert_array_equal(found[1:117:3], found[2:117:3])
+    assert np.isnan(found[117:]).all()
+    assert not np.isnan(found[:117]).any()
+
+
+def test_an_outlier_of_a_quarter_is_not_replaced_by_its_neighbor():
+    quarterly = np.full(120, np.nan)
+    quarterly[2::3] = noise(1, 40)
+    quarterly[62] = 1e6
+    found = draw({"q": quarterly, "a": noise(2)}, steps=[3, 1]).panel.values[:, 0]
+    assert np.flatnonzero(np.isnan(found)).tolist() == [60, 61, 62]
+
+
+def test_a_month_without_any_value_is_left_out():
+    columns = {f"s{k}": noise(k) for k in range(3)}
+    for column in columns.values():
+        column[70] = np.nan
+    assert len(draw(columns).panel.dates) == 119
