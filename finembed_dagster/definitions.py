@@ -11,7 +11,7 @@ from finembed_dagster.assets.models import model_assets
 from finembed_dagster.assets.monthly import ProgressFor
 from finembed_dagster.assets.portfolios import backtests, warehouse
 from finembed_dagster.checks import asset_checks
-from finembed_dagster.jobs import IN_PROCESS, INGEST, MONTHLY_REBALANCE, jobs
+from finembed_dagster.jobs import FULL_HISTORY, IN_PROCESS, INGEST, MONTHLY_REBALANCE, jobs
 from finembed_dagster.progress import LogProgress
 from finembed_dagster.schedules import rebalance_schedule
 from finembed_dagster.sensors import file_sensor, staleness_sensor
@@ -34,7 +34,7 @@ def build_definitions(study: Study, progress_for: ProgressFor = log_progress) ->
     """
     settings = study.settings
     by_name = jobs(settings)
-    ingest, monthly = by_name[INGEST], by_name[MONTHLY_REBALANCE]
+    ingest, monthly, full = (by_name[name] for name in (INGEST, MONTHLY_REBALANCE, FULL_HISTORY))
     return dg.Definitions(
         assets=[
             ingested,
@@ -46,7 +46,7 @@ def build_definitions(study: Study, progress_for: ProgressFor = log_progress) ->
         asset_checks=asset_checks(),
         jobs=list(by_name.values()),
         schedules=[rebalance_schedule(study, monthly)],
-        sensors=[file_sensor(study, ingest), staleness_sensor(study, ingest, monthly)],
+        sensors=[file_sensor(study, ingest), staleness_sensor(study, [ingest, monthly], full)],
         executor=IN_PROCESS,
         resources={"study": study, "progress_for": progress_for},
     )

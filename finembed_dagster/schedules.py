@@ -1,10 +1,11 @@
-"""The monthly schedule: asks for every complete month that the study lacks."""
+"""The monthly schedule: asks for every complete month that the study lacks and the data cover."""
 
 import datetime as dt
 
 import dagster as dg
 
 from finembed_core.calendar import Month, month_range
+from finembed_core.ingest.stage import delivered
 from finembed_core.sources import month_bounds
 from finembed_dagster.jobs import AssetJob
 from finembed_dagster.partitions import range_tags
@@ -16,7 +17,8 @@ SCHEDULE = "monthly_rebalance_schedule"
 def rebalance_schedule(study: Study, job: AssetJob) -> dg.ScheduleDefinition:
     """Schedule that catches up: one run over all missing months, however long it was off.
 
-    It ticks at six on the morning after the decision day.
+    It ticks at six on the morning after the decision day. A month whose data are late waits for
+    the next tick, or for the sensor of new files; the months before it do not.
     """
     lag = study.settings.dataset.calendar.decision_lag_days
 
@@ -31,10 +33,14 @@ def rebalance_schedule(study: Study, job: AssetJob) -> dg.ScheduleDefinition:
         missing = missing_months(study, tick.date())
         if not missing:
             return dg.SkipReason("every complete month has been predicted")
+        newest = delivered(study.settings)
+        delivered_months = [month for month in missing if month <= newest]
+        if not delivered_months:
+            return dg.SkipReason(f"{missing[0]} is complete, but the data end with {newest}")
         # The tick's time is in the key: a range that failed is asked for again at the next tick.
+        first, last = delivered_months[0], delivered_months[-1]
         return dg.RunRequest(
-            run_key=f"{tick.isoformat()} {missing[0]} {missing[-1]}",
-            tags=range_tags(missing[0], missing[-1]),
+            run_key=f"{tick.isoformat()} {first} {last}", tags=range_tags(first, last)
         )
 
     return monthly

@@ -1,6 +1,7 @@
 """Sensors: new files are read, and what they make stale is computed."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import dagster as dg
@@ -8,7 +9,7 @@ import dagster as dg
 from finembed_core.chain import chain_state, decision_months, first_open_month
 from finembed_core.settings import FilesSource, TableFiles
 from finembed_core.sources.files import matching_files
-from finembed_dagster.jobs import INGEST, AssetJob
+from finembed_dagster.jobs import AssetJob
 from finembed_dagster.partitions import range_tags
 from finembed_dagster.study import Study
 
@@ -41,15 +42,27 @@ def file_sensor(study: Study, ingest: AssetJob) -> dg.SensorDefinition:
     return new_files
 
 
-def staleness_sensor(study: Study, ingest: AssetJob, chain: AssetJob) -> dg.SensorDefinition:
-    """Sensor that asks for the months which an ingest has made stale, and for no others."""
+def staleness_sensor(
+    study: Study, readers: Sequence[AssetJob], chain: AssetJob
+) -> dg.SensorDefinition:
+    """Sensor that asks for the months which new input has made stale, and for no others.
+
+    Parameters
+    ----------
+    study : Study
+    readers : sequence of jobs
+        Jobs that read the source.
+    chain : job
+        What to run over the stale months; none of `readers`, or it would start itself again.
+    """
 
     @dg.run_status_sensor(
         name="after_ingest",
         run_status=dg.DagsterRunStatus.SUCCESS,
-        monitored_jobs=[ingest],
+        monitored_jobs=list(readers),
         request_job=chain,
-        description=f"After the job {INGEST}: the months from the first stale one, in one run.",
+        description="After the source was read again: the months from the first stale one, in one "
+        "run.",
     )
     def after_ingest(context: dg.RunStatusSensorContext) -> dg.RunRequest | dg.SkipReason:
         months = decision_months(study.store, study.settings)

@@ -109,6 +109,18 @@ def ingest(store: PartStore, settings: Settings, progress: Progress | None = Non
     )
 
 
+def delivered(settings: Settings) -> Month:
+    """Last month that the source covers now; the store may be behind.
+
+    Raises
+    ------
+    InputError
+        The input breaks its contract.
+    """
+    first, last = month_bounds(settings.dataset)
+    return prepare(load(settings.dataset), settings, first, None).last if last is None else last
+
+
 def prepare(tables: InputTables, settings: Settings, first: Month, last: Month | None) -> Ingested:
     """Everything between the source and the store; writes nothing.
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import polars as pl
 import pytest
 import yaml
 
@@ -62,19 +63,38 @@ def test_a_month_counts_as_complete_after_its_decision_day(entered: Study) -> No
     assert missing_months(entered, dt.date(1995, 1, 16)) == [Month.parse("1994-12")]
 
 
-def test_new_files_are_seen_once(tmp_path: Path) -> None:
-    data = tmp_path / "returns.csv"
-    data.write_text("fund_id,date,ret\na,2000-01-31,0.01\n")
+@pytest.fixture
+def from_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
+    """A study of one fund that reported until March 2000."""
+    rows = "a,2000-01-31,0.01\na,2000-02-29,0.02\na,2000-03-31,0.03\n"
+    (tmp_path / "returns.csv").write_text(f"fund_id,date,ret\n{rows}")
     settings = yaml.safe_load(SETTINGS)
-    table = [{"path": "*.csv"}]
     settings["dataset"] = {
         "source": "files",
         "first_month": "2000-01",
-        "files": {"fund_observations": table},
+        "files": {"fund_observations": [{"path": "*.csv"}]},
     }
     (tmp_path / "finembed.yaml").write_text(yaml.safe_dump(settings))
-    study = Study.find(tmp_path / "home", tmp_path / "finembed.yaml")
-    sensor = build_definitions(study).resolve_sensor_def("new_files")
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home" / "dagster"))
+    return Study.find(tmp_path / "home", tmp_path / "finembed.yaml").enter()
+
+
+def test_a_month_whose_data_are_late_does_not_hold_up_the_others(from_files: Study) -> None:
+    (request,) = _tick(from_files, dt.date(2000, 5, 1)).run_requests
+    assert request.tags[RANGE_START] == "2000-01-01"
+    assert request.tags[RANGE_END] == "2000-03-01"
+
+
+def test_the_schedule_waits_for_late_data(from_files: Study) -> None:
+    for month in ("2000-01", "2000-02", "2000-03"):
+        from_files.store.write("predictions", month, pl.DataFrame({"fund_id": ["a"]}))
+    tick = _tick(from_files, dt.date(2000, 5, 1))
+    assert not tick.run_requests
+    assert "2000-04 is complete, but the data end with 2000-03" in tick.skip_message
+
+
+def test_new_files_are_seen_once(from_files: Study, tmp_path: Path) -> None:
+    sensor = build_definitions(from_files).resolve_sensor_def("new_files")
     with dg.instance_for_test() as instance:
 
         def look(cursor: str | None) -> Any:
@@ -84,7 +104,7 @@ def test_new_files_are_seen_once(tmp_path: Path) -> None:
         first = look(None)
         assert len(first.run_requests) == 1
         assert not look(first.cursor).run_requests
-        data.write_text("fund_id,date,ret\na,2000-01-31,0.02\nb,2000-01-31,0.0\n")
+        (tmp_path / "more.csv").write_text("fund_id,date,ret\nb,2000-01-31,0.0\n")
         assert len(look(first.cursor).run_requests) == 1
 
 
