@@ -18,7 +18,7 @@ from finembed_core.stage import BuiltPart, build
 from finembed_dagster.assets.monthly import (
     BACKFILL,
     ProgressFor,
-    build_months,
+    monthly_asset,
     part_metadata,
     requested_months,
 )
@@ -72,21 +72,14 @@ def model_assets(settings: Settings) -> list[dg.AssetsDefinition]:
                     )
                 )
 
-    @dg.asset(
-        deps=["polymodel_features", "universe", "macro_factors", models_in_force],
-        partitions_def=months,
-        backfill_policy=BACKFILL,
-        group_name="models",
+    predictions = monthly_asset(
+        "predictions",
+        "P(down), P(unchanged), P(up) of the label month per fund and model.",
+        deps=["polymodel_features", "universe", "macro_factors", "models_in_force"],
+        months=months,
+        group="models",
         kinds={"torch", "parquet"},
     )
-    def predictions(
-        context: dg.AssetExecutionContext,
-        study: dg.ResourceParam[Study],
-        progress_for: dg.ResourceParam[ProgressFor],
-    ) -> None:
-        """P(down), P(unchanged), P(up) of the label month per fund and model."""
-        build_months(context, study, progress_for, "predictions")
-
     trend_models = [_trend_model_asset(kind, retrainings) for kind in kinds]
     return [*trend_models, models_in_force, predictions]
 

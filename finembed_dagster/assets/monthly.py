@@ -1,9 +1,7 @@
 """What all monthly assets share: build the months of the run, tell what came out."""
 
-from __future__ import annotations
-
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import dagster as dg
@@ -39,31 +37,52 @@ def requested_months(context: dg.AssetExecutionContext, study: Study) -> list[Mo
     return months
 
 
-def build_months(
-    context: dg.AssetExecutionContext,
-    study: Study,
-    progress_for: ProgressFor,
+def monthly_asset(
     name: str,
+    description: str,
+    *,
+    deps: Sequence[str],
+    months: dg.TimeWindowPartitionsDefinition,
+    group: str,
+    kinds: set[str],
     picture: Picture | None = None,
-) -> None:
-    """Build the run's months of one stage, and attach each month's facts to its partition.
+) -> dg.AssetsDefinition:
+    """Asset that builds one stage of the chain, a month per partition.
 
     The picture, which shows all months, goes to the newest month of the run alone: Dagster
     stores what is returned for a run once per partition.
     """
-    months = requested_months(context, study)
-    link = chain(study.store, study.settings)[name]
-    keys = link.keys(months, study.settings)
-    progress = progress_for(context)
-    built = 0
-    for part in build(link.stage, keys, study.store, study.settings.execution, progress):
-        built += not part.skipped
-        context.add_asset_metadata(
-            part_metadata(part), partition_key=partition_key(Month.parse(part.key))
-        )
-    context.log.info(f"{name}: {built} months built, {len(keys) - built} were current")
-    if picture is not None:
-        context.add_asset_metadata(picture(study.store), partition_key=partition_key(months[-1]))
+
+    @dg.asset(
+        name=name,
+        description=description,
+        deps=deps,
+        partitions_def=months,
+        backfill_policy=BACKFILL,
+        group_name=group,
+        kinds=kinds,
+    )
+    def stage_of_months(
+        context: dg.AssetExecutionContext,
+        study: dg.ResourceParam[Study],
+        progress_for: dg.ResourceParam[ProgressFor],
+    ) -> None:
+        requested = requested_months(context, study)
+        link = chain(study.store, study.settings)[name]
+        keys = link.keys(requested, study.settings)
+        progress = progress_for(context)
+        built = 0
+        for part in build(link.stage, keys, study.store, study.settings.execution, progress):
+            built += not part.skipped
+            context.add_asset_metadata(
+                part_metadata(part), partition_key=partition_key(Month.parse(part.key))
+            )
+        context.log.info(f"{name}: {built} months built, {len(keys) - built} were current")
+        if picture is not None:
+            newest = partition_key(requested[-1])
+            context.add_asset_metadata(picture(study.store), partition_key=newest)
+
+    return stage_of_months
 
 
 def part_metadata(part: BuiltPart) -> dict[str, Any]:
