@@ -8,7 +8,8 @@ import polars as pl
 from finembed_core.settings import Settings
 from finembed_core.warehouse.publish import publish
 from finembed_core.warehouse.query import query
-from tests.warehouse.fake_store import MONTHS, fake_store, write_month
+from tests.warehouse.fake_run import MONTHS
+from tests.warehouse.fake_store import fake_store, write_month
 
 CUT = MONTHS[7]
 BY_MONTH = {

@@ -9,7 +9,7 @@ from finembed_core.report import wealth
 from finembed_core.report.html import page
 from finembed_core.settings import Settings
 from finembed_core.store import PartStore
-from tests.warehouse.fake_store import run_tables
+from tests.warehouse.fake_run import run_tables
 
 RUN = "c" * 16
 

@@ -119,4 +119,5 @@ def test_a_line_lies_where_its_values_are():
 def test_any_numbers_can_be_drawn(values, log):
     figure = line_figure(values)
     figure.update_yaxes(type="log" if log else "linear")
-    ET.fromstring(svg(figure))
+    paths = ET.fromstring(svg(figure)).iter(f"{SVG}path")
+    assert not any(re.search("nan|inf", path.attrib["d"]) for path in paths)

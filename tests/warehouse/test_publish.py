@@ -15,7 +15,7 @@ from finembed_core.warehouse.publish import publish
 from finembed_core.warehouse.query import query
 from finembed_core.warehouse.schema import warehouse_schema
 from finembed_core.warehouse.sources import target_table, with_verdicts
-from tests.warehouse.fake_store import FUNDS, LAST, MONTHS, run_tables, write_run
+from tests.warehouse.fake_run import FUNDS, LAST, MONTHS, run_tables, write_run
 
 RUN = "a" * 16
 TABLES = [table for table in warehouse_schema().values() if not table.is_view]

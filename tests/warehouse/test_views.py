@@ -9,7 +9,7 @@ from finembed_core.portfolio.policies import ranking
 from finembed_core.settings import Settings
 from finembed_core.warehouse.publish import publish
 from finembed_core.warehouse.query import query
-from tests.warehouse.fake_store import FIRST, LAST, STRATEGIES
+from tests.warehouse.fake_run import FIRST, LAST, STRATEGIES
 
 
 @pytest.fixture(scope="module")

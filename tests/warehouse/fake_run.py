@@ -1,0 +1,202 @@
+"""The tables of a backtest run, written by hand."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import os
+
+import numpy as np
+import polars as pl
+
+from finembed_core.calendar import Month, month_range
+from finembed_core.fingerprint import digest
+from finembed_core.settings import Settings
+from finembed_core.store import PartStore
+
+FIRST, LAST = Month.parse("2000-01"), Month.parse("2000-12")
+MONTHS = month_range(FIRST, LAST)
+FUNDS = [f"F{k}" for k in range(6)]
+MODELS = ("logistic", "persistence")
+STRATEGIES = ("sa_logistic", "equal_weight_universe", "index_MKT")
+NOON = dt.datetime(2024, 1, 1, 12, tzinfo=dt.UTC)
+
+
+def write_run(
+    store: PartStore,
+    run_id: str,
+    rng: np.random.Generator,
+    settings: Settings,
+    *,
+    age_hours: int = 0,
+    skip: tuple[str, ...] = (),
+) -> None:
+    tables = run_tables(run_id, rng, settings)
+    for table, frame in tables.items():
+        if table not in skip:
+            store.write(table, run_id, frame)
+    manifest = store.root / "runs" / f"{run_id}.json"
+    if manifest.exists():
+        stamp = (NOON - dt.timedelta(hours=age_hours)).timestamp()
+        os.utime(manifest, (stamp, stamp))
+
+
+def run_tables(
+    run_id: str, rng: np.random.Generator, settings: Settings
+) -> dict[str, pl.DataFrame]:
+    """Frames of one run; `runs` last, as the backtest commits it."""
+    returns = []
+    for k, strategy in enumerate(STRATEGIES):
+        gross = rng.normal(0.006 - 0.001 * k, 0.03, len(MONTHS))
+        cost = np.full(len(MONTHS), 0.0 if strategy.startswith("index") else 0.0005)
+        nav = np.cumprod(1 + gross - cost)
+        returns.append(
+            pl.DataFrame(
+                {
+                    "run_id": run_id,
+                    "strategy": strategy,
+                    "date": [m.end for m in MONTHS],
+                    "gross": gross,
+                    "cost": cost,
+                    "net": gross - cost,
+                    "rf": np.full(len(MONTHS), 0.002),
+                    "benchmark": rng.normal(0.006, 0.04, len(MONTHS)),
+                    "nav": nav,
+                    "cash": [0.2] * len(MONTHS),
+                    "receivables": [0.0] * len(MONTHS),
+                    "turnover": [0.1] * len(MONTHS),
+                    "n_funds": [2] * len(MONTHS),
+                }
+            )
+        )
+    held = [
+        (strategy, month, fund) for strategy in STRATEGIES for month in MONTHS for fund in FUNDS[:2]
+    ]
+    holdings = pl.DataFrame(
+        {
+            "run_id": [run_id] * len(held),
+            "strategy": [s for s, _, _ in held],
+            "date": [m.end for _, m, _ in held],
+            "fund_id": [f for _, _, f in held],
+            "value": [0.4] * len(held),
+            "weight": [0.4] * len(held),
+        }
+    )
+    targets = holdings.select(
+        "run_id",
+        "strategy",
+        pl.col("date").alias("decision"),
+        pl.col("date").alias("as_of"),
+        "fund_id",
+        "weight",
+    )
+    trades = pl.DataFrame(
+        {
+            "run_id": [run_id] * 3,
+            "strategy": ["sa_logistic"] * 3,
+            "decision": [(LAST - 1).end, LAST.end, LAST.end],
+            "dealing": [(LAST - 1).end, LAST.end, LAST.end],
+            "settle": pl.Series([(LAST - 1).end, None, None], dtype=pl.Date),
+            "fund_id": ["F0", "F1", "F2"],
+            "side": ["buy", "buy", "sell"],
+            "amount": [0.4, None, None],
+            "weight": [0.4, 0.2, 0.2],
+            "cost": [0.0004, None, None],
+            "reason": ["enter", "enter", "exit"],
+            "blocked_by": ["", "", "notice"],
+            "status": ["executed", "pending", "pending"],
+        }
+    )
+    metrics = [
+        (strategy, metric, value + 0.01 * k)
+        for k, strategy in enumerate(reversed(STRATEGIES))
+        for metric, value in {
+            "annual_return": 0.06,
+            "volatility": 0.1,
+            "sharpe": 0.5,
+            "max_drawdown": -0.2,
+            "calmar": 0.3,
+            "turnover": 1.2,
+        }.items()
+    ]
+    outcomes = [(m, fund, model) for m in MONTHS[:-1] for fund in FUNDS for model in MODELS]
+    return {
+        "strategies": pl.DataFrame(
+            {
+                "run_id": [run_id] * 4,
+                "strategy": [*STRATEGIES, "wa_logistic"],
+                "rule": ["SA", "equal weight", "index", "WA"],
+                "model": ["logistic", None, None, "logistic"],
+                "status": ["run", "run", "run", "absent"],
+                "reason": ["", "", "", "no fund has AUM"],
+            }
+        ),
+        "returns": pl.concat(returns),
+        "holdings": holdings,
+        "target_weights": targets,
+        "trades": trades,
+        "metrics": pl.DataFrame(
+            {
+                "run_id": [run_id] * len(metrics),
+                "strategy": [s for s, _, _ in metrics],
+                "metric": [m for _, m, _ in metrics],
+                "value": [v for _, _, v in metrics],
+                "ci_low": [None] * len(metrics),
+                "ci_high": [None] * len(metrics),
+                "n": [len(MONTHS)] * len(metrics),
+                "convention": ["see docs/backtest.md"] * len(metrics),
+            }
+        ),
+        "drawdowns": pl.DataFrame(
+            {
+                "run_id": [run_id],
+                "strategy": ["sa_logistic"],
+                "rank": [1],
+                "peak": [FIRST.end],
+                "trough": [(FIRST + 5).end],
+                "recovery": pl.Series([None], dtype=pl.Date),
+                "depth": [-0.2],
+                "months_down": [5],
+                "months_recovering": pl.Series([None], dtype=pl.Int64),
+            }
+        ),
+        "prediction_outcomes": pl.DataFrame(
+            {
+                "run_id": [run_id] * len(outcomes),
+                "month": [m.end for m, _, _ in outcomes],
+                "fund_id": [f for _, f, _ in outcomes],
+                "model": [k for _, _, k in outcomes],
+                "label_month": [(m + 1).end for m, _, _ in outcomes],
+                "realized": rng.normal(0, 0.03, len(outcomes)),
+                "realized_class": rng.integers(-1, 2, len(outcomes)),
+                "predicted_class": rng.integers(-1, 2, len(outcomes)),
+            }
+        ),
+        "model_scores": pl.DataFrame(
+            {
+                "run_id": [run_id] * 4,
+                "model": ["logistic", "logistic", "persistence", "persistence"],
+                "metric": ["balanced_accuracy", "rank_ic"] * 2,
+                "value": [0.36, 0.02, 0.34, float("nan")],
+                "ci_low": [0.33, -0.01, 0.31, None],
+                "ci_high": [0.39, 0.05, 0.37, None],
+                "n": [138] * 4,
+            }
+        ),
+        "runs": pl.DataFrame(
+            {
+                "run_id": [run_id],
+                "code_version": ["0.1.0"],
+                "config": [json.dumps(settings.study)],
+                "config_hash": [digest(settings.study)],
+                "data_hash": ["d" * 32],
+                "seed": [1],
+                "dataset": ["fake"],
+                "simulated": [True],
+                "first_month": [FIRST.end],
+                "last_month": [LAST.end],
+                "status": ["finished"],
+                "warnings": ["[]"],
+            }
+        ),
+    }
