@@ -33,6 +33,7 @@ MODULES = (
     "finembed_core.ingest.deaths",
     "finembed_core.learning.labels",
     "finembed_core.learning.scores",
+    "finembed_core.macro.transforms",
     "finembed_core.panel",
     "finembed_core.portfolio",
 )
@@ -94,6 +95,15 @@ def identify(store: PartStore, settings: Settings, through: Month) -> Identity:
     return Identity(digest(config, data, code)[:16], config, data, code)
 
 
+def has_run(store: PartStore, settings: Settings, through: Month) -> bool:
+    """Whether the run that `backtest` would make now is in the store."""
+    return _is_stored(store, identify(store, settings, through))
+
+
+def _is_stored(store: PartStore, identity: Identity) -> bool:
+    return all(store.manifest(table, identity.run_id) is not None for table in RUN_TABLES)
+
+
 def _within(key: str, through: Month) -> bool:
     return Month.parse(key) <= through
 
@@ -120,7 +130,7 @@ def backtest(
         The chosen benchmark is none.
     """
     identity = identify(store, settings, through)
-    if all(store.manifest(table, identity.run_id) is not None for table in RUN_TABLES):
+    if _is_stored(store, identity):
         return _report(store, identity.run_id, through, skipped=True)
     progress = progress or Silent()
     study = Study.read(store, settings, through)

@@ -102,6 +102,11 @@ def publish(store: PartStore, path: Path, settings: Settings) -> PublishReport:
     return _report(path, skipped=False)
 
 
+def is_published(store: PartStore, path: Path, settings: Settings) -> bool:
+    """Whether the warehouse holds exactly what the store holds."""
+    return _standing(path, _content(committed_parts(store), settings)) is not None
+
+
 def _content(parts: list[Part], settings: Settings) -> str:
     """Hash of what the file will hold."""
     marks = [f"{part.manifest!r}{part.created_at}" for part in parts]

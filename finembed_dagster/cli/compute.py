@@ -12,7 +12,7 @@ import polars as pl
 from rich.console import Console
 
 from finembed_core.calendar import Month
-from finembed_core.errors import InputError
+from finembed_core.errors import InputError, SettingsError
 from finembed_core.portfolio.rebalance import rebalance as orders_of
 from finembed_core.warehouse.query import query as ask
 from finembed_dagster.cli.init import write_settings
@@ -35,7 +35,14 @@ def init(options: argparse.Namespace) -> int:
 
 def demo(options: argparse.Namespace) -> int:
     """The chain on the packaged data, then where the results lie."""
-    return _run(Study.find(options.home, options.settings), None)
+    study = Study.find(options.home, options.settings)
+    if study.settings.dataset.source != "packaged":
+        raise SettingsError(
+            f"the settings name a dataset of their own: {study.settings.dataset.label}",
+            where=str(study.settings_path),
+            remedy="compute it with `finembed run`, or ask for the demo in another folder",
+        )
+    return _run(study, None)
 
 
 def run(options: argparse.Namespace) -> int:

@@ -19,8 +19,8 @@ HEADER = """\
 dataset:
   source: files              # packaged: real data that come along; simulated: invented
   profile: hedge_funds       # funds report 15 days after the month; liquid: at its end
-  first_month: 2005-01       # first month to decide; earlier data serve as long history
-  # last_month: 2024-12
+  # first_month: 2005-01     # first month to decide, else that of the data; what came before it
+  # last_month: 2024-12      # serves as long history
   files:
     # Required: returns (`ret`, decimal: 0.01 is 1%) or net asset values (`nav`), daily or monthly.
     fund_observations:
@@ -32,11 +32,12 @@ dataset:
     # Optional attributes, one row per fund: fund_id, name, category, currency, inception,
     # death_date, death_reason, notice_days, ... Without it every fund is eligible alike.
     # funds: {path: data/funds.csv}
-    # Required: risk factors, macro series, benchmark, risk-free rate.
+    # Risk factors, macro series, benchmark, risk-free rate. Without risk factors PolyModel selects
+    # nothing, without a rate cash earns nothing; the study still runs and says so.
     series_observations:
       - path: data/series.csv            # series_id, date, value; vintage, available_at
-    # Required: what each series is. roles: risk_factor, macro, benchmark, risk_free (several joined
-    # by |); kind: return, level, yield or index; transform: none, diff, log_diff, pct_change, 1-7.
+    # What each series is. roles: risk_factor, macro, benchmark, risk_free (several joined by |);
+    # kind: return, level, yield or index; transform: none, diff, log_diff, pct_change, ... or 1-7.
     series: {path: data/series_attributes.csv}
 """
 

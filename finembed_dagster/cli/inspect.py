@@ -12,11 +12,14 @@ import polars as pl
 from rich.console import Console
 
 from finembed_core import __version__
-from finembed_core.chain import LinkState, chain_state, decision_months
+from finembed_core.backtest.run import has_run
+from finembed_core.calendar import Month
+from finembed_core.chain import LinkState, State, chain_state, decision_months
 from finembed_core.errors import FinembedError, HomeError
 from finembed_core.ingest.stage import prepare
 from finembed_core.sources import load, month_bounds
 from finembed_core.store import PartStore
+from finembed_core.warehouse.publish import is_published
 from finembed_core.warehouse.query import export as write_table
 from finembed_core.warehouse.query import query as ask
 from finembed_dagster.cli.tables import show
@@ -36,6 +39,7 @@ def status(options: argparse.Namespace) -> int:
         return 0
     states = chain_state(study.store, study.settings, months, TerminalProgress())
     console.print(f"home {study.home.root}, months {months[0]} to {months[-1]}")
+    states += _results(study)
     show(console, pl.DataFrame([_status_row(state) for state in states]))
     show(console, study.store.read("data_quality", "all"), title="data quality")
     show(console, _reasons(study.store), title="reason codes")
@@ -70,7 +74,7 @@ def doctor(options: argparse.Namespace) -> int:
     study = Study.find(options.home, options.settings)
     console.print(f"settings  {study.settings_path or 'defaults'}")
     dataset = study.settings.dataset
-    console.print(f"dataset   {dataset.source} {dataset.name}")
+    console.print(f"dataset   {dataset.source}: {dataset.label}")
     faults = [fault for fault in (_home_fault(study), _data_fault(study, console)) if fault]
     for fault in faults:
         console.print(f"[bold red]wrong:[/] {str(fault).replace('[', chr(92) + '[')}")
@@ -125,6 +129,24 @@ def _status_row(state: LinkState) -> dict[str, str | int]:
         "missing": counts["missing"],
         "first open": state.first_open or "",
     }
+
+
+def _results(study: Study) -> list[LinkState]:
+    """Where the results stand, which have no months: the newest backtest and the warehouse."""
+    store, warehouse = study.store, study.home.warehouse
+    predicted = store.keys("predictions")
+    tested = bool(predicted) and has_run(store, study.settings, Month.parse(predicted[-1]))
+    published = is_published(store, warehouse, study.settings)
+    return [
+        LinkState("backtests", {"": _state(bool(store.keys("runs")), tested)}),
+        LinkState("warehouse", {"": _state(warehouse.exists(), published)}),
+    ]
+
+
+def _state(exists: bool, current: bool) -> State:
+    if current:
+        return "current"
+    return "stale" if exists else "missing"
 
 
 def _reasons(store: PartStore) -> pl.DataFrame:

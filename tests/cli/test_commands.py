@@ -36,6 +36,8 @@ def test_status_counts_current_and_missing_months(
     lines = capsys.readouterr().out.splitlines()
     predictions = next(line for line in lines if line.strip().startswith("predictions"))
     assert predictions.split() == ["predictions", "57", "0", "3", "1994-10"]
+    warehouse = next(line for line in lines if line.strip().startswith("warehouse"))
+    assert warehouse.split() == ["warehouse", "0", "1", "0"]
     assert any("no_selection" in line for line in lines)
 
 
@@ -152,6 +154,15 @@ def test_a_folder_with_other_things_is_not_taken_for_a_home(
     assert finembed("run", "--home", "photos") == 2
     assert "not a finembed home" in capsys.readouterr().err
     assert [path.name for path in (study / "photos").iterdir()] == ["cat.jpg"]
+
+
+def test_the_demo_leaves_a_study_of_ones_own_alone(
+    study: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = store_bytes(study / "home")
+    assert finembed("demo") == 2
+    assert "finembed run" in capsys.readouterr().err
+    assert store_bytes(study / "home") == before
 
 
 def test_settings_in_another_encoding_are_named(
