@@ -3,27 +3,38 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
+import enum
 import hashlib
 import importlib.util
 import json
 from collections.abc import Mapping
 from functools import cache
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
 import polars as pl
 
+PLAIN = (str, bytes, int, float, type(None), dt.date, dt.time, dt.timedelta)
+PLAIN += (enum.Enum, np.generic, PurePath)
+
 
 def digest(*values: Any) -> str:
-    """Hash of any nesting of arrays, frames, panels, mappings, sequences and plain values.
+    """Hash of any nesting of arrays, frames, dataclasses, mappings, sequences and plain values.
 
-    Equal values give equal hashes on every machine; NaNs are equal to each other by their bits.
+    The same values of the same types give the same hash on every machine, in whatever order a
+    mapping holds them. Numbers count by their bits: a NaN equals itself, -0.0 is not 0.0.
 
     Returns
     -------
     str
         32 hexadecimal characters.
+
+    Raises
+    ------
+    TypeError
+        A value of another type, whose text need not tell all of it (a set, a series, a function).
     """
     state = hashlib.blake2b(digest_size=16)
     _feed(state, values)
@@ -32,35 +43,48 @@ def digest(*values: Any) -> str:
 
 def _feed(state: Any, value: Any) -> None:
     if isinstance(value, np.ndarray):
-        if value.dtype.kind in "OU":
-            _feed(state, value.tolist())
-            return
-        state.update(f"array{value.dtype.str}{value.shape}".encode())
-        state.update(value.tobytes())  # dates have no buffer
+        _feed_array(state, value)
     elif isinstance(value, pl.DataFrame):
         state.update(f"frame{value.schema}{value.height}".encode())
         for column in value.get_columns():
             _feed_column(state, column)
     elif dataclasses.is_dataclass(value) and not isinstance(value, type):
-        state.update(type(value).__name__.encode())
+        state.update(f"{type(value).__name__}:".encode())
         for field in dataclasses.fields(value):
             _feed(state, getattr(value, field.name))
     elif isinstance(value, Mapping):
-        state.update(b"mapping")
-        for key in sorted(value, key=str):
-            _feed(state, (str(key), value[key]))
+        state.update(f"mapping{len(value)}:".encode())
+        for key in sorted(value, key=repr):
+            _feed(state, (key, value[key]))
     elif isinstance(value, (tuple, list)):
-        state.update(f"sequence{len(value)}".encode())
+        state.update(f"sequence{len(value)}:".encode())
         for item in value:
             _feed(state, item)
-    else:
+    elif isinstance(value, PLAIN):
         state.update(f"{type(value).__name__}:{value!r};".encode())
+    else:
+        raise TypeError(f"no hash for a {type(value).__name__}: turn it into plain values first")
+
+
+def _feed_array(state: Any, array: np.ndarray) -> None:
+    if array.dtype.hasobject or array.dtype.kind == "U":  # pointers; widths
+        state.update(f"objects{array.shape}".encode())
+        _feed(state, array.ravel().tolist())
+    else:
+        state.update(f"array{array.dtype.str}{array.shape}".encode())
+        state.update(array.tobytes())  # dates have no buffer
 
 
 def _feed_column(state: Any, column: pl.Series) -> None:
     """Feed values, not buffers: those of equal columns differ by slicing and chunks."""
+    if isinstance(column.dtype, pl.Array):
+        column = column.arr.to_list()
+    elif isinstance(column.dtype, (pl.Categorical, pl.Enum)):
+        column = column.cast(pl.String)  # codes depend on what was seen before
     absent = column.null_count() > 0
-    state.update(np.packbits(column.is_null().to_numpy()).data if absent else b"whole")
+    state.update(b"absent" if absent else b"whole")
+    if absent:
+        state.update(np.packbits(column.is_null().to_numpy()).data)
     if isinstance(column.dtype, pl.List):
         lengths = column.list.len().fill_null(0)
         state.update(np.ascontiguousarray(lengths.to_numpy()).data)
@@ -69,11 +93,19 @@ def _feed_column(state: Any, column: pl.Series) -> None:
         texts = [text or "" for text in column.to_list()]
         state.update(np.array([len(text) for text in texts], dtype=np.int64).data)
         state.update("".join(texts).encode())
-    else:
+    elif column.dtype == pl.Boolean or column.dtype.is_temporal() or _is_number(column.dtype):
         plain = column.to_physical()
         if absent:
             plain = plain.fill_null(False if plain.dtype == pl.Boolean else 0)
         state.update(np.ascontiguousarray(plain.to_numpy()).data.cast("B") if len(plain) else b"")
+    elif column.dtype != pl.Null:
+        raise TypeError(
+            f"no hash for a column of {column.dtype}: cast column {column.name!r} first"
+        )
+
+
+def _is_number(dtype: pl.DataType) -> bool:
+    return dtype.is_numeric() and not isinstance(dtype, (pl.Decimal, pl.Int128, pl.UInt128))
 
 
 def settings_fingerprint(*sections: Any) -> str:

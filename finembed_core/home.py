@@ -51,6 +51,23 @@ class Home:
         HomeError
             The folder belongs to another layout version, or cannot be written.
         """
+        try:
+            self._check()
+            self.root.mkdir(parents=True, exist_ok=True)
+            if not self._stamp.exists():  # first of all: without it the folder is nobody's home
+                with written_whole(self._stamp) as temporary:
+                    temporary.write_text(json.dumps({"layout": LAYOUT}))
+            for folder in (self.root / "store", self.dagster, self.reports):
+                folder.mkdir(exist_ok=True)
+        except OSError as error:
+            raise HomeError(
+                f"the home folder cannot be opened: {error.strerror}",
+                where=str(self.root),
+                remedy="choose another folder with --home or FINEMBED_HOME",
+            ) from None
+        return self
+
+    def _check(self) -> None:
         if self._stamp.exists():
             self._check_stamp()
         elif self.root.exists() and not self.root.is_dir():
@@ -65,25 +82,11 @@ class Home:
                 where=str(self.root),
                 remedy="choose another folder with --home or FINEMBED_HOME",
             )
-        try:
-            self.root.mkdir(parents=True, exist_ok=True)
-            if not self._stamp.exists():  # first of all: without it the folder is nobody's home
-                with written_whole(self._stamp) as temporary:
-                    temporary.write_text(json.dumps({"layout": LAYOUT}))
-            for folder in (self.root / "store", self.dagster, self.reports):
-                folder.mkdir(exist_ok=True)
-        except OSError as error:
-            raise HomeError(
-                f"the home folder cannot be written: {error.strerror}",
-                where=str(self.root),
-                remedy="choose another folder with --home or FINEMBED_HOME",
-            ) from None
-        return self
 
     def _check_stamp(self) -> None:
         try:
             layout = json.loads(self._stamp.read_text())["layout"]
-        except (json.JSONDecodeError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError):  # not JSON, not even text
             layout = None
         if layout != LAYOUT:
             raise HomeError(

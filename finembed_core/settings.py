@@ -17,15 +17,16 @@ from finembed_core.errors import FinembedError, SettingsError
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 TerminalReturn = Annotated[float, Field(ge=-1.0, le=0.0)]
 PositiveInt = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**31)]  # what every generator in use takes
 Divisor = Literal[1, 2, 3, 4, 6, 12]
 ModelKind = Literal["itransformer", "majority", "persistence", "logistic", "lightgbm"]
 MODEL_KINDS: tuple[ModelKind, ...] = get_args(ModelKind)
 
 
 class Section(BaseModel):
-    """A part of the tree: unknown names are errors, values do not change."""
+    """A part of the tree: unknown names are errors, values are finite and do not change."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class TableFiles(Section):
@@ -58,7 +59,7 @@ class SimulatedSource(Section):
     funds: PositiveInt = 200
     months: Annotated[int, Field(ge=48, le=1200)] = 240
     factors: Annotated[int, Field(ge=2, le=1000)] = 20
-    seed: int = 1
+    seed: Seed = 1
 
 
 class DatasetSettings(Section):
@@ -176,7 +177,7 @@ class PolyModelSettings(Section):
     mrar_gamma: Annotated[float, Field(gt=0)] = 2.0
     mrar_exponent: Literal["annual", "paper"] = "annual"
     macro_factors_as_risk_factors: bool = False
-    seed: int = 1
+    seed: Seed = 1
 
 
 class ITransformerSettings(Section):
@@ -243,7 +244,7 @@ class LearningSettings(Section):
     window_months: Annotated[int, Field(ge=24)] | None = None
     min_train_months: Annotated[int, Field(ge=12)] = 36
     valid_months: Annotated[int, Field(ge=3)] = 12
-    seeds: Annotated[list[int], Field(min_length=1)] = [1, 2, 3]
+    seeds: Annotated[list[Seed], Field(min_length=1)] = [1, 2, 3]
     itransformer: ITransformerSettings = ITransformerSettings()
     logistic: LogisticSettings = LogisticSettings()
     lightgbm: LightGBMSettings = LightGBMSettings()
@@ -323,7 +324,7 @@ def load_settings(path: Path | None) -> Settings:
     if path is None:
         return Settings()
     try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        tree = yaml.load(path.read_text(encoding="utf-8"), _OnceLoader) or {}
     except OSError as error:
         raise SettingsError(
             f"the settings file cannot be read: {error.strerror}",
@@ -341,14 +342,34 @@ def load_settings(path: Path | None) -> Settings:
             "the settings file must hold sections such as `dataset:`", where=str(path)
         )
     try:
-        settings = Settings.model_validate(tree)
+        whole = {name: {} if section is None else section for name, section in tree.items()}
+        settings = Settings.model_validate(whole)
     except ValidationError as error:
         raise SettingsError(_first_complaint(error), where=str(path), remedy=_hint(error)) from None
     return _resolve_paths(settings, path.parent)
 
 
+class _OnceLoader(yaml.SafeLoader):
+    """YAML in which a name that stands twice is an error; else the later would silently win."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for name, _ in node.value:
+            if str(name.value) in seen:
+                raise yaml.MarkedYAMLError(
+                    problem=f"`{name.value}` stands twice", problem_mark=name.start_mark
+                )
+            seen.add(str(name.value))
+        return super().construct_mapping(node, deep)
+
+
+def _worst_first(error: ValidationError) -> list[Any]:
+    """Misspelt names come first: they are why others are missing."""
+    return sorted(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
+
+
 def _first_complaint(error: ValidationError) -> str:
-    problems = error.errors()
+    problems = _worst_first(error)
     first = problems[0]
     name = ".".join(str(part) for part in first["loc"])
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
@@ -358,27 +379,29 @@ def _first_complaint(error: ValidationError) -> str:
 
 
 def _hint(error: ValidationError) -> str:
-    location = error.errors()[0]["loc"][:-1]
     model: Any = Settings
-    for part in location:
-        field = model.model_fields.get(part) if hasattr(model, "model_fields") else None
-        model = field.annotation if field is not None else None
-    names = sorted(getattr(model, "model_fields", {}))
-    return f"settings here: {', '.join(names)}" if names else "see `finembed init --help`"
+    for part in _worst_first(error)[0]["loc"][:-1]:
+        field = model.model_fields.get(part)  # none for a place in a list
+        model = (field and _section_in(field.annotation)) or model
+    return f"settings here: {', '.join(sorted(model.model_fields))}"
+
+
+def _section_in(annotation: Any) -> Any:
+    """The section of a field that holds one, a list of them, or perhaps none."""
+    inner = [_section_in(argument) for argument in get_args(annotation)]
+    return next(filter(None, inner), annotation if hasattr(annotation, "model_fields") else None)
 
 
 def _resolve_paths(settings: Settings, folder: Path) -> Settings:
-    def absolute(table: TableFiles | None) -> TableFiles | None:
-        if table is None:
-            return None
+    def absolute(table: TableFiles) -> TableFiles:
         return table.model_copy(update={"path": str(folder.resolve() / table.path)})
 
     files = settings.dataset.files
     resolved = FilesSource(
-        fund_observations=[t for t in map(absolute, files.fund_observations) if t],
-        funds=absolute(files.funds),
-        series_observations=[t for t in map(absolute, files.series_observations) if t],
-        series=absolute(files.series),
+        fund_observations=[absolute(table) for table in files.fund_observations],
+        funds=files.funds and absolute(files.funds),
+        series_observations=[absolute(table) for table in files.series_observations],
+        series=files.series and absolute(files.series),
     )
     dataset = settings.dataset.model_copy(update={"files": resolved})
     return settings.model_copy(update={"dataset": dataset})

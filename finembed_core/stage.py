@@ -58,6 +58,8 @@ class Stage(Generic[InputsT]):
         Key to inputs; reads the store.
     compute : callable
         Inputs to one `Output` per table; pure, picklable where work is spread over processes.
+    spread : bool
+        Whether it may be: then `gather` runs ahead and must not read the parts just before.
     """
 
     name: str
@@ -120,6 +122,7 @@ def build(
             mark = inputs.digest()
             if stage.state(store, key, mark) == "current":
                 drawn.append((key, None))
+                progress.advance(f"{key} is current")
             else:
                 drawn.append((key, mark))
                 yield inputs
@@ -127,7 +130,6 @@ def build(
     def leading_skips() -> Iterator[BuiltPart]:
         while drawn and drawn[0][1] is None:
             key, _ = drawn.popleft()
-            progress.advance(f"{key} is current")
             yield BuiltPart(key, True, _manifests(stage, store, key))
 
     how = execution if stage.spread else SERIAL
