@@ -1,12 +1,14 @@
-"""Files that are there whole or not at all, also after a power cut."""
+"""Files that are there whole or not at all, also after a power cut; and files as locks."""
 
 from __future__ import annotations
 
+import fcntl
 import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 
 @contextmanager
@@ -35,6 +37,23 @@ def put_in_place(temporary: Path, file: Path) -> None:
     _flush(temporary)
     temporary.replace(file)
     _flush(file.parent)
+
+
+def lock(file: Path, *, wait: bool) -> TextIO:
+    """Open `file` as a lock; closing it, or the end of the process in any way, lets go of it.
+
+    Raises
+    ------
+    BlockingIOError
+        Another holds it, and `wait` is off.
+    """
+    handle = file.open("a")
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BaseException:
+        handle.close()
+        raise
+    return handle
 
 
 def _flush(path: Path) -> None:

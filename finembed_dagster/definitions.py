@@ -13,6 +13,7 @@ from finembed_dagster.assets.portfolios import backtests, warehouse
 from finembed_dagster.checks import asset_checks
 from finembed_dagster.jobs import FULL_HISTORY, IN_PROCESS, INGEST, MONTHLY_REBALANCE, jobs
 from finembed_dagster.progress import LogProgress
+from finembed_dagster.resources import writable_study
 from finembed_dagster.schedules import rebalance_schedule
 from finembed_dagster.sensors import file_sensor, staleness_sensor
 from finembed_dagster.study import Study
@@ -48,7 +49,7 @@ def build_definitions(study: Study, progress_for: ProgressFor = log_progress) ->
         schedules=[rebalance_schedule(study, monthly)],
         sensors=[file_sensor(study, ingest), staleness_sensor(study, [ingest, monthly], full)],
         executor=IN_PROCESS,
-        resources={"study": study, "progress_for": progress_for},
+        resources={"study": writable_study(study), "progress_for": progress_for},
     )
 
 

@@ -6,12 +6,14 @@ import os
 import shutil
 import sysconfig
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from finembed_core.errors import HomeError
 from finembed_core.home import Home
 from finembed_core.settings import Settings, load_settings
 from finembed_core.store import PartStore
+from finembed_dagster.lock import WriteLock
 
 HOME_VARIABLE = "FINEMBED_HOME"
 SETTINGS_VARIABLE = "FINEMBED_SETTINGS"
@@ -55,6 +57,11 @@ class Study:
     def store(self) -> PartStore:
         """The part store of the home."""
         return self.home.store
+
+    @cached_property
+    def lock(self) -> WriteLock:
+        """The right to write the store."""
+        return WriteLock(self.home.root)
 
     def enter(self) -> Study:
         """Open the home and make this study the one that Dagster's processes see.

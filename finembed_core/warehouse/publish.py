@@ -6,10 +6,8 @@ reads a clock: `runs.created_at` is the file time of the run's manifest.
 
 from __future__ import annotations
 
-import fcntl
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -18,14 +16,22 @@ import duckdb
 import polars as pl
 
 from finembed_core.errors import WarehouseError
-from finembed_core.files import put_in_place
+from finembed_core.files import lock, put_in_place
 from finembed_core.fingerprint import digest
 from finembed_core.settings import Settings
 from finembed_core.store import PartStore
 from finembed_core.warehouse.checks import first_fault, row_fault
 from finembed_core.warehouse.query import reading
 from finembed_core.warehouse.schema import Table, schema_sql, warehouse_schema
-from finembed_core.warehouse.sources import DERIVED, OWN, Part, committed_parts, with_verdicts
+from finembed_core.warehouse.sources import (
+    DERIVED,
+    NO_MARKS,
+    OWN,
+    Marks,
+    Part,
+    committed_parts,
+    with_verdicts,
+)
 
 REMEDY = (
     "the old warehouse still stands; run `finembed run` to rebuild the part that holds this row"
@@ -57,7 +63,9 @@ class PublishReport:
     skipped: bool
 
 
-def publish(store: PartStore, path: Path, settings: Settings) -> PublishReport:
+def publish(
+    store: PartStore, path: Path, settings: Settings, marks: Marks = NO_MARKS
+) -> PublishReport:
     """Build the warehouse from all committed parts, unless it already holds exactly these.
 
     Parameters
@@ -68,6 +76,9 @@ def publish(store: PartStore, path: Path, settings: Settings) -> PublishReport:
     settings : Settings
         Settings in force: the latest run is the newest that was made with them, and facts must
         have been available by their decision day.
+    marks : mapping of table to (settings, code)
+        Fingerprints in force; parts of these tables with others are left out. A table without an
+        entry is taken as it is.
 
     Raises
     ------
@@ -78,8 +89,8 @@ def publish(store: PartStore, path: Path, settings: Settings) -> PublishReport:
         A part's file is damaged.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with _one_publisher(path):
-        parts = committed_parts(store)
+    with lock(path.with_name(path.name + ".lock"), wait=True):
+        parts = committed_parts(store, marks)
         content = _content(parts, settings)
         standing = _standing(path, content)
         if standing is not None:
@@ -102,15 +113,15 @@ def publish(store: PartStore, path: Path, settings: Settings) -> PublishReport:
     return _report(path, skipped=False)
 
 
-def is_published(store: PartStore, path: Path, settings: Settings) -> bool:
-    """Whether the warehouse holds exactly what the store holds."""
-    return _standing(path, _content(committed_parts(store), settings)) is not None
+def is_published(store: PartStore, path: Path, settings: Settings, marks: Marks = NO_MARKS) -> bool:
+    """Whether `publish` would find the warehouse as it should be."""
+    return _standing(path, _content(committed_parts(store, marks), settings)) is not None
 
 
 def _content(parts: list[Part], settings: Settings) -> str:
     """Hash of what the file will hold."""
-    marks = [f"{part.manifest!r}{part.created_at}" for part in parts]
-    return digest(schema_sql(), settings.study, marks)
+    each = [f"{part.manifest!r}{part.created_at}{part.left_out}" for part in parts]
+    return digest(schema_sql(), settings.study, each)
 
 
 def _standing(path: Path, content: str) -> PublishReport | None:
@@ -244,14 +255,6 @@ def _refused(
         rule, where = row_fault(connection, table, rows, files)
         what = f"{table.name} breaks the rule: {rule}"
     return WarehouseError(what, where=where, remedy=REMEDY)
-
-
-@contextmanager
-def _one_publisher(path: Path) -> Iterator[None]:
-    """Wait for any other publisher of this file; the lock goes with the process."""
-    with path.with_name(path.name + ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def _report(path: Path, *, skipped: bool) -> PublishReport:

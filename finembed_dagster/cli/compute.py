@@ -59,7 +59,8 @@ def _run(study: Study, through: Month | None) -> int:
     study.enter()
     progress = TerminalProgress()
     try:
-        outcome = Launcher(study, lambda _: progress).bring_up_to_date(through)
+        with study.lock.held():
+            outcome = Launcher(study, lambda _: progress).bring_up_to_date(through)
     except DagsterExecutionInterruptedError:
         raise KeyboardInterrupt from None
     finally:
