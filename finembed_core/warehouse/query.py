@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 
 import duckdb
 import polars as pl
+from duckdb.sqltypes import DuckDBPyType
 from polars import selectors as cs
 
 from finembed_core.errors import WarehouseError
@@ -15,6 +17,11 @@ from finembed_core.files import written_whole
 
 READING = (duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN)
 LIST_SEPARATOR = "|"
+INTEGERS = {f"{sign}{size}int" for sign in ("", "u") for size in ("tiny", "small", "big", "huge")}
+STAMPS = {"date", "time", "timestamp", "timestamp_s", "timestamp_ms", "timestamp_ns"}
+PLAIN = {"boolean", "integer", "uinteger", "float", "double", "decimal", "varchar", "uuid", "enum"}
+PLAIN |= INTEGERS | STAMPS | {"timestamp with time zone"}
+"""Types that a frame and a CSV file can hold; a value of any other is shown as DuckDB writes it."""
 
 
 @contextmanager
@@ -120,10 +127,47 @@ def export(path: Path, table: str, file: Path) -> int:
     return frame.height
 
 
+def csv_text(frame: pl.DataFrame) -> str:
+    """A frame as CSV, a list as ``a|b``."""
+    flat = [
+        pl.col(name).list.eval(pl.element().cast(pl.String)).list.join(LIST_SEPARATOR)
+        for name, kind in frame.schema.items()
+        if isinstance(kind, pl.List)
+    ]
+    return frame.with_columns(flat).write_csv()
+
+
 def _frame(connection: duckdb.DuckDBPyConnection, sql: str) -> pl.DataFrame:
-    frame = pl.DataFrame(connection.sql(sql).to_arrow_table())
+    answer = connection.sql(sql)
+    names = _distinct(answer.columns)
+    table = answer.to_arrow_table().rename_columns(names)
+    if not all(map(_is_plain, answer.types)):
+        shown = (
+            _quoted(name) if _is_plain(kind) else f"{_quoted(name)}::VARCHAR AS {_quoted(name)}"
+            for name, kind in zip(names, answer.types, strict=True)
+        )
+        table = connection.from_arrow(table).project(", ".join(shown)).to_arrow_table()
     # Sums of integers come back as 38-digit decimals, which few readers of CSV or JSON know.
-    return frame.with_columns(cs.decimal().cast(pl.Float64))
+    return pl.DataFrame(table).with_columns(cs.decimal().cast(pl.Float64))
+
+
+def _distinct(names: Sequence[str]) -> list[str]:
+    """Names, of which those that came before get a number: x, x_1."""
+    taken: list[str] = []
+    for name in names:
+        others = (f"{name}_{k}" for k in count(1))
+        taken.append(name if name not in taken else next(n for n in others if n not in taken))
+    return taken
+
+
+def _is_plain(kind: DuckDBPyType) -> bool:
+    if kind.id == "list":
+        return kind.children[0][1].id in PLAIN
+    return kind.id in PLAIN
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
 
 
 def _names(connection: duckdb.DuckDBPyConnection) -> list[str]:
@@ -134,17 +178,8 @@ def _first_line(error: duckdb.Error) -> str:
     return str(error).splitlines()[0]
 
 
-def _write_csv(frame: pl.DataFrame, file: Path) -> None:
-    flat = [
-        pl.col(name).list.eval(pl.element().cast(pl.String)).list.join(LIST_SEPARATOR)
-        for name, kind in frame.schema.items()
-        if isinstance(kind, pl.List)
-    ]
-    frame.with_columns(flat).write_csv(file)
-
-
 WRITERS: dict[str, Callable[[pl.DataFrame, Path], object]] = {
-    ".csv": _write_csv,
+    ".csv": lambda frame, file: file.write_text(csv_text(frame)),
     ".json": lambda frame, file: frame.write_json(file),
     ".parquet": lambda frame, file: frame.write_parquet(file),
 }

@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from finembed_core.errors import WarehouseError
-from finembed_core.warehouse.query import WRITERS, export, query
+from finembed_core.warehouse.query import WRITERS, csv_text, export, query
 
 
 @pytest.fixture(scope="module")
@@ -141,3 +141,32 @@ def test_a_failed_export_leaves_the_old_file(path, tmp_path, monkeypatch):
         export(path, "returns", file)
     assert file.read_text() == "old"
     assert [p.name for p in tmp_path.iterdir()] == ["returns.csv"]
+
+
+def test_columns_of_one_name_are_told_apart(path):
+    frame = query(path, "SELECT 1 AS x, 2 AS x, 3 AS x_1, 4 AS x")
+    assert frame.row(0, named=True) == {"x": 1, "x_1": 2, "x_1_1": 3, "x_2": 4}
+    joined = query(path, "SELECT * FROM funds AS a JOIN funds AS b ON a.fund_id = b.fund_id")
+    assert joined["fund_id"].equals(joined["fund_id_1"], check_names=False)
+
+
+def test_types_that_no_file_holds_come_as_text(path):
+    frame = query(
+        path,
+        "SELECT TIMESTAMP '2000-01-03' - TIMESTAMP '2000-01-01' AS age, [INTERVAL 1 DAY] AS ages,"
+        " 'ab'::BLOB AS raw, {'a': 1} AS pair, MAP {'k': 1} AS lookup, [[1], [2]] AS nested,"
+        " '1'::BIT AS bits, now() AS moment, DATE '2000-01-31' AS day, NULL AS nothing",
+    )
+    row = frame.row(0, named=True)
+    assert (row["age"], row["ages"], row["nested"]) == ("2 days", "[1 day]", "[[1], [2]]")
+    assert frame.schema["day"] == pl.Date
+    assert csv_text(frame).startswith("age,ages")
+    assert json.loads(frame.write_json())[0]["pair"] == "{'a': 1}"
+
+
+def test_any_answer_can_be_written(path):
+    for table in query(path, "SHOW TABLES")["name"]:
+        frame = query(path, f'SELECT * FROM "{table}"')
+        assert csv_text(frame).count("\n") > frame.height
+        assert len(json.loads(frame.write_json())) == frame.height
+    assert "benchmark|risk_factor" in csv_text(query(path, "SELECT * FROM series"))
