@@ -40,7 +40,7 @@ def finembed(*arguments: str) -> float:
 def computing_alone(home: Path, settings: Path) -> tuple[float, int]:
     """Wall seconds of all gathering and computing of a finished study, writing nothing."""
     study = Study.find(home, settings)
-    months = decision_months(study.store, study.settings)
+    months = decision_months(study.store)
     execution: ExecutionSettings = SERIAL
     began = time.perf_counter()
     for link in chain(study.store, study.settings).values():

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from finembed_core.calendar import Month, month_range, retraining_months
+from finembed_core.calendar import Month, retraining_months
 from finembed_core.errors import MissingPartError
+from finembed_core.histories import ingested_months
 from finembed_core.ingest.universe import universe_stage
 from finembed_core.learning.samples import SampleReader
 from finembed_core.learning.stage import prediction_stage, training_stage
@@ -15,7 +16,6 @@ from finembed_core.macro.stage import macro_stage
 from finembed_core.polymodel.stage import polymodel_stage
 from finembed_core.progress import Progress, Silent
 from finembed_core.settings import Settings
-from finembed_core.sources import month_bounds
 from finembed_core.stage import Stage
 from finembed_core.store import PartStore
 
@@ -85,9 +85,7 @@ def chain(store: PartStore, settings: Settings) -> dict[str, Link]:
     }
 
 
-def decision_months(
-    store: PartStore, settings: Settings, through: Month | None = None
-) -> list[Month]:
+def decision_months(store: PartStore, through: Month | None = None) -> list[Month]:
     """Months that can be decided with what has been ingested, up to `through`.
 
     Raises
@@ -95,9 +93,7 @@ def decision_months(
     MissingPartError
         `through` lies outside what the data cover.
     """
-    keys = store.keys("fund_observations")
-    first, _ = month_bounds(settings.dataset)
-    months = month_range(first, Month.parse(keys[-1])) if keys else []
+    months = ingested_months(store)
     if through is None:
         return months
     if not months or not months[0] <= through <= months[-1]:
@@ -138,6 +134,48 @@ def chain_state(
             opened = Month.parse(state.first_open)
             changed_from = opened if changed_from is None else min(changed_from, opened)
     return states
+
+
+def last_current_month(store: PartStore, settings: Settings) -> Month:
+    """Last month up to which everything that the settings ask for is current.
+
+    Raises
+    ------
+    MissingPartError
+        Not even the first month is.
+    """
+    months = decision_months(store)
+    opened = first_open_month(chain_state(store, settings, months))
+    if not months or (opened is not None and opened <= months[0]):
+        raise MissingPartError(
+            "no month is current: there is nothing to backtest",
+            where=str(store.root),
+            remedy="run `finembed run`, or the job full_history",
+        )
+    return months[-1] if opened is None else opened - 1
+
+
+def discard_foreign_parts(store: PartStore, settings: Settings) -> int:
+    """Delete parts of months that the data no longer have; returns how many.
+
+    A study that ends earlier or begins later than before must not keep what was made from the
+    rest: its months would show in tables and backtests.
+    """
+    months = decision_months(store)
+    deleted = 0
+    for link in chain(store, settings).values():
+        wanted = set(link.keys(months, settings))
+        for table in link.stage.tables:
+            for key in set(store.keys(table)) - wanted:
+                store.delete(table, key)
+                deleted += 1
+    return deleted
+
+
+def marks_in_force(store: PartStore, settings: Settings) -> dict[str, tuple[str, str]]:
+    """Fingerprints of settings and code that parts must have, by table of the chain."""
+    stages = [link.stage for link in chain(store, settings).values()]
+    return {table: (stage.settings, stage.code) for stage in stages for table in stage.tables}
 
 
 def _part_state(link: Link, store: PartStore, key: str, changed_from: Month | None) -> State:

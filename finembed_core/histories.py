@@ -14,12 +14,13 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from finembed_core.calendar import DecisionCalendar, Month, month_ends, month_ordinals
+from finembed_core.calendar import DecisionCalendar, Month, month_ends, month_ordinals, month_range
 from finembed_core.errors import InputError
 from finembed_core.macro.transforms import TRANSFORMS, Transform, transform_name
 from finembed_core.panel import FloatArray, History
 from finembed_core.store import PartStore
 
+OBSERVATIONS = ("fund_observations", "series_observations")
 STEP_MONTHS = {"monthly": 1, "quarterly": 3}
 RISK_FACTOR_DEFAULTS = {
     "return": "none",
@@ -55,6 +56,12 @@ class Recipe:
 RecipeOf = Callable[[str, str | None, int], Recipe]  # (kind, transform, step) -> recipe
 
 
+def ingested_months(store: PartStore) -> list[Month]:
+    """Months that can be decided: those after the opening part, up to the last part."""
+    keys = sorted({key for table in OBSERVATIONS for key in store.keys(table)})
+    return month_range(Month.parse(keys[0]) + 1, Month.parse(keys[-1])) if keys else []
+
+
 def fund_returns(store: PartStore, calendar: DecisionCalendar) -> History:
     """Simple monthly total returns of all funds, decimal.
 
@@ -64,6 +71,11 @@ def fund_returns(store: PartStore, calendar: DecisionCalendar) -> History:
         Nothing has been ingested.
     """
     return _fund_history(store, calendar, "ret")
+
+
+def reported_returns(store: PartStore, calendar: DecisionCalendar) -> History:
+    """`fund_returns` as first reported: those that a later verdict took back stand."""
+    return _fund_history(store, calendar, "ret", pl.col("ret").is_not_null())
 
 
 def fund_aum(store: PartStore, calendar: DecisionCalendar) -> History:
@@ -140,8 +152,11 @@ def _simple_return(kind: str, transform: str | None, step: int) -> Recipe:
     return Recipe(TRANSFORMS["none" if kind == "return" else "pct_change"], step)
 
 
-def _fund_history(store: PartStore, calendar: DecisionCalendar, value: str) -> History:
+def _fund_history(
+    store: PartStore, calendar: DecisionCalendar, value: str, among: pl.Expr | None = None
+) -> History:
     rows = _observations(store, "fund_observations", calendar, ["fund_id", value])
+    rows = rows if among is None else rows.filter(among)
     return History(
         rows["date"].to_numpy().astype("datetime64[D]"),
         rows["fund_id"].to_numpy().astype(str),

@@ -17,6 +17,7 @@ from finembed_core.calendar import Month
 from finembed_core.chain import LinkState, chain_state, decision_months, first_open_month
 from finembed_dagster.assets.ingest import TABLES
 from finembed_dagster.assets.monthly import ProgressFor
+from finembed_dagster.assets.portfolios import THROUGH
 from finembed_dagster.definitions import build_definitions, log_progress
 from finembed_dagster.partitions import range_tags
 from finembed_dagster.study import Study
@@ -63,8 +64,18 @@ class Launcher:
         job: str,
         months: tuple[Month, Month] | None = None,
         assets: Sequence[str] | None = None,
+        through: Month | None = None,
     ) -> dg.ExecuteInProcessResult:
         """Execute a job, over a range of months where it has any.
+
+        Parameters
+        ----------
+        job : str
+        months : (Month, Month), optional
+        assets : sequence of str, optional
+            Of the job; all by default.
+        through : Month, optional
+            Where a backtest ends: all must be current up to there once the job is done.
 
         Raises
         ------
@@ -76,6 +87,7 @@ class Launcher:
             release_claims_of_dead_runs(instance)
             tags = {PROCESS_TAG: this_process(), LOCATION_TAG: LOCATION}
             tags |= range_tags(*months) if months else {}
+            tags |= {THROUGH: str(through)} if through else {}
             return self._definitions.resolve_job_def(job).execute_in_process(
                 run_config=QUIET,
                 instance=instance,
@@ -97,13 +109,13 @@ class Launcher:
         """
         self.run("ingest")
         study = self.study
-        months = decision_months(study.store, study.settings, through)
+        months = decision_months(study.store, through)
         opened = first_open_month(self.states(months))
         if opened is None:
-            self.run("publish")
+            self.run("publish", through=months[-1])
             return Outcome(None, months[-1])
         span = (max(opened, months[0]), months[-1])
-        self.run("full_history", span, assets=self._after_ingest())
+        self.run("full_history", span, self._after_ingest(), through=months[-1])
         return Outcome(span, months[-1])
 
     def _after_ingest(self) -> list[str]:

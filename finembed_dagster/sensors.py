@@ -65,7 +65,7 @@ def staleness_sensor(
         "run.",
     )
     def after_ingest(context: dg.RunStatusSensorContext) -> dg.RunRequest | dg.SkipReason:
-        months = decision_months(study.store, study.settings)
+        months = decision_months(study.store)
         opened = first_open_month(chain_state(study.store, study.settings, months))
         if opened is None:
             return dg.SkipReason("everything is current")

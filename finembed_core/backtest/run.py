@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import polars as pl
 
 import finembed_core
-from finembed_core.backtest.study import Entry, Study, twin_returns
+from finembed_core.backtest.bookings import verdicts_on_money
+from finembed_core.backtest.study import Entry, Study
 from finembed_core.backtest.tables import SCHEMAS
 from finembed_core.calendar import Month
 from finembed_core.fingerprint import code_fingerprint, digest
@@ -89,8 +90,8 @@ def identify(store: PartStore, settings: Settings, through: Month) -> Identity:
         for table in MONTHLY_INPUTS
     }
     whole = {t: m.content for t in WHOLE_INPUTS if (m := store.manifest(t, "all")) is not None}
-    twins = twin_returns(store, settings, through)
-    config, data = digest(settings.study), digest(contents, whole, twins, str(through))
+    verdicts = verdicts_on_money(store, settings, through)
+    config, data = digest(settings.study), digest(contents, whole, verdicts, str(through))
     code = code_fingerprint(*MODULES)
     return Identity(digest(config, data, code)[:16], config, data, code)
 

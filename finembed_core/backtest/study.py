@@ -9,21 +9,19 @@ import numpy as np
 import polars as pl
 
 from finembed_core import histories
+from finembed_core.backtest.bookings import booked_returns
 from finembed_core.backtest.simulator import Death, Market, Terms, Track, simulate
 from finembed_core.backtest.tables import has_hole, strategy_tables
 from finembed_core.calendar import Month, month_ordinals, month_range
 from finembed_core.errors import SettingsError
 from finembed_core.ingest.deaths import fund_deaths
-from finembed_core.panel import FloatArray, Panel
+from finembed_core.panel import FloatArray
 from finembed_core.portfolio.orders import Orders, Signals, State
 from finembed_core.portfolio.policies import STRATEGIES, Strategy
 from finembed_core.portfolio.signals import SignalTable, first_predicted, read_signals
 from finembed_core.settings import Settings
 from finembed_core.store import PartStore
 
-TWIN = "duplicate_fund"
-"""A verdict on whose return it is, not on whether it was paid: the ledger books it all the same,
-or a fund that was bought before it was found out could never be sold again."""
 UNREPORTED_SHARE = 0.01  # of the fund-months held, from which on a warning says so
 
 
@@ -76,7 +74,7 @@ class Study:
         start = first_predicted(store, through)
         first = through if start is None else start
         months = through - first + 1
-        panel = _reported(fund_returns(store, settings, through, months))
+        panel = booked_returns(store, settings, through, months)
         warnings: list[str] = []
         if settings.dataset.source == "simulated":
             warnings.append("the data are simulated")
@@ -204,43 +202,6 @@ class Study:
         nothing = np.array([np.nan])
         yes = np.array([True])
         return market, {m: Signals(m, yes, nothing, nothing) for m in months}
-
-
-def fund_returns(store: PartStore, settings: Settings, through: Month, months: int) -> Panel:
-    """Returns as the ledger books them: those of duplicate funds too."""
-    panel = histories.fund_returns(store, settings.dataset.calendar).as_of(through, months)
-    rows = twin_returns(store, settings, through)
-    columns = pl.DataFrame({"id": panel.ids}, schema={"id": pl.String}).with_row_index("column")
-    rows = rows.join(columns, on="id", how="inner")
-    row = month_ordinals(rows["date"].to_numpy()) - (through.ordinal - months + 1)
-    inside = (row >= 0) & (row < months)
-    cell = row[inside], rows["column"].to_numpy()[inside]
-    values = panel.values.copy()
-    given = rows["value"].to_numpy()[inside]
-    values[cell] = np.where(np.isnan(values[cell]), given, values[cell])
-    return Panel(panel.dates, panel.ids, values)
-
-
-def twin_returns(store: PartStore, settings: Settings, through: Month) -> pl.DataFrame:
-    """Returns (id, date, value) in quarantine by rule `TWIN`, as known in `through`."""
-    schema = {"id": pl.String, "date": pl.Date, "value": pl.Float64}
-    if store.manifest("quarantine", "all") is None:
-        return pl.DataFrame(schema=schema)
-    day = settings.dataset.calendar.decision_day(through)
-    known = (pl.col("known_at") <= day) & (pl.col("date") <= through.end)
-    return (
-        store.read("quarantine", "all")
-        .filter((pl.col("rule") == TWIN) & known)
-        .drop_nulls("value")
-        .select(list(schema))
-        .sort("id", "date")
-    )
-
-
-def _reported(panel: Panel) -> Panel:
-    """Only the funds that reported in these months: later ones must not even move a rounding."""
-    seen = np.flatnonzero(~np.isnan(panel.values).all(axis=0))
-    return Panel(panel.dates, tuple(panel.ids[k] for k in seen), panel.values[:, seen])
 
 
 def _risk_free(

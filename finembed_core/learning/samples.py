@@ -130,7 +130,6 @@ class SampleReader:
         macro = settings.macro
         count = macro.n_components if macro.rule == "fixed" else macro.max_components
         self._macro_names = tuple(f"F{k}" for k in range(1, count + 1))
-        self._first_wanted = settings.dataset.first_month
         self._blocks: dict[Month, _Block] = {}
         self._features: dict[Month, tuple[NDArray[np.str_], Floats32]] = {}
 
@@ -150,7 +149,8 @@ class SampleReader:
     @cached_property
     def first_month(self) -> Month | None:
         """First month that has features at all."""
-        return _first_month(self._store, self._first_wanted)
+        months = histories.ingested_months(self._store)
+        return months[0] if months else None
 
     def read(self, first: Month, last: Month) -> SampleSet:
         """Samples of all funds with enough history, month by month, funds in order.
@@ -230,14 +230,6 @@ class SampleReader:
         frame = self._store.read("macro_factors", str(month))
         panel = Panel.from_long(frame, id="factor", value="value")
         return panel.select(names).window(month, months).values.astype(np.float32)
-
-
-def _first_month(store: PartStore, wanted: str | None) -> Month | None:
-    """First month of the study: the one after the opening part, unless the settings name one."""
-    if wanted is not None:
-        return Month.parse(wanted)
-    opening = store.keys("fund_observations")[:1]
-    return Month.parse(opening[0]) + 1 if opening else None
 
 
 def _columns(history: History, month: Month, months: int, ids: NDArray[np.str_]):

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from finembed_core.calendar import Month
 from finembed_core.errors import MissingPartError
 from finembed_core.fingerprint import digest
-from finembed_core.histories import macro_series, series_with_role
+from finembed_core.histories import ingested_months, macro_series, series_with_role
 from finembed_core.macro.alignment import Loadings
 from finembed_core.macro.factors import MacroFactors, macro_factors
 from finembed_core.panel import History, Panel
@@ -21,7 +21,6 @@ from finembed_core.stage import Output, Stage
 from finembed_core.store import PartStore
 
 TABLES = ("macro_factors", "macro_loadings", "macro_explained", "macro_excluded")
-OBSERVATIONS = ("fund_observations", "series_observations")
 
 
 @dataclass(frozen=True)
@@ -63,19 +62,19 @@ def macro_stage(store: PartStore, settings: Settings) -> Stage[MacroInputs]:
         return macro_series(store, settings.dataset.calendar), steps
 
     @cache
-    def ingested() -> tuple[Month, Month]:
-        return _ingested(store, settings.dataset.first_month)
+    def months() -> list[Month]:
+        return ingested_months(store)
 
     def gather(key: str) -> MacroInputs:
         month = Month.parse(key)
-        first, last = ingested()
+        history, steps = series()
+        first, last = months()[0], months()[-1]
         if not first <= month <= last:
             raise MissingPartError(
                 f"macro factors of {month} cannot be built: the data hold {first} to {last}",
                 where=str(store.root),
                 remedy="ask for a month in between, or ingest more (dataset.first_month, new data)",
             )
-        history, steps = series()
         known = history.as_of(month).observed()
         previous = None if month == first else _loadings(store, month - 1, first)
         return MacroInputs(month, known, np.array([steps[k] for k in known.ids]), previous)
@@ -131,15 +130,6 @@ def _frames(month: Month, result: MacroFactors) -> dict[str, pl.DataFrame]:
             orient="row",
         ).select(as_of, "series_id", "reason"),
     }
-
-
-def _ingested(store: PartStore, first_month: str | None) -> tuple[Month, Month]:
-    """First month of the study (the one after the opening part) and the last with data."""
-    keys = sorted(key for table in OBSERVATIONS for key in store.keys(table))
-    if not keys:
-        store.read_many(OBSERVATIONS[0])  # raises: nothing has been ingested
-    opening, last = Month.parse(keys[0]), Month.parse(keys[-1])
-    return (opening + 1 if first_month is None else Month.parse(first_month)), last
 
 
 def _loadings(store: PartStore, month: Month, first: Month) -> Loadings | None:

@@ -6,6 +6,7 @@ import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TypeAlias
 
 import polars as pl
 
@@ -26,6 +27,8 @@ DERIVED: Mapping[str, Mapping[str, str]] = {
 }
 OWN = ("publication", "parts")  # made here, not loaded
 TREND_MODEL = "trend_model_"
+Marks: TypeAlias = Mapping[str, tuple[str, str]]  # table -> fingerprints of settings and code
+NO_MARKS: Marks = {}
 
 
 @dataclass(frozen=True)
@@ -63,18 +66,28 @@ def target_table(store_table: str) -> str | None:
     return None if table is None or table.is_view or store_table in OWN else store_table
 
 
-def committed_parts(store: PartStore) -> list[Part]:
-    """All committed parts of a store, by table and key."""
+def committed_parts(store: PartStore, marks: Marks = NO_MARKS) -> list[Part]:
+    """All committed parts of a store, by table and key; those with other marks are left out."""
     return [
         Part(
             manifest,
             target_table(table),
             store.frame_path(manifest) if manifest.rows else None,
             _created_at(store, manifest) if table == "runs" else None,
+            left_out=_obsolete(manifest, marks),
         )
         for table in store.tables()
         for manifest in store.manifests(table)
     ]
+
+
+def _obsolete(manifest: Manifest, marks: Marks) -> str:
+    if marks and manifest.table.startswith(TREND_MODEL) and manifest.table not in marks:
+        return "no model of the settings in force"
+    wanted = marks.get(manifest.table)
+    if wanted is not None and (manifest.settings, manifest.code) != wanted:
+        return "made with other settings or another version"
+    return ""
 
 
 def _created_at(store: PartStore, manifest: Manifest) -> dt.datetime:
@@ -89,7 +102,7 @@ def with_verdicts(parts: list[Part]) -> list[Part]:
     of a run of which one part is left out.
     """
     read = [_with_columns(part) for part in parts]
-    judged = [replace(part, left_out=_misfit(part)) for part in read]
+    judged = [replace(part, left_out=part.left_out or _misfit(part)) for part in read]
     finished = {p.manifest.key for p in judged if p.target == "runs"}
     broken = {p.manifest.key: _label(p) for p in judged if p.left_out and _is_run_part(p)}
     return [_with_its_run(part, finished, broken) for part in judged]

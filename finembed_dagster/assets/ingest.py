@@ -5,6 +5,7 @@ from typing import Any
 
 import dagster as dg
 
+from finembed_core.chain import discard_foreign_parts
 from finembed_core.ingest.stage import ingest
 from finembed_core.store import PartStore
 from finembed_dagster.assets.monthly import ProgressFor
@@ -35,6 +36,9 @@ def ingested(
 ) -> Iterator[dg.MaterializeResult]:
     """Read the source once, judge every row, write the parts that changed."""
     report = ingest(study.store, study.settings, progress_for(context))
+    foreign = discard_foreign_parts(study.store, study.settings)
+    if foreign:
+        context.log.info(f"{foreign} parts of months that the data no longer have were deleted")
     for warning in report.warnings:
         context.log.warning(warning)
     quality = study.store.read("data_quality", "all")

@@ -33,7 +33,7 @@ def requested_months(context: dg.AssetExecutionContext, study: Study) -> list[Mo
     """
     months = months_of(context.partition_keys)
     for month in (months[0], months[-1]):
-        decision_months(study.store, study.settings, month)
+        decision_months(study.store, month)
     return months
 
 

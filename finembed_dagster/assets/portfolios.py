@@ -4,11 +4,15 @@ import dagster as dg
 
 from finembed_core.backtest.run import backtest
 from finembed_core.calendar import Month
+from finembed_core.chain import last_current_month, marks_in_force
 from finembed_core.warehouse.publish import publish
 from finembed_core.warehouse.query import query
 from finembed_dagster.assets.monthly import ProgressFor
 from finembed_dagster.pictures import leaderboard, orders, wealth
 from finembed_dagster.study import Study
+
+THROUGH = "finembed/through"
+"""Tag of a run: the month up to which whoever launched it has seen to it that all is current."""
 
 
 @dg.asset(
@@ -21,8 +25,9 @@ def backtests(
     study: dg.ResourceParam[Study],
     progress_for: dg.ResourceParam[ProgressFor],
 ) -> dg.MaterializeResult:
-    """Every strategy through the cash-exact ledger, over all months that have predictions."""
-    through = Month.parse(study.store.keys("predictions")[-1])
+    """Every strategy through the cash-exact ledger, over all months that are current."""
+    asked = context.run.tags.get(THROUGH)
+    through = Month.parse(asked) if asked else last_current_month(study.store, study.settings)
     report = backtest(study.store, study.settings, through, progress_for(context))
     for warning in report.warnings:
         context.log.warning(warning)
@@ -35,7 +40,8 @@ def warehouse(
     context: dg.AssetExecutionContext, study: dg.ResourceParam[Study]
 ) -> dg.MaterializeResult:
     """The DuckDB file with everything, built beside the old one and swapped in."""
-    report = publish(study.store, study.home.warehouse, study.settings)
+    marks = marks_in_force(study.store, study.settings)
+    report = publish(study.store, study.home.warehouse, study.settings, marks)
     ranked = query(study.home.warehouse, "select * from leaderboard")
     latest = query(study.home.warehouse, "select * from latest_rebalance")
     return dg.MaterializeResult(

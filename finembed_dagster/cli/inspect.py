@@ -14,12 +14,20 @@ from rich.console import Console
 from finembed_core import __version__
 from finembed_core.backtest.run import has_run
 from finembed_core.calendar import Month
-from finembed_core.chain import LinkState, State, chain_state, decision_months
+from finembed_core.chain import (
+    LinkState,
+    State,
+    chain_state,
+    decision_months,
+    first_open_month,
+    marks_in_force,
+)
 from finembed_core.errors import FinembedError, HomeError
 from finembed_core.ingest.stage import prepare
 from finembed_core.sources import load, month_bounds
 from finembed_core.store import PartStore
 from finembed_core.warehouse.publish import is_published
+from finembed_core.warehouse.query import csv_text
 from finembed_core.warehouse.query import export as write_table
 from finembed_core.warehouse.query import query as ask
 from finembed_dagster.cli.tables import show
@@ -33,13 +41,13 @@ def status(options: argparse.Namespace) -> int:
     """Per asset: current, stale and missing months, the first open one, reason codes."""
     study = _existing(Study.find(options.home, options.settings))
     console = Console()
-    months = decision_months(study.store, study.settings)
+    months = decision_months(study.store)
     if not months:
         console.print("nothing has been ingested yet: finembed run")
         return 0
     states = chain_state(study.store, study.settings, months, TerminalProgress())
     console.print(f"home {study.home.root}, months {months[0]} to {months[-1]}")
-    states += _results(study)
+    states += _results(study, months[-1], first_open_month(states))
     show(console, pl.DataFrame([_status_row(state) for state in states]))
     show(console, study.store.read("data_quality", "all"), title="data quality")
     show(console, _reasons(study.store), title="reason codes")
@@ -50,7 +58,7 @@ def query(options: argparse.Namespace) -> int:
     """One SELECT against the warehouse."""
     frame = ask(_existing(Study.find(options.home, options.settings)).home.warehouse, options.sql)
     if options.format == "csv":
-        sys.stdout.write(frame.write_csv())
+        sys.stdout.write(csv_text(frame))
     elif options.format == "json":
         sys.stdout.write(frame.write_json() + "\n")
     else:
@@ -131,15 +139,14 @@ def _status_row(state: LinkState) -> dict[str, str | int]:
     }
 
 
-def _results(study: Study) -> list[LinkState]:
-    """Where the results stand, which have no months: the newest backtest and the warehouse."""
-    store, warehouse = study.store, study.home.warehouse
-    predicted = store.keys("predictions")
-    tested = bool(predicted) and has_run(store, study.settings, Month.parse(predicted[-1]))
-    published = is_published(store, warehouse, study.settings)
+def _results(study: Study, last: Month, opened: Month | None) -> list[LinkState]:
+    """Where backtests and warehouse stand, which have no months."""
+    store, settings, warehouse = study.store, study.settings, study.home.warehouse
+    tested = opened is None and has_run(store, settings, last)
+    published = is_published(store, warehouse, settings, marks_in_force(store, settings))
     return [
         LinkState("backtests", {"": _state(bool(store.keys("runs")), tested)}),
-        LinkState("warehouse", {"": _state(warehouse.exists(), published)}),
+        LinkState("warehouse", {"": _state(warehouse.exists(), tested and published)}),
     ]
 
 

@@ -95,15 +95,6 @@ def test_needs_the_month_before_and_says_so(store):
             run(store, [outside])
 
 
-def test_first_month_from_the_settings(store):
-    keys = write_matrix(store, matrix(), START, FIRST)
-    later = SETTINGS.model_copy(
-        update={"dataset": SETTINGS.dataset.model_copy(update={"first_month": keys[2]})}
-    )
-    run(store, keys[2:4], later)
-    assert store.keys("macro_factors") == keys[2:4]
-
-
 def test_second_run_skips_and_a_month_more_adds_one(store):
     values = matrix()
     keys = write_matrix(store, values[:-1], START, FIRST)
