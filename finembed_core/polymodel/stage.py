@@ -17,14 +17,15 @@ from finembed_core.stage import Output, Stage
 from finembed_core.store import PartStore
 
 FEATURES, SELECTED = "polymodel_features", "polymodel_selected"
+EXCLUDED = "polymodel_excluded"
 MACRO_PREFIX = "macro_"  # macro factor F1 as a risk factor is macro_F1
 
 
 def polymodel_stage(store: PartStore, settings: Settings) -> Stage[MonthInputs]:
-    """Stage that writes `polymodel_features` and `polymodel_selected`, one part per month."""
+    """Stage that writes features, selected pairs and excluded factors, one part each per month."""
     return Stage(
         name="polymodel",
-        tables=(FEATURES, SELECTED),
+        tables=(FEATURES, SELECTED, EXCLUDED),
         sections=(settings.polymodel,),
         modules=("finembed_core.polymodel",),
         gather=InformationSets(store, settings).gather,
@@ -34,17 +35,25 @@ def polymodel_stage(store: PartStore, settings: Settings) -> Stage[MonthInputs]:
 
 
 def compute(inputs: MonthInputs, settings: PolyModelSettings) -> Mapping[str, Output]:
-    """Features and selected pairs of one month, excluded factors as a note."""
+    """Features, selected pairs and excluded factors of one month."""
     result = polymodel_features(inputs, settings)
     reasons = result.features["reason"].value_counts().sort("reason").rows()
     notes = {
         "funds": result.features.height,
         "reasons": {reason: count for reason, count in reasons if reason},
-        "excluded_factors": result.excluded_factors,
+        "excluded_factors": {code: len(ids) for code, ids in result.excluded_factors.items()},
     }
+    excluded = [(i, code) for code, ids in result.excluded_factors.items() for i in ids]
     return {
         FEATURES: Output(result.features, notes=notes),
         SELECTED: Output(result.selected),
+        EXCLUDED: Output(
+            pl.DataFrame(
+                sorted(excluded),
+                schema={"factor_id": pl.String, "reason": pl.String},
+                orient="row",
+            ).select(pl.lit(inputs.month.end).alias("month"), "factor_id", "reason")
+        ),
     }
 
 

@@ -262,6 +262,15 @@ COMMENT ON COLUMN polymodel_selected.y_max IS 'largest predicted loss, decimal p
 COMMENT ON COLUMN polymodel_selected.svar IS 'StressVaR of the pair, decimal per month';
 COMMENT ON COLUMN polymodel_selected.lta IS 'long-term alpha of the pair, decimal per month';
 
+CREATE TABLE polymodel_excluded (
+    month DATE NOT NULL,
+    factor_id VARCHAR NOT NULL,
+    reason VARCHAR NOT NULL,
+    PRIMARY KEY (month, factor_id)
+);
+COMMENT ON TABLE polymodel_excluded IS 'Risk factors that could not be tried in a month, and why.';
+COMMENT ON COLUMN polymodel_excluded.reason IS 'not_reported, too_few_months, short_history or constant';
+
 CREATE TABLE learning_curves (
     model VARCHAR NOT NULL,
     retraining DATE NOT NULL,

@@ -61,14 +61,17 @@ SELECT
     span.first_month,
     span.last_month,
     shown.status,
-    shown.reason
-FROM shown LEFT JOIN score USING (strategy) LEFT JOIN span USING (strategy)
+    shown.reason,
+    latest_run.simulated
+FROM shown JOIN latest_run USING (run_id)
+LEFT JOIN score USING (strategy) LEFT JOIN span USING (strategy)
 ORDER BY rank NULLS LAST, shown.strategy;
 COMMENT ON VIEW leaderboard IS 'Strategies of the latest run by Sharpe ratio of net returns; absent ones last, with the reason.';
 COMMENT ON COLUMN leaderboard.annual_return IS 'net, compounded, decimal per year';
 COMMENT ON COLUMN leaderboard.volatility IS 'decimal per year';
 COMMENT ON COLUMN leaderboard.sharpe IS 'per year, over the risk-free return';
 COMMENT ON COLUMN leaderboard.turnover IS 'see metrics.convention';
+COMMENT ON COLUMN leaderboard.simulated IS 'no real fund is in it';
 COMMENT ON COLUMN leaderboard.excess_return IS 'annual return less the benchmark''s; NULL without a benchmark in every month';
 
 CREATE VIEW ranked_predictions AS
@@ -91,7 +94,7 @@ WITH decided AS (
         SELECT run_id, decision FROM target_weights UNION ALL SELECT run_id, decision FROM trades
     ) JOIN latest_run USING (run_id)
 ), ordered AS (
-    SELECT trades.*, strategies.model, last_day(trades.decision - INTERVAL 1 MONTH) AS before
+    SELECT trades.*, latest_run.simulated, strategies.model, last_day(trades.decision - INTERVAL 1 MONTH) AS before
     FROM trades
     JOIN latest_run USING (run_id)
     JOIN decided USING (decision)
@@ -125,7 +128,8 @@ SELECT
     features.lts,
     features.best_score,
     features.n_selected,
-    features.reason AS features_reason
+    features.reason AS features_reason,
+    ordered.simulated
 FROM ordered
 LEFT JOIN funds ON funds.fund_id = ordered.fund_id
 LEFT JOIN ranked_predictions AS now
@@ -190,6 +194,9 @@ FROM universe WHERE reason <> '' GROUP BY reason
 UNION ALL
 SELECT 'polymodel_features', reason, count(*), count(DISTINCT fund_id), min(month), max(month)
 FROM polymodel_features WHERE reason <> '' GROUP BY reason
+UNION ALL
+SELECT 'polymodel_excluded', reason, count(*), count(DISTINCT factor_id), min(month), max(month)
+FROM polymodel_excluded GROUP BY reason
 UNION ALL
 SELECT 'macro_excluded', reason, count(*), count(DISTINCT series_id), min(as_of), max(as_of)
 FROM macro_excluded GROUP BY reason

@@ -22,6 +22,7 @@ BY_MONTH = {
     "macro_excluded": "as_of",
     "polymodel_features": "month",
     "polymodel_selected": "month",
+    "polymodel_excluded": "month",
     "predictions": "month",
     "ranked_predictions": "month",
 }

@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from finembed_core.errors import MissingPartError
-from finembed_core.polymodel.stage import FEATURES, SELECTED, polymodel_stage
+from finembed_core.polymodel.stage import EXCLUDED, FEATURES, SELECTED, polymodel_stage
 from finembed_core.settings import ExecutionSettings, Settings
 from finembed_core.stage import build
 from tests.polymodel.stores import DECIDED, write_store
@@ -52,6 +52,21 @@ def test_build_then_skip(filled):
     assert filled.read(SELECTED, str(DECIDED)).height >= 4
     again = list(build(polymodel_stage(filled, SETTINGS), KEYS, filled))
     assert [part.skipped for part in again] == [True, True]
+
+
+def test_excluded_factors_have_a_table_with_their_reasons(filled):
+    for key in filled.keys("series_observations"):
+        rows = filled.read("series_observations", key)
+        flat = pl.when(pl.col("series_id") == "x1").then(0.01).otherwise("value")
+        filled.write("series_observations", key, rows.with_columns(value=flat))
+    list(build(polymodel_stage(filled, SETTINGS), KEYS, filled))
+    excluded = filled.read(EXCLUDED, str(DECIDED))
+    assert excluded.rows() == [(DECIDED.end, "x1", "constant")]
+    notes = filled.manifest(FEATURES, str(DECIDED)).notes
+    assert notes["excluded_factors"] == {"constant": 1}
+    filled.delete(EXCLUDED, str(DECIDED))
+    again = list(build(polymodel_stage(filled, SETTINGS), KEYS, filled))
+    assert [part.skipped for part in again] == [True, False]
 
 
 def test_a_restated_value_makes_the_months_that_see_it_stale(filled):

@@ -204,6 +204,11 @@ def write_month(store: PartStore, month: Month, rng: np.random.Generator) -> Non
         ),
     )
     store.write(
+        "polymodel_excluded",
+        key,
+        pl.DataFrame({"month": [end], "factor_id": ["VIX"], "reason": ["constant"]}),
+    )
+    store.write(
         "polymodel_selected",
         key,
         pl.DataFrame(

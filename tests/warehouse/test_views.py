@@ -87,6 +87,7 @@ def test_reasons_are_counted_by_table(path):
     found = {(r["table"], r["reason"]): r["rows"] for r in counts.iter_rows(named=True)}
     assert found == {
         ("macro_excluded", "short_history"): 12,
+        ("polymodel_excluded", "constant"): 12,
         ("polymodel_features", "no_selected_factor"): 12,
         ("quarantine", "below_minus_100_percent"): 1,
         ("strategies", "no fund has AUM"): 1,
