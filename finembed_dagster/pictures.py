@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -11,6 +12,7 @@ import polars as pl
 from finembed_core.report import figures
 from finembed_core.report.html import wealth as write_wealth_page
 from finembed_core.report.pictures import markdown
+from finembed_core.report.statistics import HEADLINE, STATISTICS
 from finembed_core.store import PartStore
 from finembed_dagster.study import Study
 
@@ -20,11 +22,7 @@ FLOAT = ".4g"
 LEADERBOARD = {
     "rank": "",
     "strategy": "",
-    "annual_return": ".1%",
-    "volatility": ".1%",
-    "sharpe": ".2f",
-    "max_drawdown": ".1%",
-    "turnover": ".0%",
+    **{name: STATISTICS[name][1] for name in HEADLINE},
     "reason": "",
 }
 ORDERS = {
@@ -69,21 +67,24 @@ def wealth(study: Study, run_id: str) -> Metadata:
     """Wealth of all strategies, and the page that shows more."""
     page = write_wealth_page(study.store, run_id, study.home.reports / "wealth.html")
     returns = study.store.read("returns", run_id)
+    run = study.store.read("runs", run_id).row(0, named=True)
     return {
         "wealth": _picture(figures.wealth(returns)),
         "underwater": _picture(figures.underwater(returns)),
         "page": dg.MetadataValue.path(str(page)),
+        "simulated": run["simulated"],
+        "warnings": json.loads(run["warnings"]),
     }
 
 
 def leaderboard(frame: pl.DataFrame) -> dg.MetadataValue:
     """The columns of the leaderboard that fit a window; absent strategies with their reason."""
-    return dg.MetadataValue.md(table_markdown(frame, LEADERBOARD))
+    return _results(frame, LEADERBOARD)
 
 
 def orders(frame: pl.DataFrame) -> dg.MetadataValue:
     """The latest orders: why, with which probability and rank, now and the month before."""
-    return dg.MetadataValue.md(table_markdown(frame, ORDERS))
+    return _results(frame, ORDERS)
 
 
 def table_markdown(frame: pl.DataFrame, formats: Mapping[str, str] | None = None) -> str:
@@ -104,6 +105,12 @@ def table_markdown(frame: pl.DataFrame, formats: Mapping[str, str] | None = None
     if frame.height > TABLE_ROWS:
         lines.append(f"\n{frame.height - TABLE_ROWS} more rows")
     return "\n".join(lines)
+
+
+def _results(frame: pl.DataFrame, formats: Mapping[str, str]) -> dg.MetadataValue:
+    """Rows of a view of the warehouse, under the word simulated where they are."""
+    heading = "**simulated data**\n\n" if frame["simulated"].any() else ""
+    return dg.MetadataValue.md(heading + table_markdown(frame, formats))
 
 
 def _picture(figure: Any) -> dg.MetadataValue:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterable, Sequence
 from html import escape
@@ -11,17 +12,9 @@ import polars as pl
 
 from finembed_core.files import written_whole
 from finembed_core.report import figures
+from finembed_core.report.statistics import STATISTICS
 from finembed_core.store import PartStore
 
-SHOWN = {
-    "annual_return": ("annual return", ".2%"),
-    "volatility": ("volatility", ".2%"),
-    "sharpe": ("Sharpe", ".2f"),
-    "max_drawdown": ("max drawdown", ".1%"),
-    "calmar": ("Calmar", ".2f"),
-    "turnover": ("turnover", ".2f"),
-    "information_ratio": ("information ratio", ".2f"),
-}
 RETURNS_SQL = (
     "SELECT strategy, date, net, benchmark FROM returns WHERE run_id = '{run_id}'"
     " ORDER BY strategy, date"
@@ -34,7 +27,7 @@ body {{ font-family: {figures.FONT}; color: {figures.INK}; max-width: 1080px; ma
        padding: 0 1rem; line-height: 1.45 }}
 h1 {{ font-size: 1.5rem; margin-bottom: .2rem }}
 p.facts, pre {{ color: {figures.GRAY} }}
-p.simulated {{ background: #fff3cd; padding: .5rem .8rem; border-radius: 4px }}
+ul.notes {{ background: #fff3cd; padding: .5rem .8rem .5rem 2rem; border-radius: 4px }}
 pre {{ font-size: .75rem; white-space: pre-wrap; margin: 0 0 2rem }}
 table {{ border-collapse: collapse; font-size: .9rem; margin-bottom: .5rem }}
 th, td {{ text-align: right; padding: .3rem .7rem; border-bottom: 1px solid {figures.GRID} }}
@@ -79,11 +72,12 @@ def page(
     """HTML of one run's results (frames as in the run tables of the store)."""
     facts = run.row(0, named=True)
     run_id = str(facts["run_id"])
+    kind = " (simulated data)" if facts["simulated"] else ""
     absent = strategies.filter(pl.col("status") == "absent").sort("strategy")
     parts = [
-        "<h1>Wealth of every strategy, net of costs</h1>",
+        f"<h1>Wealth of every strategy, net of costs{kind}</h1>",
         f'<p class="facts">{_facts(facts)}</p>',
-        _simulated(bool(facts["simulated"])),
+        _notes(json.loads(facts["warnings"])),
         *_charts(returns, RETURNS_SQL.format(run_id=run_id)),
         _table(strategies, metrics),
         f"<pre>{escape(METRICS_SQL.format(run_id=run_id))}</pre>",
@@ -92,7 +86,7 @@ def page(
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>finembed {escape(run_id)}</title><style>{STYLE}</style></head>"
+        f"<title>finembed {escape(run_id)}{kind}</title><style>{STYLE}</style></head>"
         f"<body>{''.join(parts)}</body></html>"
     )
 
@@ -109,9 +103,10 @@ def _facts(run: dict) -> str:
     return escape(" · ".join(known))
 
 
-def _simulated(simulated: bool) -> str:
-    text = "<b>Simulated data.</b> These funds do not exist."
-    return f'<p class="simulated">{text}</p>' if simulated else ""
+def _notes(warnings: Sequence[str]) -> str:
+    """What to know before believing the numbers."""
+    items = "".join(f"<li>{escape(warning)}</li>" for warning in warnings)
+    return f'<ul class="notes">{items}</ul>' if warnings else ""
 
 
 def _charts(returns: pl.DataFrame, sql: str) -> Iterable[str]:
@@ -131,13 +126,13 @@ def _table(strategies: pl.DataFrame, metrics: pl.DataFrame) -> str:
     wide: dict[str, dict[str, float | None]] = {}
     for strategy, metric, value in metrics.select("strategy", "metric", "value").iter_rows():
         wide.setdefault(strategy, {})[metric] = value
-    shown = [name for name in SHOWN if any(name in row for row in wide.values())]
+    shown = [name for name in STATISTICS if any(name in row for row in wide.values())]
     names = strategies.filter(pl.col("status") == "run")["strategy"].to_list()
     order = sorted(names, key=lambda name: (-_sortable(wide.get(name, {}).get("sharpe")), name))
-    head = "".join(f"<th>{SHOWN[name][0]}</th>" for name in shown)
+    head = "".join(f"<th>{STATISTICS[name][0]}</th>" for name in shown)
     rows = "".join(
         f"<tr><td>{escape(name)}</td>"
-        + "".join(f"<td>{_number(wide.get(name, {}).get(m), SHOWN[m][1])}</td>" for m in shown)
+        + "".join(f"<td>{_number(wide.get(name, {}).get(m), STATISTICS[m][1])}</td>" for m in shown)
         + "</tr>"
         for name in order
     )

@@ -1,3 +1,4 @@
+import json
 import re
 
 import numpy as np
@@ -34,7 +35,8 @@ def test_the_page_holds_everything_and_loads_nothing(tables, tmp_path):
     assert not re.search(r"""<(script|link|img)[^>]*(src|href)=""", html)
     assert "sendChartToCloud" in html.split("modeBarButtonsToRemove")[-1]
     text = own_text(html)
-    assert "Simulated data" in text
+    assert "net of costs (simulated data)</h1>" in text
+    assert f"<title>finembed {RUN} (simulated data)</title>" in text
     assert RUN in text
     assert "wa_logistic: no fund has AUM" in text
     assert [p.name for p in file.parent.iterdir()] == ["wealth.html"]
@@ -55,6 +57,17 @@ def test_strategies_stand_in_the_order_of_their_sharpe_ratio(tables):
         .to_list()
     )
     assert rows == expected
+
+
+def test_what_to_know_before_believing_the_numbers_stands_above_them(tables):
+    warnings = ["no risk-free series: 0 is assumed", "a < b"]
+    run = tables["runs"].with_columns(
+        warnings=pl.lit(json.dumps(warnings)), simulated=pl.lit(False)
+    )
+    text = own_text(page(run, *(tables[n] for n in ("strategies", "returns", "metrics"))))
+    assert "<li>no risk-free series: 0 is assumed</li><li>a &lt; b</li>" in text
+    assert text.index("risk-free") < text.index("<table>")
+    assert "simulated" not in text
 
 
 def test_an_unknown_run_is_named(tmp_path):
