@@ -96,13 +96,9 @@ def identify(store: PartStore, settings: Settings, through: Month) -> Identity:
     return Identity(digest(config, data, code)[:16], config, data, code)
 
 
-def has_run(store: PartStore, settings: Settings, through: Month) -> bool:
-    """Whether the run that `backtest` would make now is in the store."""
-    return _is_stored(store, identify(store, settings, through))
-
-
-def _is_stored(store: PartStore, identity: Identity) -> bool:
-    return all(store.manifest(table, identity.run_id) is not None for table in RUN_TABLES)
+def has_run(store: PartStore, run_id: str) -> bool:
+    """Whether all tables of a run are in the store."""
+    return all(store.manifest(table, run_id) is not None for table in RUN_TABLES)
 
 
 def _within(key: str, through: Month) -> bool:
@@ -131,7 +127,7 @@ def backtest(
         The chosen benchmark is none.
     """
     identity = identify(store, settings, through)
-    if _is_stored(store, identity):
+    if has_run(store, identity.run_id):
         return _report(store, identity.run_id, through, skipped=True)
     progress = progress or Silent()
     study = Study.read(store, settings, through)

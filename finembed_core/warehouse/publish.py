@@ -64,7 +64,11 @@ class PublishReport:
 
 
 def publish(
-    store: PartStore, path: Path, settings: Settings, marks: Marks = NO_MARKS
+    store: PartStore,
+    path: Path,
+    settings: Settings,
+    marks: Marks = NO_MARKS,
+    latest: str | None = None,
 ) -> PublishReport:
     """Build the warehouse from all committed parts, unless it already holds exactly these.
 
@@ -74,11 +78,12 @@ def publish(
     path : Path
         The DuckDB file; a lock file and, while building, a ``.building`` file lie beside it.
     settings : Settings
-        Settings in force: the latest run is the newest that was made with them, and facts must
-        have been available by their decision day.
+        Settings in force: facts must have been available by their decision day.
     marks : mapping of table to (settings, code)
         Fingerprints in force; parts of these tables with others are left out. A table without an
         entry is taken as it is.
+    latest : str, optional
+        Run that the views show; the newest made with these settings by default.
 
     Raises
     ------
@@ -91,7 +96,7 @@ def publish(
     path.parent.mkdir(parents=True, exist_ok=True)
     with lock(path.with_name(path.name + ".lock"), wait=True):
         parts = committed_parts(store, marks)
-        content = _content(parts, settings)
+        content = _content(parts, settings, latest)
         standing = _standing(path, content)
         if standing is not None:
             return standing
@@ -100,7 +105,7 @@ def publish(
         try:
             with duckdb.connect() as connection:
                 _attach_new(connection, building)
-                _build(connection, with_verdicts(parts), content, settings)
+                _build(connection, with_verdicts(parts), content, settings, latest)
             put_in_place(building, path)
         except duckdb.IOException as error:
             raise WarehouseError(
@@ -113,15 +118,22 @@ def publish(
     return _report(path, skipped=False)
 
 
-def is_published(store: PartStore, path: Path, settings: Settings, marks: Marks = NO_MARKS) -> bool:
+def is_published(
+    store: PartStore,
+    path: Path,
+    settings: Settings,
+    marks: Marks = NO_MARKS,
+    latest: str | None = None,
+) -> bool:
     """Whether `publish` would find the warehouse as it should be."""
-    return _standing(path, _content(committed_parts(store, marks), settings)) is not None
+    content = _content(committed_parts(store, marks), settings, latest)
+    return _standing(path, content) is not None
 
 
-def _content(parts: list[Part], settings: Settings) -> str:
+def _content(parts: list[Part], settings: Settings, latest: str | None) -> str:
     """Hash of what the file will hold."""
     each = [f"{part.manifest!r}{part.created_at}{part.left_out}" for part in parts]
-    return digest(schema_sql(), settings.study, each)
+    return digest(schema_sql(), settings.study, each, latest)
 
 
 def _standing(path: Path, content: str) -> PublishReport | None:
@@ -143,7 +155,11 @@ def _attach_new(connection: duckdb.DuckDBPyConnection, building: Path) -> None:
 
 
 def _build(
-    connection: duckdb.DuckDBPyConnection, parts: list[Part], content: str, settings: Settings
+    connection: duckdb.DuckDBPyConnection,
+    parts: list[Part],
+    content: str,
+    settings: Settings,
+    latest: str | None,
 ) -> None:
     connection.execute(schema_sql())
     _write_parts(connection, parts)
@@ -154,8 +170,9 @@ def _build(
     lag = settings.dataset.calendar.decision_lag_days
     connection.execute(
         "INSERT INTO publication SELECT ?, (SELECT run_id FROM runs"
-        " ORDER BY config_hash IS NOT DISTINCT FROM ? DESC, created_at DESC, run_id LIMIT 1), ?",
-        [content, digest(settings.study), lag],
+        " ORDER BY run_id IS NOT DISTINCT FROM ? DESC, config_hash IS NOT DISTINCT FROM ? DESC,"
+        " created_at DESC, run_id LIMIT 1), ?",
+        [content, latest, digest(settings.study), lag],
     )
     fault = first_fault(connection)
     if fault is not None:

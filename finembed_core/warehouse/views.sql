@@ -3,7 +3,7 @@
 
 CREATE VIEW latest_run AS
 SELECT runs.* FROM runs JOIN publication ON runs.run_id = publication.latest_run;
-COMMENT ON VIEW latest_run IS 'The newest run made with the settings in force (the newest of all where there is none).';
+COMMENT ON VIEW latest_run IS 'The run that was asked for last (or the newest made with the settings in force).';
 
 CREATE VIEW leaderboard AS
 WITH shown AS (

@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from finembed_core.backtest.run import backtest
+from finembed_core.backtest.run import backtest, identify
 from finembed_core.calendar import Month
 from finembed_core.chain import last_current_month, marks_in_force
 from finembed_core.warehouse.publish import publish
@@ -26,8 +26,7 @@ def backtests(
     progress_for: dg.ResourceParam[ProgressFor],
 ) -> dg.MaterializeResult:
     """Every strategy through the cash-exact ledger, over all months that are current."""
-    asked = context.run.tags.get(THROUGH)
-    through = Month.parse(asked) if asked else last_current_month(study.store, study.settings)
+    through = _through(context, study)
     report = backtest(study.store, study.settings, through, progress_for(context))
     for warning in report.warnings:
         context.log.warning(warning)
@@ -40,8 +39,10 @@ def warehouse(
     context: dg.AssetExecutionContext, study: dg.ResourceParam[Study]
 ) -> dg.MaterializeResult:
     """The DuckDB file with everything, built beside the old one and swapped in."""
-    marks = marks_in_force(study.store, study.settings)
-    report = publish(study.store, study.home.warehouse, study.settings, marks)
+    store, settings = study.store, study.settings
+    latest = identify(store, settings, _through(context, study)).run_id
+    marks = marks_in_force(store, settings)
+    report = publish(store, study.home.warehouse, settings, marks, latest)
     ranked = query(study.home.warehouse, "select * from leaderboard")
     latest = query(study.home.warehouse, "select * from latest_rebalance")
     return dg.MaterializeResult(
@@ -53,3 +54,8 @@ def warehouse(
             "rows": dict(report.tables),
         }
     )
+
+
+def _through(context: dg.AssetExecutionContext, study: Study) -> Month:
+    asked = context.run.tags.get(THROUGH)
+    return Month.parse(asked) if asked else last_current_month(study.store, study.settings)

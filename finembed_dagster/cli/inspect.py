@@ -12,7 +12,7 @@ import polars as pl
 from rich.console import Console
 
 from finembed_core import __version__
-from finembed_core.backtest.run import has_run
+from finembed_core.backtest.run import has_run, identify
 from finembed_core.calendar import Month
 from finembed_core.chain import (
     LinkState,
@@ -142,8 +142,10 @@ def _status_row(state: LinkState) -> dict[str, str | int]:
 def _results(study: Study, last: Month, opened: Month | None) -> list[LinkState]:
     """Where backtests and warehouse stand, which have no months."""
     store, settings, warehouse = study.store, study.settings, study.home.warehouse
-    tested = opened is None and has_run(store, settings, last)
-    published = is_published(store, warehouse, settings, marks_in_force(store, settings))
+    run_id = identify(store, settings, last).run_id
+    tested = opened is None and has_run(store, run_id)
+    marks = marks_in_force(store, settings)
+    published = is_published(store, warehouse, settings, marks, run_id)
     return [
         LinkState("backtests", {"": _state(bool(store.keys("runs")), tested)}),
         LinkState("warehouse", {"": _state(warehouse.exists(), tested and published)}),
