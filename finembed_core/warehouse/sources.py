@@ -67,26 +67,32 @@ def target_table(store_table: str) -> str | None:
 
 
 def committed_parts(store: PartStore, marks: Marks = NO_MARKS) -> list[Part]:
-    """All committed parts of a store, by table and key; those with other marks are left out."""
+    """All committed parts of a store, by table and key.
+
+    Left out are tables of models that are not in force, and of the tables in `marks` everything
+    from the first month on that was made with other settings or another version: later months
+    may rest on it.
+    """
+    manifests = [manifest for table in store.tables() for manifest in store.manifests(table)]
+    wanted = ((m, marks[m.table]) for m in manifests if m.table in marks)
+    obsolete = min((m.key for m, mark in wanted if mark != (m.settings, m.code)), default=None)
     return [
         Part(
             manifest,
-            target_table(table),
+            target_table(manifest.table),
             store.frame_path(manifest) if manifest.rows else None,
-            _created_at(store, manifest) if table == "runs" else None,
-            left_out=_obsolete(manifest, marks),
+            _created_at(store, manifest) if manifest.table == "runs" else None,
+            left_out=_not_in_force(manifest, marks, obsolete),
         )
-        for table in store.tables()
-        for manifest in store.manifests(table)
+        for manifest in manifests
     ]
 
 
-def _obsolete(manifest: Manifest, marks: Marks) -> str:
+def _not_in_force(manifest: Manifest, marks: Marks, obsolete: str | None) -> str:
     if marks and manifest.table.startswith(TREND_MODEL) and manifest.table not in marks:
         return "no model of the settings in force"
-    wanted = marks.get(manifest.table)
-    if wanted is not None and (manifest.settings, manifest.code) != wanted:
-        return "made with other settings or another version"
+    if obsolete is not None and manifest.table in marks and manifest.key >= obsolete:
+        return f"{obsolete} and later were made with other settings or another version"
     return ""
 
 
