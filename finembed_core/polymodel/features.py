@@ -109,7 +109,7 @@ def polymodel_features(inputs: MonthInputs, settings: PolyModelSettings) -> Mont
     ``too_few_months`` (fewer than ``min_obs`` in the window), ``constant_returns``: all features
     are null. ``no_risk_free`` (cash unknown in too many of its months): no Sharpe ratio and MRAR.
     ``no_factors`` (none could be tested), ``no_selection`` (none passed): no StressVaR, LTA, LTR
-    and LTS. Of a factor: ``not_reported``, ``too_few_months``, ``short_history``, ``constant``.
+    and LTS. ``constant_excess`` (the same over cash every month): no Sharpe ratio. Of a factor: ``not_reported``, ``too_few_months``, ``short_history``, ``constant``.
     """
     funds = inputs.funds
     fund_codes = screen_funds(funds.values, settings)
@@ -248,6 +248,8 @@ def _reason() -> pl.Expr:
         .then(pl.lit("no_factors"))
         .when(pl.col("n_selected") == 0)
         .then(pl.lit("no_selection"))
+        .when(pl.col("sharpe").is_null())
+        .then(pl.lit("constant_excess"))
         .otherwise(pl.lit(""))
     )
 

@@ -99,6 +99,7 @@ WITH decided AS (
     JOIN latest_run USING (run_id)
     JOIN decided USING (decision)
     LEFT JOIN strategies USING (run_id, strategy)
+    WHERE NOT starts_with(trades.reason, 'dead: ')  -- paid out, not ordered
 )
 SELECT
     ordered.strategy,
