@@ -8,11 +8,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    field_validator,
+    model_validator,
+)
 
 from finembed_core.calendar import DecisionCalendar, Month
-from finembed_core.errors import FinembedError, SettingsError
+from finembed_core.errors import FinembedError
+from finembed_core.settings_file import read_sections
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 TerminalReturn = Annotated[float, Field(ge=-1.0, le=0.0)]
@@ -21,6 +28,16 @@ Seed = Annotated[int, Field(ge=0, lt=2**31)]  # what every generator in use take
 Divisor = Literal[1, 2, 3, 4, 6, 12]
 ModelKind = Literal["itransformer", "majority", "persistence", "logistic", "lightgbm"]
 MODEL_KINDS: tuple[ModelKind, ...] = get_args(ModelKind)
+
+
+def _no_repeats(items: list[Any]) -> list[Any]:
+    repeated = [item for k, item in enumerate(items) if item in items[:k]]
+    if repeated:
+        raise ValueError(f"{repeated[0]} stands twice")
+    return items
+
+
+Once = AfterValidator(_no_repeats)
 
 
 class Section(BaseModel):
@@ -179,6 +196,15 @@ class PolyModelSettings(Section):
     macro_factors_as_risk_factors: bool = False
     seed: Seed = 1
 
+    @model_validator(mode="after")
+    def _window_holds_enough(self) -> PolyModelSettings:
+        if self.min_obs > self.window:
+            raise ValueError(
+                f"min_obs ({self.min_obs}) is more than the window has months ({self.window}): "
+                "nothing could ever be computed"
+            )
+        return self
+
 
 class ITransformerSettings(Section):
     """Size and training of the trend model (iTransformer: arXiv 2310.06625).
@@ -234,7 +260,7 @@ class LightGBMSettings(Section):
 class LearningSettings(Section):
     """Samples, labels, walk-forward and the model kinds to train."""
 
-    models: Annotated[list[ModelKind], Field(min_length=1)] = list(MODEL_KINDS)
+    models: Annotated[list[ModelKind], Field(min_length=1), Once] = list(MODEL_KINDS)
     lookback: Annotated[int, Field(ge=2)] = 12
     max_factor_channels: PositiveInt = 8
     band: Literal["fixed", "quantile"] = "quantile"
@@ -244,7 +270,7 @@ class LearningSettings(Section):
     window_months: Annotated[int, Field(ge=24)] | None = None
     min_train_months: Annotated[int, Field(ge=12)] = 36
     valid_months: Annotated[int, Field(ge=3)] = 12
-    seeds: Annotated[list[Seed], Field(min_length=1)] = [1, 2, 3]
+    seeds: Annotated[list[Seed], Field(min_length=1), Once] = [1, 2, 3]
     itransformer: ITransformerSettings = ITransformerSettings()
     logistic: LogisticSettings = LogisticSettings()
     lightgbm: LightGBMSettings = LightGBMSettings()
@@ -254,7 +280,12 @@ class PortfolioSettings(Section):
     """Selection rules."""
 
     selected_share: Annotated[float, Field(gt=0, le=1)] = 0.5
-    models: list[ModelKind] = ["itransformer", "persistence", "logistic", "lightgbm"]
+    models: Annotated[list[ModelKind], Once] = [
+        "itransformer",
+        "persistence",
+        "logistic",
+        "lightgbm",
+    ]
 
 
 class TerminalReturns(Section):
@@ -323,73 +354,7 @@ def load_settings(path: Path | None) -> Settings:
     """
     if path is None:
         return Settings()
-    try:
-        tree = yaml.load(path.read_text(encoding="utf-8"), _OnceLoader) or {}
-    except OSError as error:
-        raise SettingsError(
-            f"the settings file cannot be read: {error.strerror}",
-            where=str(path),
-            remedy="give an existing file, or make one with `finembed init DIR`",
-        ) from None
-    except UnicodeDecodeError:
-        raise SettingsError(
-            "the settings file is not UTF-8", where=str(path), remedy="save it as UTF-8 text"
-        ) from None
-    except yaml.YAMLError as error:
-        raise SettingsError("the settings file is not YAML", where=f"{path}: {error}") from None
-    if not isinstance(tree, dict):
-        raise SettingsError(
-            "the settings file must hold sections such as `dataset:`", where=str(path)
-        )
-    try:
-        whole = {name: {} if section is None else section for name, section in tree.items()}
-        settings = Settings.model_validate(whole)
-    except ValidationError as error:
-        raise SettingsError(_first_complaint(error), where=str(path), remedy=_hint(error)) from None
-    return _resolve_paths(settings, path.parent)
-
-
-class _OnceLoader(yaml.SafeLoader):
-    """YAML in which a name that stands twice is an error; else the later would silently win."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[str] = set()
-        for name, _ in node.value:
-            if str(name.value) in seen:
-                raise yaml.MarkedYAMLError(
-                    problem=f"`{name.value}` stands twice", problem_mark=name.start_mark
-                )
-            seen.add(str(name.value))
-        return super().construct_mapping(node, deep)
-
-
-def _worst_first(error: ValidationError) -> list[Any]:
-    """Misspelt names come first: they are why others are missing."""
-    return sorted(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
-
-
-def _first_complaint(error: ValidationError) -> str:
-    problems = _worst_first(error)
-    first = problems[0]
-    name = ".".join(str(part) for part in first["loc"])
-    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-    if first["type"] == "extra_forbidden":
-        return f"there is no setting `{name}`{more}"
-    return f"setting `{name}` is {first['input']!r}: {first['msg']}{more}"
-
-
-def _hint(error: ValidationError) -> str:
-    model: Any = Settings
-    for part in _worst_first(error)[0]["loc"][:-1]:
-        field = model.model_fields.get(part)  # none for a place in a list
-        model = (field and _section_in(field.annotation)) or model
-    return f"settings here: {', '.join(sorted(model.model_fields))}"
-
-
-def _section_in(annotation: Any) -> Any:
-    """The section of a field that holds one, a list of them, or perhaps none."""
-    inner = [_section_in(argument) for argument in get_args(annotation)]
-    return next(filter(None, inner), annotation if hasattr(annotation, "model_fields") else None)
+    return _resolve_paths(read_sections(path, Settings), path.parent)
 
 
 def _resolve_paths(settings: Settings, folder: Path) -> Settings:

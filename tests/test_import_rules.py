@@ -27,7 +27,8 @@ ALLOWED = {
     "fingerprint": set[str](),
     "calendar": {"errors"},
     "panel": {"calendar"},
-    "settings": {"calendar", "errors"},
+    "settings_file": {"errors"},
+    "settings": {"calendar", "errors", "settings_file"},
     "execution": {"errors", "settings"},
     "sources": BASICS,
     "store": {"errors", "files"},
@@ -54,7 +55,10 @@ formulas without data, which histories apply before there are factors.
 
 PLUMBING = {
     f"{CORE}.{name}"
-    for name in ("errors", "files", "progress", "fingerprint", "settings", "execution", "store")
+    for name in (
+        *("errors", "files", "progress", "fingerprint", "settings_file", "settings", "execution"),
+        "store",
+    )
 } | {CORE, f"{CORE}.stage"}
 CONTAINERS = {f"{CORE}.{name}" for name in ("calendar", "panel", "histories", "sources")}
 """A change in how inputs are read or held shows in their values, which a stage hashes."""

@@ -24,7 +24,7 @@ from finembed_core.settings import (
 from finembed_core.store import PartStore
 
 HOW_AND_WHERE = ("execution.", "dataset.files.")
-OTHERS: tuple[Any, ...] = (True, False, 1, 2, 3, 5, 40, 100, 0.3, 0.7, 1.5, -0.5)
+OTHERS: tuple[Any, ...] = (True, False, 1, 2, 3, 5, 30, 40, 100, 0.3, 0.7, 1.5, -0.5)
 OTHERS += ("2001-03", "other", ["logistic"], ["other"], [0.5], [7], {"ret": "x"})
 
 
@@ -191,6 +191,10 @@ def test_a_misspelt_name_is_answered_with_the_names_of_its_section(
         ("polymodel: {shuffles: many}", "`polymodel.shuffles` is 'many'", "shuffles"),
         ("dataset: {first_month: 2000-01-31}", "`dataset.first_month` is datetime.date", "month"),
         ("polymodel: 3", "`polymodel` is 3", "polymodel"),
+        ("polymodel: {window: 12, min_obs: 24}", "min_obs (24) is more than the window", "macro"),
+        ("portfolio: {models: [logistic, logistic]}", "logistic stands twice", "selected_share"),
+        ("learning: {models: [majority, majority]}", "majority stands twice", "lookback"),
+        ("learning: {seeds: [1, 2, 1]}", "1 stands twice", "seeds"),
         ("ploymodel:", "no setting `ploymodel`", "polymodel"),
         ("polymodel: {ridge: 0, rigde: 1}", "no setting `polymodel.rigde` (and 1 more)", "ridge"),
     ],
@@ -204,13 +208,18 @@ def test_a_mistake_is_named_by_its_path_with_what_is_allowed_there(
 
 
 @pytest.mark.parametrize(
-    ("text", "line"),
-    [("polymodel: {ridge: 2, alpha: 0.5, ridge: 3}", 1), ("macro: {}\n\nmacro: {}", 3)],
+    ("text", "name", "line"),
+    [
+        ("polymodel: {ridge: 2, alpha: 0.5, ridge: 3}", "ridge", 1),
+        ("macro: {}\n\nmacro: {}", "macro", 3),
+    ],
 )
-def test_a_name_that_stands_twice_is_an_error(tmp_path: Path, text: str, line: int) -> None:
-    message = str(complaint(tmp_path, text))
-    assert "stands twice" in message
-    assert f"line {line}" in message
+def test_a_name_that_stands_twice_is_an_error(
+    tmp_path: Path, text: str, name: str, line: int
+) -> None:
+    error = complaint(tmp_path, text)
+    assert error.what == f"`{name}` stands twice in its section"
+    assert str(error.where).endswith(f", line {line}")
 
 
 def test_a_list_is_no_tree(tmp_path: Path) -> None:

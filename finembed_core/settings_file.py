@@ -1,0 +1,109 @@
+"""A YAML file as validated sections: every mistake is named by its path in the tree."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from finembed_core.errors import SettingsError
+
+Tree = TypeVar("Tree", bound=BaseModel)
+
+
+def read_sections(path: Path, model: type[Tree]) -> Tree:
+    """Read the file into `model`; an empty section has its defaults.
+
+    Raises
+    ------
+    SettingsError
+        The file is missing, unreadable or no YAML mapping; a name is misspelt or stands twice, a
+        value is out of range.
+    """
+    tree = _read_mapping(path)
+    try:
+        whole = {name: {} if section is None else section for name, section in tree.items()}
+        return model.model_validate(whole)
+    except ValidationError as error:
+        raise SettingsError(
+            _first_complaint(error), where=str(path), remedy=_hint(error, model)
+        ) from None
+
+
+def _read_mapping(path: Path) -> dict[Any, Any]:
+    try:
+        tree = yaml.load(path.read_text(encoding="utf-8"), _OnceLoader) or {}
+    except OSError as error:
+        raise SettingsError(
+            f"the settings file cannot be read: {error.strerror}",
+            where=str(path),
+            remedy="give an existing file, or make one with `finembed init DIR`",
+        ) from None
+    except UnicodeDecodeError:
+        raise SettingsError(
+            "the settings file is not UTF-8", where=str(path), remedy="save it as UTF-8 text"
+        ) from None
+    except _StandsTwiceError as error:
+        raise SettingsError(
+            f"`{error.name}` stands twice in its section",
+            where=f"{path}, line {error.line}",
+            remedy="keep one of the two; the later would silently win",
+        ) from None
+    except yaml.YAMLError as error:
+        raise SettingsError("the settings file is not YAML", where=f"{path}: {error}") from None
+    if not isinstance(tree, dict):
+        raise SettingsError(
+            "the settings file must hold sections such as `dataset:`", where=str(path)
+        )
+    return tree
+
+
+class _StandsTwiceError(Exception):
+    """A name is given twice in one mapping."""
+
+    def __init__(self, name: str, line: int) -> None:
+        super().__init__(name)
+        self.name = name
+        self.line = line
+
+
+class _OnceLoader(yaml.SafeLoader):
+    """YAML in which a name stands once in its mapping."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for name, _ in node.value:
+            if str(name.value) in seen:
+                raise _StandsTwiceError(str(name.value), name.start_mark.line + 1)
+            seen.add(str(name.value))
+        return super().construct_mapping(node, deep)
+
+
+def _worst_first(error: ValidationError) -> list[Any]:
+    """Misspelt names come first: they are why others are missing."""
+    return sorted(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
+
+
+def _first_complaint(error: ValidationError) -> str:
+    problems = _worst_first(error)
+    first = problems[0]
+    name = ".".join(str(part) for part in first["loc"])
+    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    if first["type"] == "extra_forbidden":
+        return f"there is no setting `{name}`{more}"
+    return f"setting `{name}` is {first['input']!r}: {first['msg']}{more}"
+
+
+def _hint(error: ValidationError, model: Any) -> str:
+    for part in _worst_first(error)[0]["loc"][:-1]:
+        field = model.model_fields.get(part)  # none for a place in a list
+        model = (field and _section_in(field.annotation)) or model
+    return f"settings here: {', '.join(sorted(model.model_fields))}"
+
+
+def _section_in(annotation: Any) -> Any:
+    """The section of a field that holds one, a list of them, or perhaps none."""
+    inner = [_section_in(argument) for argument in get_args(annotation)]
+    return next(filter(None, inner), annotation if hasattr(annotation, "model_fields") else None)
