@@ -23,7 +23,12 @@ MONTH_FORMATS = ("%Y-%m", "%Y%m", "%Y/%m")  # a month is read as its first day
 NULLS = ("", "NA", "N/A", "null", "NULL", "None", ".")
 WORDS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 LIST_SEPARATORS = r"[|;,\s]+"
+SEPARATORS = (";", "\t", "|")  # other than the comma that is read
 WIDE_CELLS = {"fund_observations": ("ret", "nav", "aum"), "series_observations": ("value",)}
+
+Stamp = tuple[str, int, int]
+_FIRST_MONTHS: dict[tuple[str, ...], tuple[tuple[Stamp, ...], Month]] = {}
+"""First month by specification, with path, time and size of the files that it was read from."""
 
 
 def load(settings: DatasetSettings) -> InputTables:
@@ -56,11 +61,26 @@ def month_bounds(settings: DatasetSettings) -> tuple[Month, None]:
     """First month from the settings, or else of the earliest fund observation; open-ended."""
     if settings.first_month is not None:
         return Month.parse(settings.first_month), None
+    specs = settings.files.fund_observations
+    name = tuple(spec.model_dump_json() for spec in specs)
+    stamps = tuple(
+        (str(file), file.stat().st_mtime_ns, file.stat().st_size)
+        for spec in specs
+        for file in matching_files(spec)
+    )
+    seen, first = _FIRST_MONTHS.get(name, ((), None))
+    if first is None or seen != stamps:
+        first = _first_month(settings)
+        _FIRST_MONTHS[name] = (stamps, first)
+    return first, None
+
+
+def _first_month(settings: DatasetSettings) -> Month:
     dates = _read_all("fund_observations", settings.files.fund_observations)["date"].drop_nulls()
     if dates.is_empty():
         load(settings)  # says what is wrong with the specification
         raise InputError("fund_observations has no date", where="dataset.files.fund_observations")
-    return Month.of(cast(dt.date, dates.min())), None
+    return Month.of(cast(dt.date, dates.min()))
 
 
 def matching_files(spec: TableFiles) -> list[Path]:
@@ -70,13 +90,22 @@ def matching_files(spec: TableFiles) -> list[Path]:
     ------
     InputError
         There is none.
+    SettingsError
+        The path is no glob.
     """
     path = Path(spec.path)
     if path.is_dir():
         found = sorted(f for f in path.iterdir() if f.name.endswith(SUFFIXES))
     else:
         root = Path(path.anchor)
-        found = sorted(root.glob(str(path.relative_to(root))))
+        try:
+            found = sorted(root.glob(str(path.relative_to(root))))
+        except (ValueError, NotImplementedError) as error:
+            raise SettingsError(
+                f"{path.name!r} is no pattern for files: {error}",
+                where=f"settings, dataset.files: path {spec.path}",
+                remedy="write * for any part of a name, ** alone between slashes for any folders",
+            ) from None
     if not found:
         kind = "the folder holds no CSV or Parquet file" if path.is_dir() else "there is no file"
         raise InputError(
@@ -88,11 +117,28 @@ def matching_files(spec: TableFiles) -> list[Path]:
 
 
 def _read_all(table: str, specs: Sequence[TableFiles]) -> pl.DataFrame:
-    frames = [_read(table, spec, file) for spec in specs for file in matching_files(spec)]
+    frames = [
+        _read(table, spec, file, feed)
+        for spec, feed in zip(specs, _feeds(specs), strict=True)
+        for file in matching_files(spec)
+    ]
     return pl.concat(frames) if frames else empty(table)
 
 
-def _read(table: str, spec: TableFiles, file: Path) -> pl.DataFrame:
+def _feeds(specs: Sequence[TableFiles]) -> list[str]:
+    """Names of the specifications: as much of their paths as tells them apart.
+
+    A feed breaks off as a whole, a single one of its files ends with its fund.
+    """
+    paths = [Path(spec.path).parts for spec in specs]
+    for n in range(1, max(map(len, paths), default=0)):
+        names = ["/".join(parts[-n:]) for parts in paths]
+        if len(set(names)) == len(set(paths)):
+            return names
+    return [spec.path for spec in specs]
+
+
+def _read(table: str, spec: TableFiles, file: Path, feed: str) -> pl.DataFrame:
     """One file in the table's schema."""
     _check_names(table, spec)
     raw = _open(file)
@@ -117,7 +163,7 @@ def _read(table: str, spec: TableFiles, file: Path) -> pl.DataFrame:
         _constant(name, value, SCHEMAS[table][name]) for name, value in spec.constants.items()
     )
     if table == "fund_observations" and "source" not in frame.columns:
-        frame = frame.with_columns(source=pl.lit(file.name))
+        frame = frame.with_columns(source=pl.lit(feed))
     return conform(table, frame)
 
 
@@ -136,6 +182,7 @@ def _open(file: Path) -> pl.DataFrame:
     try:
         if file.suffix == ".parquet":
             return pl.read_parquet(file)
+        _check_separator(pl.read_csv(file, infer_schema=False, n_rows=0).columns, file)
         frame = pl.read_csv(file, infer_schema=False, null_values=list(NULLS))
     except pl.exceptions.NoDataError:
         return pl.DataFrame()
@@ -147,6 +194,16 @@ def _open(file: Path) -> pl.DataFrame:
         ) from None
     _check_header(frame.columns, file)
     return frame
+
+
+def _check_separator(columns: Sequence[str], file: Path) -> None:
+    other = [s for s in SEPARATORS if s in columns[0]] if len(columns) == 1 else []
+    if other:
+        raise InputError(
+            f"the columns are separated by {other[0]!r}, not by commas",
+            where=f"{file}, header",
+            remedy="save it with commas, and numbers with a decimal point",
+        )
 
 
 def _check_header(columns: Sequence[str], file: Path) -> None:

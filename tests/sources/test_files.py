@@ -6,8 +6,9 @@ import pytest
 
 from finembed_core.calendar import Month
 from finembed_core.errors import InputError, SettingsError
-from finembed_core.settings import DatasetSettings, FilesSource, TableFiles
-from finembed_core.sources import load, month_bounds
+from finembed_core.ingest.stage import prepare
+from finembed_core.settings import DatasetSettings, FilesSource, Settings, TableFiles
+from finembed_core.sources import files, load, month_bounds
 
 JAN, FEB = dt.date(2020, 1, 31), dt.date(2020, 2, 29)
 
@@ -161,3 +162,64 @@ def test_a_column_that_stands_twice_is_named(tmp_path, header):
     source = FilesSource(fund_observations=[spec])
     with pytest.raises(InputError, match="'A' stands twice"):
         load(DatasetSettings(source="files", files=source))
+
+
+@pytest.mark.parametrize(("separator", "point"), [(";", "."), (";", ","), ("\t", "."), ("|", ".")])
+def test_another_separator_is_named(tmp_path, separator, point):
+    file = tmp_path / "f.csv"
+    file.write_text(
+        separator.join(["fund_id", "date", "ret"]) + f"\nA{separator}x{separator}0{point}1\n"
+    )
+    with pytest.raises(InputError, match="separated by") as caught:
+        observed(TableFiles(path=str(file)))
+    assert repr(separator) in caught.value.what
+    assert "f.csv" in str(caught.value.where)
+
+
+def test_a_pattern_that_is_none_is_a_settings_error(tmp_path):
+    with pytest.raises(SettingsError, match=r"f\*\*ds\.csv"):
+        observed(TableFiles(path=str(tmp_path / "f**ds.csv")))
+
+
+def test_files_of_one_entry_are_one_feed(tmp_path):
+    """Entries of the same name are told apart by their folders."""
+    for folder in ("here", "there"):
+        (tmp_path / folder).mkdir()
+        for fund in "AB":
+            (tmp_path / folder / f"{fund}.csv").write_text(
+                f"fund_id,date,ret\n{folder}{fund},2020-01-31,0.1\n"
+            )
+    one = observed(TableFiles(path=str(tmp_path / "here" / "*.csv")))
+    assert one["source"].to_list() == ["*.csv"] * 2
+    two = observed(*(TableFiles(path=str(tmp_path / name / "*.csv")) for name in ("here", "there")))
+    assert two["source"].to_list() == ["here/*.csv"] * 2 + ["there/*.csv"] * 2
+
+
+def test_a_fund_that_dies_inside_a_month_keeps_its_loss_in_a_file_of_its_own(tmp_path):
+    days = pl.date_range(dt.date(2019, 1, 1), dt.date(2020, 3, 31), "1d", eager=True)
+    days = days.filter(days.dt.weekday() <= 5)
+    for fund, last in (("alive", days[-1]), ("dead", dt.date(2019, 9, 12))):
+        rows = pl.DataFrame({"fund_id": fund, "date": days}).filter(pl.col("date") <= last)
+        fall = pl.when(pl.col("date") >= dt.date(2019, 9, 11)).then(4.0).otherwise(10.0)
+        rows.with_columns(nav=fall).write_csv(tmp_path / f"{fund}.csv")
+    settings = Settings(dataset=dataset(TableFiles(path=str(tmp_path / "*.csv"))))
+    found = prepare(load(settings.dataset), settings, Month.parse("2019-01"), None)
+    dead = found.monthly["fund_observations"].filter(pl.col("fund_id") == "dead")
+    assert dead.sort("date").tail(1).select("date", "ret").row(0) == (
+        dt.date(2019, 9, 30),
+        pytest.approx(-0.6),
+    )
+
+
+def test_the_first_month_is_read_once_for_as_long_as_the_files_are_the_same(tmp_path, monkeypatch):
+    file = tmp_path / "f.csv"
+    file.write_text("fund_id,date,ret\nA,2020-01-31,0.1\n")
+    settings = dataset(TableFiles(path=str(tmp_path / "*.csv")))
+    opened, really = [], files._open
+    monkeypatch.setattr(files, "_open", lambda path: opened.append(path) or really(path))
+    assert [month_bounds(settings) for _ in range(3)] == [(Month.parse("2020-01"), None)] * 3
+    assert len(opened) == 1
+    (tmp_path / "g.csv").write_text("fund_id,date,ret\nB,2019-06-30,0.1\n")
+    assert month_bounds(settings) == (Month.parse("2019-06"), None)
+    (tmp_path / "g.csv").write_text("fund_id,date,ret\nB,2018-06-30,0.1\nB,2018-07-31,0.1\n")
+    assert month_bounds(settings) == (Month.parse("2018-06"), None)
