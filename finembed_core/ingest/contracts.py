@@ -1,11 +1,16 @@
-"""Contracts of the input tables: a structural fault rejects the whole input, nothing is written."""
+"""Contracts of the input tables: a structural fault rejects the whole input, nothing is written.
+
+`check` looks at the tables as they came; the other checks need the months that reports are for.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import polars as pl
 
+from finembed_core.calendar import month_ordinals
 from finembed_core.errors import InputError
 from finembed_core.sources.tables import (
     DEATH_REASONS,
@@ -17,6 +22,18 @@ from finembed_core.sources.tables import (
     TRANSFORMS,
     InputTables,
 )
+
+LIMITS: dict[str, tuple[float, float]] = {
+    "notice_days": (0, np.inf),
+    "lockup_months": (0, np.inf),
+    "gate": (0, 1),
+    "management_fee": (0, 1),
+    "performance_fee": (0, 1),
+}
+"""What a fund's terms can be; shares and fees are decimals."""
+
+SILENT_MONTHS = 12  # without a report of any fund: more is a mistyped year
+MOST_DOUBLES = 3  # more returns in a month than a fund's that also reports by the day or week
 
 
 def check(tables: InputTables) -> InputTables:
@@ -32,17 +49,23 @@ def check(tables: InputTables) -> InputTables:
     ------
     InputError
         A column is missing or has the wrong type, a key is empty or stands twice with different
-        values, a table is empty, a word is none of its vocabulary, a series is not described.
+        values, a table is empty, a word is none of its vocabulary, a fund's terms are impossible, a
+        series is not described or two series claim one name.
     """
     for table in SCHEMAS:
         _check_schema(table, getattr(tables, table))
     _check_not_empty(tables.fund_observations)
     _check_vocabularies(tables)
     observations = merge_keys(
-        "fund_observations", tables.fund_observations, ["fund_id", "date"], ["source"]
+        "fund_observations",
+        tables.fund_observations,
+        ["fund_id", "date"],
+        labels=["source"],
+        latest=["available_at"],
     )
     _check_values_given(observations)
     funds = merge_keys("funds", tables.funds, ["fund_id"])
+    _check_terms(funds)
     series = merge_keys("series", tables.series, ["series_id"], ["roles", "aliases"])
     values = merge_keys(
         "series_observations",
@@ -61,7 +84,11 @@ def check(tables: InputTables) -> InputTables:
 
 
 def merge_keys(
-    table: str, frame: pl.DataFrame, key: Sequence[str], labels: Sequence[str] = ()
+    table: str,
+    frame: pl.DataFrame,
+    key: Sequence[str],
+    labels: Sequence[str] = (),
+    latest: Sequence[str] = (),
 ) -> pl.DataFrame:
     """One row per key; rows of the same key may complete but not contradict each other.
 
@@ -73,6 +100,8 @@ def merge_keys(
     key : sequence of str
     labels : sequence of str
         Columns whose differences do not matter: the first value stays.
+    latest : sequence of str
+        Columns of which the greatest value stays: a row is known once all that it joins is.
 
     Raises
     ------
@@ -84,14 +113,16 @@ def merge_keys(
     if not twice.any():
         return frame
     repeated = frame.filter(twice)
-    facts = [c for c in frame.columns if c not in keys and c not in labels]
+    facts = [c for c in frame.columns if c not in {*keys, *labels, *latest}]
     groups = repeated.group_by(keys, maintain_order=True)
     counts = groups.agg(pl.col(c).drop_nulls().n_unique() for c in facts)
     for column in facts:
         clash = counts.filter(pl.col(column) > 1)
         if clash.height:
             _raise_clash(table, repeated, clash.row(0, named=True), keys, column)
-    merged = groups.agg(pl.col(c).drop_nulls().first() for c in [*facts, *labels])
+    merged = groups.agg(
+        *(pl.col(c).drop_nulls().first() for c in [*facts, *labels]), pl.col(latest).max()
+    )
     return pl.concat([frame.filter(~twice), merged.select(frame.columns)])
 
 
@@ -173,8 +204,23 @@ def _check_values_given(observations: pl.DataFrame) -> None:
         )
 
 
+def _check_terms(funds: pl.DataFrame) -> None:
+    for column, (least, most) in LIMITS.items():
+        found = funds.filter(~(pl.col(column).is_between(least, most) & pl.col(column).is_finite()))
+        if found.height:
+            allowed = "negative" if np.isinf(most) else f"outside {least} to {most}"
+            raise InputError(
+                f"{column} of fund {found['fund_id'][0]} is {found[column][0]}: "
+                f"it cannot be {allowed}",
+                where=f"funds, column {column}, {found.height} rows",
+                remedy="shares and fees are decimals (20% is 0.2), days and months whole numbers; "
+                "leave the cell empty where nothing is known",
+            )
+
+
 def _resolve_aliases(values: pl.DataFrame, series: pl.DataFrame) -> pl.DataFrame:
-    other = series.select("series_id", "aliases").explode("aliases").drop_nulls("aliases")
+    other = series.select("series_id", "aliases").explode("aliases").drop_nulls("aliases").unique()
+    _check_claims(pl.concat([other, series.select("series_id", aliases="series_id")]).unique())
     names = dict(zip(other["aliases"].to_list(), other["series_id"].to_list(), strict=True))
     return values.with_columns(pl.col("series_id").replace(names)) if names else values
 
@@ -195,4 +241,76 @@ def _describe_all(funds: pl.DataFrame, observations: pl.DataFrame) -> pl.DataFra
     seen = observations.select(pl.col("fund_id").unique())
     return pl.concat([funds, seen.join(funds, on="fund_id", how="anti")], how="diagonal").sort(
         "fund_id"
+    )
+
+
+def _check_claims(claims: pl.DataFrame) -> None:
+    """No name stands for two series."""
+    twice = claims.filter(pl.col("aliases").is_duplicated()).sort("aliases", "series_id")
+    if twice.height:
+        first, second = twice["series_id"][:2]
+        raise InputError(
+            f"{twice['aliases'][0]} is a name of two series: {first} and {second}",
+            where="series, columns series_id and aliases",
+            remedy="leave the alias with the series that its values belong to",
+        )
+
+
+def check_no_double_reports(rows: pl.DataFrame) -> None:
+    """A fund that reports one return a month must not have two for a month in between.
+
+    Daily and weekly returns are compounded; of a month with two or three, between months with one
+    each, nobody can tell whether they are parts of it or the same report twice.
+
+    Parameters
+    ----------
+    rows : polars.DataFrame
+        fund_id, date (month end), day, ret.
+    """
+    fund, n = pl.col("fund_id"), pl.col("n")
+    told = rows.drop_nulls("ret")
+    counts = told.group_by("fund_id", "date").agg(n=pl.len()).sort("fund_id", "date")
+    beside = [n.shift(step).over("fund_id") for step in (1, -1)]
+    double = counts.filter(
+        n.is_between(2, MOST_DOUBLES)
+        & (n.quantile(0.5, "lower").over("fund_id") == 1)
+        & pl.all_horizontal(neighbor.fill_null(1) == 1 for neighbor in beside)
+    )
+    if double.height:
+        name, month = double.row(0)[:2]
+        reports = told.filter((fund == name) & (pl.col("date") == month)).sort("day")
+        raise InputError(
+            f"fund {name}, otherwise with one return a month, has {reports.height} for "
+            f"{month:%Y-%m}",
+            where="fund_observations, column ret: "
+            + ", ".join(f"{ret:g} on {day}" for day, ret in reports.select("day", "ret").rows()),
+            remedy="keep one row for the month; parts of a month must be compounded beforehand",
+        )
+
+
+def check_no_long_silence(monthly: pl.DataFrame) -> None:
+    """Somebody reports at least once a year; who stands alone beyond that has a wrong date.
+
+    Parameters
+    ----------
+    monthly : polars.DataFrame
+        fund_id, date (month end), day.
+    """
+    months = monthly["date"].unique().sort()
+    silent = np.diff(month_ordinals(months.to_numpy())) - 1
+    gaps = np.flatnonzero(silent > SILENT_MONTHS)
+    if len(gaps) == 0:
+        return
+    gap = int(gaps[0])
+    early, late = (
+        monthly.filter(side)
+        for side in (pl.col("date") <= months[gap], pl.col("date") > months[gap])
+    )
+    is_late = late.height <= early.height
+    odd = late.sort("date", "fund_id")[0] if is_late else early.sort("date", "fund_id")[-1]
+    raise InputError(
+        f"fund {odd['fund_id'][0]} reports on {odd['day'][0]}, and no fund at all in the "
+        f"{silent[gap]} months {'before' if is_late else 'after'}",
+        where="fund_observations, column date",
+        remedy="correct the year, or leave out what lies on one side of the silence",
     )

@@ -1,12 +1,14 @@
 import datetime as dt
+from importlib.resources import files
 
+import duckdb
 import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from finembed_core.errors import InputError
-from finembed_core.ingest.contracts import check, merge_keys
+from finembed_core.ingest.contracts import LIMITS, check, merge_keys
 from finembed_core.sources.tables import InputTables
 
 from .worlds import month_end, noise, returns, tables
@@ -21,6 +23,17 @@ def test_equal_rows_are_merged_and_complementary_ones_completed():
     assert found.height == 3
     assert found["aum"].to_list() == [5.0] * 3
     assert found["ret"].to_list() == GOOD["ret"].to_list()
+
+
+def test_a_row_completed_by_a_later_one_is_known_with_the_later():
+    first = GOOD.with_columns(available_at=pl.col("date"))
+    assets = GOOD.drop("ret").with_columns(
+        aum=pl.lit(5.0), available_at=pl.col("date") + pl.duration(days=20)
+    )
+    for order in ((first, assets), (assets, first)):
+        found = check(tables(*order)).fund_observations
+        assert found["ret"].to_list() == GOOD["ret"].to_list()
+        assert found["available_at"].to_list() == assets["available_at"].to_list()
 
 
 def test_same_key_with_different_values_is_named():
@@ -82,11 +95,69 @@ def test_funds_without_attributes_get_a_row():
             ),
             "two series have role risk_free: X and Y",
         ),
+        (
+            lambda: tables(
+                GOOD,
+                series={
+                    "series_id": ["X", "Y"],
+                    "roles": [["macro"], ["macro"]],
+                    "kind": ["level", "level"],
+                    "aliases": [["OLD"], ["OLD"]],
+                },
+            ),
+            "OLD is a name of two series: X and Y",
+        ),
+        (
+            lambda: tables(
+                GOOD,
+                series={
+                    "series_id": ["X", "Y"],
+                    "roles": [["macro"], ["macro"]],
+                    "kind": ["level", "level"],
+                    "aliases": [["Y"], []],
+                },
+            ),
+            "Y is a name of two series: X and Y",
+        ),
     ],
 )
 def test_structural_faults_reject_the_input(made, complaint):
     with pytest.raises(InputError, match=complaint):
         check(made())
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("gate", 20.0),
+        ("gate", float("nan")),
+        ("management_fee", 2.0),
+        ("performance_fee", -0.2),
+        ("notice_days", -5),
+        ("lockup_months", -1),
+    ],
+)
+def test_impossible_terms_are_named_with_fund_and_remedy(column, value):
+    with pytest.raises(InputError) as caught:
+        check(tables(GOOD, funds={"fund_id": ["A", "B"], column: [None, value]}))
+    assert f"{column} of fund B is {value}" in caught.value.what
+    assert caught.value.where == f"funds, column {column}, 1 rows"
+    assert "20% is 0.2" in str(caught.value.remedy)
+
+
+def test_the_warehouse_takes_whatever_terms_pass():
+    """Every rule of its table of funds, asked with the extreme values that `check` allows."""
+    extremes = {column: [least, min(most, 100_000)] for column, (least, most) in LIMITS.items()}
+    checked = check(tables(GOOD, funds={"fund_id": ["A", "B"], **extremes}))
+    with duckdb.connect() as warehouse:
+        warehouse.execute(files("finembed_core.warehouse").joinpath("schema.sql").read_text())
+        warehouse.register("passed", checked.funds.to_arrow())
+        warehouse.execute("INSERT INTO funds BY NAME SELECT * FROM passed")
+        rules = warehouse.execute(
+            "SELECT DISTINCT unnest(constraint_column_names) FROM duckdb_constraints()"
+            " WHERE table_name = 'funds' AND constraint_type = 'CHECK'"
+        ).fetchall()
+    assert {column for (column,) in rules} <= set(LIMITS)
 
 
 def test_a_frame_of_another_shape_is_rejected():
