@@ -22,8 +22,8 @@ RULE_CODES = {rule: code for code, rule in enumerate(RULES, start=1)}
 FACE_FACTORS = np.log([5.0, 10.0, 20.0, 50.0, 100.0, 1000.0])
 FACE_TOLERANCE = 0.15  # a month's own return beside the change of face value, in logs
 FACE_VALUES = np.array([10.0, 100.0, 1000.0])
-RESET_LOSS = np.log(0.55)  # no diversified fund loses 45% in a month to land on a face value
-RESET_TOLERANCE = 0.025
+ON_FACE = 0.001  # NAVs are printed in cents
+RESET_LOSS = np.log(0.55)  # of 3,502 Indian funds, three lost that much in October 2008
 JUMP = np.log(1.5)
 JUMP_DEVIATIONS = 5.0  # of the twelve months before: a volatile stock may do this by itself
 UNDONE = 0.1
@@ -76,8 +76,7 @@ def judge(
         verdicts.add("return_above_limit", np.abs(returns) > settings.max_abs_return, available)
     verdicts.add("nav_jump_undone", *_jump_undone(funds))
     verdicts.add("stale_nav", *_stale(funds, settings.stale_months))
-    clean = np.where(verdicts.rule == 0, returns, np.nan)
-    verdicts.add("duplicate_fund", *_duplicates(clean, available, settings.duplicate_months))
+    verdicts.add("duplicate_fund", *_duplicates(funds, verdicts.known, settings.duplicate_months))
     return verdicts
 
 
@@ -99,11 +98,40 @@ def _instant_history(funds: FundMonths, months: int) -> BoolArray:
 
 
 def _face_value_change(funds: FundMonths) -> BoolArray:
-    """A NAV that moves by a round factor, or falls by half to land on a round face value."""
+    """A NAV that rises by a round factor, or restarts at a face value.
+
+    A fall counts only where a loss is out of the question: nearly half or more, far beyond the
+    fund's own months, and from no round NAV to exactly a face value. A fund written down by 80% or
+    90% moves by a round factor, too: hiding that would flatter, so the factor alone proves nothing
+    downwards (`falls_by_a_face_factor` are counted instead).
+    """
     ratio = _log_ratio(funds)
-    round_factor = (np.abs(np.abs(ratio)[..., None] - FACE_FACTORS) < FACE_TOLERANCE).any(axis=-1)
-    on_face = (np.abs(funds.nav[..., None] / FACE_VALUES - 1.0) < RESET_TOLERANCE).any(axis=-1)
-    return round_factor | (on_face & (ratio < RESET_LOSS))
+    rises = _by_face_factor(ratio) & (ratio > 0)
+    with np.errstate(invalid="ignore"):
+        restarts = (ratio < RESET_LOSS) & _on_face(funds.nav)
+        restarts &= ~_on_face(funds.nav / np.exp(ratio))
+    return rises | _far_out(funds, ratio, restarts, funds.available)
+
+
+def falls_by_a_face_factor(funds: FundMonths) -> BoolArray:
+    """NAVs that fall by about a factor of a face value: losses, for all one can know."""
+    ratio = _log_ratio(funds)
+    return _by_face_factor(ratio) & (ratio < 0)
+
+
+def _by_face_factor(ratio: NDArray[np.float64]) -> BoolArray:
+    large = np.abs(ratio) > FACE_FACTORS[0] - FACE_TOLERANCE
+    found = np.zeros(ratio.shape, dtype=bool)
+    distance = np.abs(np.abs(ratio[large])[:, None] - FACE_FACTORS)
+    found[large] = (distance < FACE_TOLERANCE).any(axis=-1)
+    return found
+
+
+def _on_face(nav: NDArray[np.float64]) -> BoolArray:
+    found = np.zeros(nav.shape, dtype=bool)
+    for face in FACE_VALUES:
+        found |= np.abs(nav - face) < ON_FACE * face
+    return found
 
 
 def _log_ratio(funds: FundMonths) -> NDArray[np.float64]:
@@ -121,20 +149,26 @@ def _jump_undone(funds: FundMonths) -> tuple[BoolArray, DayArray]:
     there, back = ratio[:-1], ratio[1:]
     with np.errstate(invalid="ignore"):
         undone = (np.abs(there) > JUMP) & (np.abs(there + back) < UNDONE)
-    undone &= _far_out(ratio, undone)
     seen = np.maximum(funds.available[:-1], funds.available[1:])
+    undone &= _far_out(funds, ratio[:-1], undone, seen)
     for rows in (slice(None, -1), slice(1, None)):
         known[rows] = np.where(undone, np.minimum(known[rows], seen), known[rows])
         found[rows] |= undone
     return found, known
 
 
-def _far_out(ratio: NDArray[np.float64], candidates: BoolArray) -> BoolArray:
-    """Candidates beyond `JUMP_DEVIATIONS` of the fund's own months before (six at least)."""
+def _far_out(
+    funds: FundMonths, ratio: NDArray[np.float64], candidates: BoolArray, day: DayArray
+) -> BoolArray:
+    """Candidates beyond `JUMP_DEVIATIONS` of the fund's own months before, known by `day`.
+
+    Six months at least; those by a factor of a face value say nothing about volatility.
+    """
     found = np.zeros(candidates.shape, dtype=bool)
     for row, column in zip(*np.nonzero(candidates), strict=True):
-        before = ratio[max(row - VOLATILITY_MONTHS, 0) : row, column]
-        before = before[~np.isnan(before)]
+        rows = slice(max(row - VOLATILITY_MONTHS, 0), row)
+        before = ratio[rows, column][funds.available[rows, column] <= day[row, column]]
+        before = before[np.abs(before) < FACE_FACTORS[0] - FACE_TOLERANCE]
         if 2 * len(before) >= VOLATILITY_MONTHS:
             found[row, column] = abs(ratio[row, column]) > JUMP_DEVIATIONS * before.std(ddof=1)
     return found
@@ -174,36 +208,44 @@ def _spread_back(windows: BoolArray, complete: DayArray, months: int) -> tuple[B
     return found, known
 
 
-def _duplicates(
-    returns: NDArray[np.float64], available: DayArray, months: int
-) -> tuple[BoolArray, DayArray]:
+def _duplicates(funds: FundMonths, judged_at: DayArray, months: int) -> tuple[BoolArray, DayArray]:
     """Funds whose last `months` returns equal another fund's; the one known first stays.
 
     Windows are compared by a rolling polynomial hash of the returns' bits, so that all pairs of
-    ten thousand funds cost one sort a month.
+    ten thousand funds cost one sort a month. A window with a return that another gate had judged
+    by the window's own day (`judged_at`) is not compared; a verdict that came later does not undo
+    what was seen before.
     """
+    returns, available = funds.returns, funds.available
     windows = np.zeros(returns.shape, dtype=bool)
     complete = np.full(returns.shape, NEVER, dtype=np.int64)
     if len(returns) < months:
         return windows, complete
     hashes, whole = _rolling_hash(returns, months)
     latest = _window_max(available, months)
+    judged = (judged_at != NEVER).any(axis=0)
+    earliest = -_window_max(-judged_at[:, judged], months)
+    whole[:, judged] &= earliest > latest[:, judged]
     appeared = np.minimum.accumulate(available, axis=0)
     for t in range(months - 1, len(returns)):
         columns = np.flatnonzero(whole[t])
         order = np.lexsort((columns, appeared[t, columns], hashes[t, columns]))
         columns = columns[order]
-        same = hashes[t, columns][1:] == hashes[t, columns][:-1]
-        if not same.any():
+        copies = 1 + np.flatnonzero(hashes[t, columns][1:] == hashes[t, columns][:-1])
+        if not len(copies):
             continue
-        group = np.concatenate([[0], np.cumsum(~same)])
-        first = columns[np.searchsorted(group, group)]
-        copies = columns != first
+        day = latest[t, columns]
+        group = np.cumsum(~np.isin(np.arange(len(columns)), copies), dtype=np.int64)
+        seen_first = _running_min(day, group)[copies - 1]
         windows[t, columns[copies]] = True
-        complete[t, columns[copies]] = np.maximum(
-            latest[t, columns[copies]], latest[t, first[copies]]
-        )
+        complete[t, columns[copies]] = np.maximum(day[copies], seen_first)
     return _spread_back(windows, complete, months)
+
+
+def _running_min(values: DayArray, group: DayArray) -> DayArray:
+    """Least value so far within each of the ascending groups."""
+    step = group * (values.max() - values.min() + 1)  # every group lies below the one before
+    return np.minimum.accumulate(values - step) + step
 
 
 def _rolling_hash(

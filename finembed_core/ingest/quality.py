@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 
 from finembed_core.ingest.funds import FundMonths
+from finembed_core.ingest.gates import falls_by_a_face_factor
 
 HEAVY_AUTOCORRELATION = 0.3
 """First autocorrelation from which returns look smoothed (Getmansky, Lo and Makarov 2004 find a
@@ -83,6 +84,7 @@ def _fund_reasons(funds: FundMonths, min_history: int) -> list[tuple[str, str, s
     return [
         count("gap", gaps),
         count("return_over_gap", over_gap),
+        count("fall_by_face_factor", falls_by_a_face_factor(funds)),
         count("missing_aum", no_aum),
         count("short_history", reported & short),
         count("heavy_autocorrelation", reported & smooth & ~short),

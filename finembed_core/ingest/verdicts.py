@@ -22,7 +22,7 @@ RULES: dict[str, str] = {
     "available_before_date": "available before the day it is about",
     "after_death": "observed after the fund's death",
     "instant_history": "within the first ingest.drop_first_months months of the fund's history",
-    "face_value_change": "the NAV jumps by a factor of a split or a face-value change",
+    "face_value_change": "the NAV rises by a factor of a split, or restarts at a face value",
     "return_below_minus_100": "loses more than everything",
     "return_above_limit": "beyond ingest.max_abs_return",
     "nav_jump_undone": "the NAV jumps and is back a month later",

@@ -51,7 +51,7 @@ def test_the_limit_is_a_setting():
     assert judged(tables(returns("A", [0.1, 1.5])), max_abs_return=2.0).is_empty()
 
 
-@pytest.mark.parametrize("factor", [10.0, 0.1, 100.0, 5.0])
+@pytest.mark.parametrize("factor", [10.0, 100.0, 5.0])
 def test_a_change_of_face_value_costs_one_return(factor):
     path = np.array(grown(CALM))
     path[8:] *= factor
@@ -65,6 +65,55 @@ def test_a_reset_to_face_value_is_one_too():
     path[8] = 10.0
     world = tables(navs("A", path))
     assert judged(world)["rule"].to_list() == ["face_value_change"]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (10.2, 1.05),  # nine tenths lost, and no face value
+        (49.6, 10.1),  # four fifths lost, beside one
+        (100.0, 10.0),  # from par to a tenth of it: a write-down is as round
+        (223.4, 22.3),  # a split, perhaps
+    ],
+)
+def test_a_loss_by_a_round_factor_is_booked(before, after):
+    path = [*grown(CALM[:8], start=before), before, after, *grown(CALM[10:], start=after)]
+    world = tables(navs("A", path))
+    assert judged(world).is_empty()
+    assert stored(world, 20)[9] == pytest.approx(after / before - 1.0)
+    quality = prepare(world, settings(), FIRST, None).whole["data_quality"]
+    counted = quality.filter(pl.col("rule") == "fall_by_face_factor")
+    assert counted["rows"].to_list() == [1]
+
+
+def test_a_young_or_wild_fund_may_lose_half_and_land_anywhere():
+    young = [*grown(CALM[:4], start=23.0), 23.0, 10.0, *grown(CALM[6:], start=10.0)]
+    wild = [0.2, -0.2, 0.25, -0.2, 0.2, -0.25, 0.2, -0.2, 0.25]
+    swings = [*grown(wild, start=22.0), 22.0, 10.0, *grown(CALM[11:], start=10.0)]
+    for path in (young, swings):
+        assert judged(tables(navs("A", path))).is_empty()
+
+
+def test_a_misprint_twice_in_a_year_is_undone_twice():
+    """The first one is no reason to take the fund for volatile."""
+    path = np.array(grown(CALM))
+    path[[9, 14]] *= 100.0
+    found = judged(tables(navs("A", path.tolist()))).sort("date")
+    assert found["date"].to_list() == [month_end(k) for k in (9, 10, 14, 15)]
+    assert set(found["rule"]) == {"face_value_change", "nav_jump_undone"}
+
+
+def test_what_was_not_known_yet_is_no_volatility():
+    """The wild months arrive after the restart: it is judged by the calm ones, as it was then."""
+    wild = [0.3, -0.3, 0.3, -0.3, 0.3, -0.3]
+    path = [*grown([*wild, *CALM[:7]], start=30.0), 24.3, 10.0]
+    rows = navs("A", path).with_columns(
+        available_at=pl.when(pl.col("date") <= month_end(5))
+        .then(pl.lit(month_end(20)))
+        .otherwise(pl.col("date"))
+    )
+    found = judged(tables(rows, returns("B", noise(8, 24))))
+    assert found.rows() == [("A", month_end(14), "face_value_change", month_end(14))]
 
 
 def test_a_crash_is_not_a_split():
@@ -117,6 +166,27 @@ def test_duplicates_leave_the_fund_known_first():
     assert set(found["id"]) == {"A"}
     assert found["date"].to_list() == [month_end(k) for k in range(3, 30)]
     assert found["known_at"].to_list() == [month_end(max(k, 14)) for k in range(3, 30)]
+
+
+@pytest.mark.parametrize("idle", [0, 6])
+def test_a_later_verdict_does_not_undo_that_a_fund_was_a_copy(idle):
+    """Its last month of the window turns out to begin a stale run, months later."""
+    path = [*noise(5, 19), *[0.0] * (1 + idle), *noise(6, 4)]
+    found = judged(tables(returns("A", path), returns("B", path)), duplicate_months=20)
+    known = found.filter((pl.col("id") == "B") & (pl.col("known_at") <= month_end(19)))
+    assert known["rule"].to_list() == ["duplicate_fund"] * 20
+
+
+def test_a_copy_of_a_copy_is_known_before_the_first_of_them_reports():
+    same = noise(5, 14)
+    late = pl.when(pl.col("date") == month_end(12)).then(pl.lit(month_end(13)))
+    world = tables(
+        returns("A", same).with_columns(available_at=late),
+        returns("B", same[1:], first=1),
+        returns("C", same[1:], first=1),
+    )
+    found = judged(world, duplicate_months=12).filter(pl.col("known_at") <= month_end(12))
+    assert set(found["id"]) == {"C"}
 
 
 def test_funds_that_part_are_no_duplicates_afterwards():
