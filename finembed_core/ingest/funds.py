@@ -10,6 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from finembed_core.calendar import month_ordinals
+from finembed_core.ingest.contracts import check_no_double_reports, check_no_long_silence
 from finembed_core.ingest.periods import compounded, finished_months, month_end
 from finembed_core.ingest.verdicts import empty_quarantine, quarantined
 
@@ -37,7 +38,7 @@ class FundMonths:
     span : ndarray of int64, shape (T, N)
         Months that a return covers: more than 1 after a gap.
     available : ndarray of int64, shape (T, N)
-        Day (since 1970) of availability.
+        Day (since 1970) of availability; of a return made from two NAVs, that of the later known.
     assumed : ndarray of bool, shape (T, N)
     source : ndarray of int32, shape (T, N)
     """
@@ -92,9 +93,16 @@ def fund_months(
     FundMonths
     quarantine : polars.DataFrame
         Rows that cannot be used whatever came before or after.
+
+    Raises
+    ------
+    InputError
+        A fund of monthly returns reports two for a month; a report stands alone, years away from
+        all the others.
     """
     sound, quarantine = _row_gates(observations, lag_days)
     monthly = _to_months(finished_months(sound, "source"), lag_days)
+    check_no_long_silence(monthly)
     return _dense(monthly, max_span), quarantine
 
 
@@ -134,11 +142,11 @@ def _row_gates(rows: pl.DataFrame, lag_days: int) -> tuple[pl.DataFrame, pl.Data
     judge("aum", "aum_negative", pl.col("aum") < 0)
     early = pl.col("available_at") < meant
     value = pl.coalesce("ret", "nav", "aum")
-    impossible = rows.filter(early).with_columns(available_at=value)
+    impossible = rows.filter(early).with_columns(known="available_at", available_at=value)
     if impossible.height:
         kept.append(
             quarantined(
-                impossible.with_columns(known=month_end()),
+                impossible,
                 table="fund_observations",
                 id="fund_id",
                 column="available_at",
@@ -151,9 +159,15 @@ def _row_gates(rows: pl.DataFrame, lag_days: int) -> tuple[pl.DataFrame, pl.Data
 
 def _to_months(rows: pl.DataFrame, lag_days: int) -> pl.DataFrame:
     """One row per fund and month: daily returns compounded, the last NAV and assets."""
-    rows = rows.with_columns(date=month_end(), day=pl.col("date"))
+    rows = rows.with_columns(
+        date=month_end(),
+        day=pl.col("date"),
+        assumed=pl.col("available_at").is_null(),
+        available_at=pl.col("available_at").fill_null(month_end() + pl.duration(days=lag_days)),
+    )
     if rows.select(pl.struct("fund_id", "date").is_duplicated().any()).item():
-        monthly = (
+        check_no_double_reports(rows)
+        return (
             rows.sort("fund_id", "day")
             .group_by("fund_id", "date", maintain_order=True)
             .agg(
@@ -163,15 +177,11 @@ def _to_months(rows: pl.DataFrame, lag_days: int) -> pl.DataFrame:
                 nav=pl.col("nav").drop_nulls().last(),
                 aum=pl.col("aum").drop_nulls().last(),
                 available_at=pl.col("available_at").max(),
+                assumed=pl.col("assumed").any(),
                 source=pl.col("source").last(),
             )
         )
-    else:
-        monthly = rows
-    return monthly.with_columns(
-        assumed=pl.col("available_at").is_null(),
-        available_at=pl.col("available_at").fill_null(pl.col("date") + pl.duration(days=lag_days)),
-    )
+    return rows
 
 
 def _dense(monthly: pl.DataFrame, max_span: int) -> FundMonths:
@@ -191,10 +201,14 @@ def _dense(monthly: pl.DataFrame, max_span: int) -> FundMonths:
         return spread(monthly[column].fill_null(np.nan).to_numpy(), np.nan, np.float64)
 
     nav = numbers("nav")
-    from_nav, span = _returns_of_nav(nav, max_span)
+    reported_at = spread(
+        monthly["available_at"].to_numpy().astype("datetime64[D]").astype(np.int64), NEVER, np.int64
+    )
+    from_nav, span, both_known = _returns_of_nav(nav, reported_at, max_span)
     given = numbers("ret")
     quoted = ~np.isnan(given)  # where both are given, the quoted return counts
-    nav[quoted & ~(np.abs(given - from_nav) < SAME_RETURN)] = np.nan  # adjusted for a split, say
+    same = (np.abs(given - from_nav) < SAME_RETURN) & (both_known == reported_at)
+    nav[quoted & ~same] = np.nan  # adjusted for a split, say
     span[quoted] = 1
     source = sources.search_sorted(monthly["source"]).to_numpy()
     return FundMonths(
@@ -206,21 +220,21 @@ def _dense(monthly: pl.DataFrame, max_span: int) -> FundMonths:
         aum=numbers("aum"),
         nav=nav,
         span=span,
-        available=spread(
-            monthly["available_at"].to_numpy().astype("datetime64[D]").astype(np.int64),
-            NEVER,
-            np.int64,
-        ),
+        available=np.where(quoted, reported_at, both_known),
         assumed=spread(monthly["assumed"].to_numpy(), False, np.bool_),
         source=spread(source, -1, np.int32),
     )
 
 
-def _returns_of_nav(nav: FloatArray, max_span: int) -> tuple[FloatArray, NDArray[np.int64]]:
-    """Returns from one NAV to the next, and the months that each covers."""
+def _returns_of_nav(
+    nav: FloatArray, available: NDArray[np.int64], max_span: int
+) -> tuple[FloatArray, NDArray[np.int64], NDArray[np.int64]]:
+    """Returns from one NAV to the next, the months each covers, the day both NAVs are known."""
     returns = np.full_like(nav, np.nan)
     span = np.ones(nav.shape, dtype=np.int64)
+    both_known = available.copy()
     previous = np.full(nav.shape[1], np.nan)
+    previous_known = np.zeros(nav.shape[1], dtype=np.int64)
     since = np.zeros(nav.shape[1], dtype=np.int64)
     for t, now in enumerate(nav):
         seen = ~np.isnan(now)
@@ -228,6 +242,8 @@ def _returns_of_nav(nav: FloatArray, max_span: int) -> tuple[FloatArray, NDArray
         usable = seen & ~np.isnan(previous) & (covers <= max_span)
         returns[t, usable] = now[usable] / previous[usable] - 1.0
         span[t, usable] = covers[usable]
+        both_known[t, usable] = np.maximum(available[t], previous_known)[usable]
         previous = np.where(seen, now, previous)
+        previous_known = np.where(seen, available[t], previous_known)
         since = np.where(seen, t, since)
-    return returns, span
+    return returns, span, both_known

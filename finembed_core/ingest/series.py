@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import cast
+from bisect import bisect_right
 
 import polars as pl
 
@@ -24,7 +24,11 @@ COLUMNS = ["series_id", "date", "vintage", "value", "available_at", "assumed"]
 
 
 def series_months(
-    values: pl.DataFrame, series: pl.DataFrame, settings: DatasetSettings, max_abs_return: float
+    values: pl.DataFrame,
+    series: pl.DataFrame,
+    settings: DatasetSettings,
+    max_abs_return: float,
+    through: Month,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Judge, convert to months (quarters stay quarters), fill in availability.
 
@@ -36,6 +40,8 @@ def series_months(
         Publication lags.
     max_abs_return : float
         Limit for series of kind ``return``.
+    through : Month
+        Last month of the study: a value that stands until it changes stands until then.
 
     Returns
     -------
@@ -53,8 +59,14 @@ def series_months(
     )
     described = described.with_columns(lag=pl.duration(days=lag))
     sound, quarantine = _row_gates(described, max_abs_return)
-    monthly = _to_months(sound)
-    return _fill_availability(monthly).select(COLUMNS), quarantine
+    stands = (pl.col("frequency") == "on_change").fill_null(False)
+    steps = _fill_availability(
+        sound.filter(stands).with_columns(day=pl.col("date"), date=month_end())
+    )
+    monthly = _fill_availability(_to_months(sound.filter(~stands)))
+    carried = [_carried_forward(own, through) for own in steps.partition_by("series_id", "vintage")]
+    every = pl.concat([monthly.select(COLUMNS), *(own.select(COLUMNS) for own in carried)])
+    return every, quarantine
 
 
 def monthly_frequency(series: pl.DataFrame) -> pl.DataFrame:
@@ -82,7 +94,7 @@ def _row_gates(rows: pl.DataFrame, max_abs_return: float) -> tuple[pl.DataFrame,
         if found.height == 0:
             continue
         if column == "available_at":
-            found = found.with_columns(available_at=pl.col("value"), known=_period_end())
+            found = found.with_columns(available_at=pl.col("value"), known="available_at")
         kept.append(
             quarantined(
                 found,
@@ -103,12 +115,8 @@ def _period_end() -> pl.Expr:
 
 def _to_months(rows: pl.DataFrame) -> pl.DataFrame:
     """One row per series, vintage and period: returns compounded, of everything else the last."""
-    data_end = cast(dt.date, rows["date"].max())
-    on_change = pl.col("frequency") == "on_change"
-    stands = rows.filter(on_change.fill_null(False))
-    dated = finished_months(rows.filter(~on_change.fill_null(False)), "series_id")
-    grouped = (
-        pl.concat([dated, stands])
+    return (
+        finished_months(rows, "series_id")
         .with_columns(day=pl.col("date"), date=_period_end())
         .sort("series_id", "vintage", "day")
         .group_by("series_id", "vintage", "date", maintain_order=True)
@@ -118,29 +126,33 @@ def _to_months(rows: pl.DataFrame) -> pl.DataFrame:
             .otherwise(pl.col("value").last()),
             available_at=pl.col("available_at").max(),
             lag=pl.col("lag").first(),
-            frequency=pl.col("frequency").first(),
         )
     )
-    if stands.is_empty():
-        return grouped
-    steps = grouped.filter(on_change.fill_null(False))
-    carried = pl.concat(
-        [_carry_forward(part, data_end) for part in steps.partition_by("series_id", "vintage")]
-    )
-    return pl.concat([grouped.filter(~on_change.fill_null(False)), carried])
 
 
-def _carry_forward(steps: pl.DataFrame, data_end: dt.date) -> pl.DataFrame:
-    """A value that stands until it changes, for every month up to the end of the data."""
-    first = Month.of(cast(dt.date, steps["date"].min()))
-    months = pl.DataFrame({"date": [m.end for m in month_range(first, Month.of(data_end))]})
-    own = pl.col("available_at").is_null() | (pl.col("date") == pl.col("from"))
-    return (
-        months.filter(pl.col("date") <= data_end)
-        .join_asof(steps.with_columns(pl.col("date").alias("from")).sort("date"), on="date")
-        .with_columns(available_at=pl.when(own).then("available_at").otherwise("date"))
-        .select(steps.columns)
+def _carried_forward(steps: pl.DataFrame, through: Month) -> pl.DataFrame:
+    """What stood at each month's end, as it was known then and as it was known later.
+
+    At every moment the newest step known by then counts: a step that is published late leaves the
+    one before it in place, and its own row replaces that one from the publication on.
+    """
+    steps = steps.sort("day")
+    days: list[dt.date] = steps["day"].to_list()
+    published: list[dt.date] = steps["available_at"].to_list()
+    chosen: list[tuple[int, dt.date, dt.date]] = []
+    for month in month_range(Month.of(days[0]), through):
+        replaced = dt.date.max
+        for step in range(bisect_right(days, month.end) - 1, -1, -1):
+            known = max(month.end, published[step])
+            if known < replaced:
+                chosen.append((step, month.end, known))
+                replaced = known
+            if replaced == month.end:
+                break
+    rows = pl.DataFrame(
+        chosen, {"step": pl.Int64, "date": pl.Date, "available_at": pl.Date}, orient="row"
     )
+    return steps[rows["step"]].with_columns(rows["date"], rows["available_at"])
 
 
 def _fill_availability(rows: pl.DataFrame) -> pl.DataFrame:

@@ -144,14 +144,16 @@ def prepare(tables: InputTables, settings: Settings, first: Month, last: Month |
         tables.fund_observations, dataset.fund_lag, limits.dead_after_missing
     )
     verdicts = judge(funds, _death_days(funds, tables.funds), dataset.fund_lag, limits)
-    series, series_faults = series_months(
-        tables.series_observations, tables.series, dataset, limits.max_abs_return
-    )
     begin = Month.of(cast(dt.date, tables.fund_observations["date"].min()))
     last = _check_months(funds, begin, first, last)
+    series, series_faults = series_months(
+        tables.series_observations, tables.series, dataset, limits.max_abs_return, last
+    )
     span = _Span(dataset.calendar, first, last)
     observations = span.cut(_observations(funds, verdicts, span))
-    series = span.cut(span.known_from(series)).sort("known", "series_id", "vintage", "date")
+    key = ["known", "series_id", "vintage", "date"]
+    series = span.cut(span.known_from(series)).sort(*key, "available_at")
+    series = series.unique(key, keep="last", maintain_order=True)  # known in the same month
     quarantine = span.until_last(
         pl.concat([row_faults, series_faults, _quarantine(funds, verdicts)]), "known_at"
     ).sort("table", "rule", "id", "date")

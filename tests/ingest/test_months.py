@@ -8,6 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from finembed_core.calendar import Month
+from finembed_core.errors import InputError
 from finembed_core.ingest.funds import fund_months
 from finembed_core.ingest.periods import finished_months
 from finembed_core.ingest.series import series_months
@@ -17,6 +19,7 @@ from finembed_core.sources.tables import conform
 from .worlds import month_end, navs, returns
 
 LIQUID = DatasetSettings()
+THROUGH = Month.parse("2000-04")
 
 
 def months(frame: pl.DataFrame, lag: int = 0, max_span: int = 3):
@@ -35,7 +38,7 @@ def series(values: pl.DataFrame, kind: str, frequency: str | None, settings=LIQU
         {"series_id": ["X"], "roles": [["macro"]], "kind": [kind], "frequency": [frequency]}
     )
     rows = conform("series_observations", values.with_columns(series_id=pl.lit("X")))
-    found, quarantine = series_months(rows, conform("series", described), settings, limit)
+    found, quarantine = series_months(rows, conform("series", described), settings, limit, THROUGH)
     return found.sort("vintage", "date"), quarantine
 
 
@@ -60,6 +63,90 @@ def test_a_return_over_a_short_gap_falls_into_the_month_of_the_report():
     funds, _ = months(navs("A", [10.0, None, None, 12.0]))
     np.testing.assert_allclose(funds.returns[:, 0], [np.nan, np.nan, np.nan, 0.2])
     assert funds.span[3, 0] == 3
+
+
+def days_of(available) -> list[dt.date]:
+    return available.astype("datetime64[D]").tolist()
+
+
+def test_a_return_is_known_once_both_its_navs_are():
+    late = dt.date(2000, 7, 15)
+    known = [month_end(0), late, month_end(2), month_end(3)]
+    frame = navs("A", [10.0, 11.0, 12.1, 12.1]).with_columns(available_at=pl.Series(known))
+    funds, _ = months(frame)
+    assert days_of(funds.available[:, 0]) == [month_end(0), late, late, month_end(3)]
+    over_gap, _ = months(frame.filter(pl.col("date") != month_end(2)))
+    assert days_of(over_gap.available[[1, 3], 0]) == [late, late]
+
+
+def test_a_quoted_return_waits_for_no_nav():
+    known = pl.Series([month_end(0), dt.date(2000, 7, 15), month_end(2)])
+    frame = navs("A", [10.0, 11.0, 12.1]).with_columns(
+        available_at=known, ret=pl.Series([None, None, 0.1], dtype=pl.Float64)
+    )
+    funds, _ = months(frame)
+    assert days_of(funds.available[:, 0]) == known.to_list()
+    assert np.isnan(funds.nav[2, 0])  # nobody could compare the two in March
+
+
+def test_a_month_of_days_is_known_once_its_last_day_is():
+    frame = daily("A", dt.date(2000, 1, 3), dt.date(2000, 2, 29), "ret", lambda k: 0.001)
+    for day, told_at in ((10, dt.date(2000, 1, 20)), (11, dt.date(2000, 5, 2))):
+        told = frame.with_columns(
+            available_at=pl.when(pl.col("date") == dt.date(2000, 1, day)).then(told_at)
+        )
+        funds, _ = months(told, lag=15)
+        assert days_of(funds.available[:, 0])[0] == max(told_at, dt.date(2000, 2, 15))
+        assert funds.assumed[0, 0]
+
+
+def stamped(*reports: tuple[dt.date, float]) -> pl.DataFrame:
+    return pl.DataFrame(
+        {"fund_id": "A", "date": [d for d, _ in reports], "ret": [r for _, r in reports]}
+    )
+
+
+@pytest.mark.parametrize("again", [0.02, 0.03])
+def test_a_monthly_fund_with_two_returns_in_a_month_is_a_contradiction(again):
+    double = [(dt.date(2000, 2, 28), 0.02), (dt.date(2000, 2, 29), again)]
+    for months_around in (
+        [month_end(0), month_end(2)],
+        [month_end(0)],
+        [month_end(2), month_end(3)],
+    ):
+        rows = stamped(*double, *((day, 0.01) for day in months_around))
+        with pytest.raises(InputError) as caught:
+            months(rows)
+        assert "fund A" in caught.value.what
+        assert "2000-02" in caught.value.what
+        assert str(caught.value.where).endswith(f"0.02 on 2000-02-28, {again:g} on 2000-02-29")
+
+
+def test_days_and_weeks_are_no_double_reports():
+    """Nor are the first two days of a daily history, or a fund suspended for most of a month."""
+    days = daily("A", dt.date(2000, 1, 28), dt.date(2000, 4, 28), "ret", lambda k: 0.001)
+    assert months(days)[0].returns[0, 0] == pytest.approx(1.001**2 - 1)
+    suspended = days.filter(~pl.col("date").is_between(dt.date(2000, 3, 3), dt.date(2000, 3, 31)))
+    assert months(suspended)[0].returns[2, 0] == pytest.approx(1.001**2 - 1)
+    monthly_once = returns("A", [0.01] * 9, first=-10)
+    assert months(pl.concat([monthly_once, days]))[0].reported[:, 0].sum() == 13
+
+
+@pytest.mark.parametrize(
+    ("day", "silence"), [(dt.date(2202, 4, 30), "before"), (dt.date(1020, 4, 30), "after")]
+)
+def test_a_report_years_away_from_all_others_has_a_wrong_date(day, silence):
+    rows = pl.concat(
+        [returns("A", [0.01] * 20), returns("B", [0.02]).with_columns(date=pl.lit(day))]
+    )
+    with pytest.raises(InputError, match=rf"fund B reports on {day}, .* months {silence}"):
+        months(rows)
+
+
+def test_a_year_of_silence_is_none_too_many():
+    months(returns("A", [0.01, *[None] * 12, 0.01]))
+    with pytest.raises(InputError, match="in the 13 months before"):
+        months(returns("A", [0.01, 0.01, *[None] * 13, 0.01]))
 
 
 def test_after_a_long_gap_a_history_begins_anew():
@@ -189,6 +276,40 @@ def test_a_rate_stands_until_it_changes():
     found, _ = series(stands, "yield", "on_change")
     assert found["value"].to_list() == [5.0, 5.0, 5.0, 6.0]
     assert found["available_at"].to_list() == found["date"].to_list()
+
+
+def test_what_stands_at_a_date_is_what_was_known_then():
+    """A step of March that is published in June leaves the old rate standing until then."""
+    steps = pl.DataFrame(
+        {
+            "date": [dt.date(2000, 1, 15), dt.date(2000, 2, 15)],
+            "value": [5.0, 9.0],
+            "available_at": [dt.date(2000, 1, 15), dt.date(2000, 4, 20)],
+        }
+    )
+    found, _ = series(steps, "yield", "on_change")
+    late = dt.date(2000, 4, 20)
+    assert found.sort("date", "available_at").select("date", "value", "available_at").rows() == [
+        (month_end(0), 5.0, month_end(0)),
+        (month_end(1), 5.0, month_end(1)),
+        (month_end(1), 9.0, late),
+        (month_end(2), 5.0, month_end(2)),
+        (month_end(2), 9.0, late),
+        (month_end(3), 9.0, month_end(3)),
+    ]
+
+
+def test_a_step_overtaken_before_it_was_published_is_never_seen_alone():
+    steps = pl.DataFrame(
+        {
+            "date": [dt.date(2000, 1, 15), dt.date(2000, 1, 20), dt.date(2000, 2, 15)],
+            "value": [5.0, 7.0, 9.0],
+            "available_at": [dt.date(2000, 1, 15), dt.date(2000, 4, 25), dt.date(2000, 4, 20)],
+        }
+    )
+    found, _ = series(steps, "yield", "on_change")
+    rows = found.filter(pl.col("date") >= month_end(1)).sort("date", "available_at")
+    assert rows["value"].to_list() == [5.0, 9.0, 5.0, 9.0, 9.0]
 
 
 def test_before_the_first_vintage_its_values_stand_with_the_lag():

@@ -1,6 +1,7 @@
 import datetime as dt
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import HealthCheck, given
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from finembed_core.calendar import Month
 from finembed_core.errors import InputError
+from finembed_core.histories import risk_free
 from finembed_core.ingest import stage
 from finembed_core.ingest.stage import ingest, prepare
 from finembed_core.settings import DatasetSettings, Settings
@@ -123,6 +125,95 @@ def test_months_that_the_data_do_not_cover(first, last):
         prepare(world_of(6), settings(), FIRST + first, None if last is None else FIRST + last)
 
 
+def test_a_rate_that_stands_has_a_value_for_every_decided_month():
+    """Data that end on the last trading day decide the month; the next delivery changes nothing."""
+    held = []
+    for end in (dt.date(2001, 3, 30), dt.date(2001, 4, 30)):
+        days = pl.date_range(dt.date(2000, 1, 3), end, "1d", eager=True)
+        days = days.filter(days.dt.weekday() <= 5)
+        world = tables(
+            pl.DataFrame({"fund_id": "A", "date": days, "nav": np.linspace(10, 11, len(days))}),
+            series={
+                "series_id": ["P"],
+                "roles": [["risk_free"]],
+                "kind": ["yield"],
+                "frequency": ["on_change"],
+            },
+            values={"series_id": ["P"], "date": [dt.date(2000, 1, 15)], "value": [5.0]},
+        )
+        found = prepare(world, settings(), FIRST, None).monthly["series_observations"]
+        held.append(found.filter(pl.col("date") <= dt.date(2001, 3, 31)))
+    assert held[0]["date"].max() == dt.date(2001, 3, 31)
+    assert held[0].equals(held[1])
+
+
+def test_a_late_step_reaches_the_histories_as_a_revision(store, monkeypatch):
+    world = tables(
+        returns("A", noise(1, 8)),
+        series={
+            "series_id": ["P"],
+            "roles": [["risk_free"]],
+            "kind": ["yield"],
+            "frequency": ["on_change"],
+        },
+        values={
+            "series_id": ["P"] * 2,
+            "date": [dt.date(2000, 1, 3), dt.date(2000, 3, 15)],
+            "available_at": [dt.date(2000, 1, 3), dt.date(2000, 6, 20)],
+            "value": [12.0, 24.0],
+        },
+    )
+    feed(monkeypatch, world)
+    ingest(store, settings())
+    cash = risk_free(store, settings().dataset.calendar)
+    assert cash is not None
+    for month, seen in ((4, [0.01] * 4), (5, [0.01] * 2 + [0.02] * 3)):
+        earned = cash.as_of(FIRST + month, month).values[:, 0]  # a rate earns in the month after
+        np.testing.assert_allclose(earned, seen)
+
+
+def test_a_step_known_in_the_same_month_leaves_one_row():
+    world = tables(
+        returns("A", noise(1, 6)),
+        series={
+            "series_id": ["P"],
+            "roles": [["risk_free"]],
+            "kind": ["yield"],
+            "frequency": ["on_change"],
+        },
+        values={
+            "series_id": ["P"] * 3,
+            "date": [dt.date(2000, 1, 3), dt.date(2000, 2, 20), dt.date(2000, 4, 20)],
+            "vintage": [dt.date(2000, 1, 3)] * 3,
+            "available_at": [None, dt.date(2000, 3, 10), dt.date(2000, 5, 10)],
+            "value": [5.0, 6.0, 7.0],
+        },
+    )
+    lagged = settings(profile="hedge_funds")
+    found = prepare(world, lagged, FIRST + 3, None).monthly["series_observations"]
+    assert not found.select(
+        pl.struct("known", "series_id", "date", "vintage").is_duplicated().any()
+    ).item()
+    april = found.filter(pl.col("date") == month_end(3))
+    assert april["value"].to_list() == [7.0]  # published before the decision of April
+
+
+def test_a_row_available_before_its_date_shows_though_the_date_lies_ahead():
+    odd = returns("B", [0.02], first=30).with_columns(available_at=pl.lit(month_end(4)))
+    odd_value = {"date": [(FIRST + 50).end], "available_at": [month_end(4)], "value": [1.0]}
+    world = tables(
+        returns("A", noise(1, 6)),
+        odd,
+        series={"series_id": ["X"], "roles": [["macro"]], "kind": ["level"]},
+        values={"series_id": ["X"], **odd_value},
+    )
+    found = prepare(world, settings(), FIRST, None).whole["quarantine"]
+    assert found.select("id", "rule", "known_at").rows() == [
+        ("B", "available_before_date", month_end(4)),
+        ("X", "available_before_date", month_end(4)),
+    ]
+
+
 def test_nothing_usable_is_an_error():
     early = returns("A", [0.1]).with_columns(available_at=pl.lit(dt.date(1999, 1, 1)))
     with pytest.raises(InputError, match="no fund observation can be used"):
@@ -198,7 +289,8 @@ def test_indian_funds_show_their_known_defects():
     assert counts == {
         "duplicate_fund": 489,
         "stale_nav": 185,
-        "face_value_change": 11,
+        "face_value_change": 8,
+        "nav_jump_undone": 2,
         "return_above_limit": 1,  # over a gap of two months
     }
     assert result.whole["funds"].height == 3502

@@ -42,11 +42,38 @@ def faulty_world() -> InputTables:
         jumps, stale = path.copy(), path.copy()
         jumps[30 + at] *= 1.8
         stale[30 + at : 35 + at] = stale[29 + at]
-        for name, navs in (("jump", jumps), ("stale", stale)):
+        late = [m.end + dt.timedelta(days=int(draw.choice([9, 99]))) for m in months]
+        for name, navs, known in (
+            ("jump", jumps, None),
+            ("stale", stale, None),
+            ("stale_twin", stale, None),
+            ("late", path, late),
+        ):
             frame = {"fund_id": f"{name}{k}", "date": [m.end for m in months], "nav": navs}
-            extra.append(conform("fund_observations", pl.DataFrame(frame)))
+            extra.append(
+                conform("fund_observations", pl.DataFrame(frame | {"available_at": known}))
+            )
     every = pl.concat([rows, *extra])
-    return InputTables(every, world.funds, world.series_observations, world.series, True)
+    stands = _late_steps(draw)
+    described = {"series_id": ["rate"], "roles": [["risk_factor"]], "kind": ["yield"]}
+    series = conform("series", pl.DataFrame(described | {"frequency": ["on_change"]}))
+    return InputTables(
+        every,
+        world.funds,
+        pl.concat([world.series_observations, stands]),
+        pl.concat([world.series, series]),
+        True,
+    )
+
+
+def _late_steps(draw: np.random.Generator) -> pl.DataFrame:
+    """A rate whose changes are published up to half a year later."""
+    days = [(CUT + k).start + dt.timedelta(days=11) for k in range(-40, 40, 3)]
+    known = [day + dt.timedelta(days=int(draw.choice([5, 170]))) for day in days]
+    frame = {"series_id": "rate", "date": days, "available_at": known}
+    return conform(
+        "series_observations", pl.DataFrame(frame | {"value": draw.normal(4, 1, len(days))})
+    )
 
 
 def with_noise_after(world: InputTables, cut: Month) -> InputTables:
