@@ -119,6 +119,17 @@ def test_reason_codes_of_funds():
     assert features["reason"][4] == ""
 
 
+def test_a_fund_that_earns_cash_and_a_constant_has_no_sharpe_ratio():
+    inputs = planted(funds=4)
+    cash = 0.002 + 0.5 * inputs.factors.values[-36:, 0]
+    inputs.funds.values[:, 3] = cash + 0.001
+    inputs = dataclasses.replace(inputs, risk_free=cash)
+    fund = polymodel_features(inputs, SETTINGS).features.row(3, named=True)
+    assert fund["n_selected"] > 0
+    assert fund["sharpe"] is None
+    assert fund["reason"] == "constant_excess"
+
+
 def test_unknown_cash_costs_sharpe_and_mrar_only():
     inputs = planted(funds=4)
     cash = np.full(36, 0.002)
