@@ -11,7 +11,7 @@ from finembed_core.errors import MissingPartError
 from finembed_core.histories import ingested_months
 from finembed_core.ingest.universe import universe_stage
 from finembed_core.learning.samples import SampleReader
-from finembed_core.learning.stage import prediction_stage, training_stage
+from finembed_core.learning.stage import model_table, prediction_stage, training_stage
 from finembed_core.macro.stage import macro_stage
 from finembed_core.polymodel.stage import polymodel_stage
 from finembed_core.progress import Progress, Silent
@@ -73,7 +73,7 @@ def chain(store: PartStore, settings: Settings) -> dict[str, Link]:
     """
     reader = SampleReader(store, settings)
     training = {
-        f"trend_model_{kind}": Link(training_stage(store, settings, kind, reader), "retraining")
+        model_table(kind): Link(training_stage(store, settings, kind, reader), "retraining")
         for kind in settings.learning.models
     }
     return {

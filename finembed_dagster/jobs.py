@@ -7,9 +7,9 @@ from dagster._core.definitions.unresolved_asset_job_definition import (
     UnresolvedAssetJobDefinition,
 )
 
+from finembed_core.learning.stage import model_table
 from finembed_core.settings import Settings
 from finembed_dagster.assets.ingest import TABLES
-from finembed_dagster.assets.models import trend_model_name
 
 AssetJob: TypeAlias = UnresolvedAssetJobDefinition
 
@@ -21,7 +21,7 @@ IN_PROCESS = dg.in_process_executor
 def jobs(settings: Settings) -> dict[str, AssetJob]:
     """All jobs by name."""
     ingest = dg.AssetSelection.assets(*TABLES)
-    trend_models = dg.AssetSelection.assets(*map(trend_model_name, settings.learning.models))
+    trend_models = dg.AssetSelection.assets(*map(model_table, settings.learning.models))
     over_months = dg.AssetSelection.all() - trend_models
     return {
         job.name: job

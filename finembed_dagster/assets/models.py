@@ -13,6 +13,7 @@ import dagster as dg
 
 from finembed_core.calendar import Month
 from finembed_core.chain import Link, chain
+from finembed_core.learning.stage import model_table
 from finembed_core.settings import ModelKind, Settings
 from finembed_core.stage import BuiltPart, build
 from finembed_dagster.assets.monthly import (
@@ -30,11 +31,6 @@ from finembed_dagster.partitions import (
 )
 from finembed_dagster.pictures import learning_curves
 from finembed_dagster.study import Study
-
-
-def trend_model_name(kind: ModelKind) -> str:
-    """Asset, table and stage of one kind."""
-    return f"trend_model_{kind}"
 
 
 def model_assets(settings: Settings) -> list[dg.AssetsDefinition]:
@@ -59,7 +55,7 @@ def model_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         months = requested_months(context, study)
         links = chain(study.store, study.settings)
         for kind in study.settings.learning.models:
-            name = trend_model_name(kind)
+            name = model_table(kind)
             keys = links[name].keys(months, study.settings)
             for part in _train(context, study, progress_for, links[name], keys):
                 if part.skipped:
@@ -87,7 +83,7 @@ def model_assets(settings: Settings) -> list[dg.AssetsDefinition]:
 def _trend_model_asset(
     kind: ModelKind, retrainings: dg.TimeWindowPartitionsDefinition
 ) -> dg.AssetsDefinition:
-    name = trend_model_name(kind)
+    name = model_table(kind)
 
     @dg.asset(
         name=name,
