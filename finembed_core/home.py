@@ -51,8 +51,8 @@ class Home:
         HomeError
             The folder belongs to another layout version, or cannot be written.
         """
+        self.check()
         try:
-            self._check()
             self.root.mkdir(parents=True, exist_ok=True)
             if not self._stamp.exists():  # first of all: without it the folder is nobody's home
                 with written_whole(self._stamp) as temporary:
@@ -60,12 +60,29 @@ class Home:
             for folder in (self.root / "store", self.dagster, self.reports):
                 folder.mkdir(exist_ok=True)
         except OSError as error:
-            raise HomeError(
-                f"the home folder cannot be opened: {error.strerror}",
-                where=str(self.root),
-                remedy="choose another folder with --home or FINEMBED_HOME",
-            ) from None
+            raise self._closed(error) from None
         return self
+
+    def check(self) -> bool:
+        """Whether the home has been made, by a version that this one understands; makes nothing.
+
+        Raises
+        ------
+        HomeError
+            Something else is in its place, or it cannot be read.
+        """
+        try:
+            self._check()
+            return self._stamp.exists()
+        except OSError as error:
+            raise self._closed(error) from None
+
+    def _closed(self, error: OSError) -> HomeError:
+        return HomeError(
+            f"the home folder cannot be opened: {error.strerror}",
+            where=str(self.root),
+            remedy="choose another folder with --home or FINEMBED_HOME",
+        )
 
     def _check(self) -> None:
         if self._stamp.exists():

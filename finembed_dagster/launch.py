@@ -7,6 +7,7 @@ import socket
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import dagster as dg
 from dagster._core.storage.tags import REPOSITORY_LABEL_TAG
@@ -15,6 +16,9 @@ from sqlalchemy.engine import Engine
 
 from finembed_core.calendar import Month
 from finembed_core.chain import LinkState, chain_state, decision_months, first_open_month
+from finembed_core.errors import MissingPartError
+from finembed_core.settings import DatasetSettings
+from finembed_core.sources import month_bounds
 from finembed_dagster.assets.ingest import TABLES
 from finembed_dagster.assets.monthly import ProgressFor
 from finembed_dagster.assets.portfolios import THROUGH
@@ -38,10 +42,13 @@ class Outcome:
         Range of months that was not current before, None when everything was.
     through : Month
         Last month that is now current.
+    warnings : tuple of str
+        What to know before believing the results, from the source and from the backtests.
     """
 
     computed: tuple[Month, Month] | None
     through: Month
+    warnings: tuple[str, ...]
 
 
 class Launcher:
@@ -107,21 +114,50 @@ class Launcher:
         FinembedError
             The input is at fault, or there are no data for `through`.
         """
-        self.run("ingest")
         study = self.study
+        if through is not None:
+            require_within(study.settings.dataset, through)
+        told = warnings_of(self.run("ingest"))
         months = decision_months(study.store, through)
         opened = first_open_month(self.states(months))
         if opened is None:
-            self.run("publish", through=months[-1])
-            return Outcome(None, months[-1])
+            told += warnings_of(self.run("publish", through=months[-1]))
+            return Outcome(None, months[-1], told)
         span = (max(opened, months[0]), months[-1])
-        self.run("full_history", span, self._after_ingest(), through=months[-1])
-        return Outcome(span, months[-1])
+        done = self.run("full_history", span, self._after_ingest(), through=months[-1])
+        return Outcome(span, months[-1], told + warnings_of(done))
 
     def _after_ingest(self) -> list[str]:
         job = self._definitions.resolve_job_def("full_history")
         keys = {key.to_user_string() for key in job.asset_layer.selected_asset_keys}
         return sorted(keys - set(TABLES))
+
+
+def require_within(dataset: DatasetSettings, month: Month) -> None:
+    """Refuse a month that the source is known not to reach, before anything is written.
+
+    Raises
+    ------
+    MissingPartError
+        It lies outside the bounds of the dataset.
+    """
+    first, last = month_bounds(dataset)
+    if month < first or (last is not None and month > last):
+        raise MissingPartError(
+            f"there are no data for {month}",
+            where=f"months of the dataset: {first} to {last or 'the last that is delivered'}",
+            remedy="ask for one of these months, or bring newer data and run again",
+        )
+
+
+def warnings_of(result: dg.ExecuteInProcessResult) -> tuple[str, ...]:
+    """Warnings that assets attached to what they made."""
+    found: list[str] = []
+    for made in result.get_asset_materialization_events():
+        attached = made.step_materialization_data.materialization.metadata.get("warnings")
+        if attached is not None:
+            found.extend(cast(list[str], attached.value))
+    return tuple(found)
 
 
 def this_process() -> str:

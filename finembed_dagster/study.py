@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
-import sysconfig
 from dataclasses import dataclass
 from functools import cached_property
+from importlib.metadata import files
 from pathlib import Path
 
 from finembed_core.errors import HomeError
@@ -58,6 +58,22 @@ class Study:
         """The part store of the home."""
         return self.home.store
 
+    def existing(self) -> Study:
+        """The study itself, if its home stands: for commands that only look, and make none.
+
+        Raises
+        ------
+        HomeError
+            There is no home, or none of this version.
+        """
+        if not self.home.check():
+            raise HomeError(
+                "there is no home folder yet",
+                where=str(self.home.root),
+                remedy="run `finembed demo` or `finembed run` first, or name another with --home",
+            )
+        return self
+
     @cached_property
     def lock(self) -> WriteLock:
         """The right to write the store."""
@@ -84,16 +100,14 @@ class Study:
 
 def shipped_file(name: str) -> Path:
     """A top-level file of the project, in a checkout or as installed from a wheel."""
-    candidates = [
-        Path(__file__).resolve().parent.parent / name,
-        Path(sysconfig.get_path("data")) / "share" / "finembed" / name,
-    ]
-    for candidate in candidates:
+    checkout = Path(__file__).resolve().parent.parent
+    shipped = (file.locate() for file in files("finembed") or () if file.name == name)
+    for candidate in (checkout / name, *map(Path, map(str, shipped))):
         if candidate.exists():
             return candidate
     raise HomeError(
         f"{name} is missing from this installation",
-        where=" or ".join(str(candidate) for candidate in candidates),
+        where=f"{checkout}, and what the package brought",
         remedy="install finembed again",
     )
 

@@ -40,6 +40,22 @@ def test_looking_at_paths_makes_nothing(tmp_path: Path) -> None:
     assert not home.root.exists()
 
 
+def test_checking_makes_nothing(tmp_path: Path) -> None:
+    home = Home(tmp_path / "home")
+    assert not home.check()
+    assert not home.root.exists()
+    (tmp_path / "empty").mkdir()
+    assert not Home(tmp_path / "empty").check()
+    assert contents(tmp_path / "empty") == {}
+    home.open()
+    home.reports.rmdir()
+    assert home.check()
+    assert not home.reports.exists()
+    (tmp_path / "file").touch()
+    with pytest.raises(HomeError, match="a file, not a folder"):
+        Home(tmp_path / "file").check()
+
+
 def test_opening_again_changes_nothing_and_brings_back_a_lost_folder(tmp_path: Path) -> None:
     home = Home(tmp_path).open()
     home.store.write("t", "k", files={"txt": b"kept"})

@@ -77,7 +77,7 @@ class Study:
         panel = booked_returns(store, settings, through, months)
         warnings: list[str] = []
         if settings.dataset.source == "simulated":
-            warnings.append("the data are simulated")
+            warnings.append("simulated data: no real fund is in these results")
         risk_free = _risk_free(store, settings, through, months, warnings)
         deaths = _deaths(store, settings, panel.ids, first, through)
         market = Market(first, panel.ids, panel.values, risk_free, deaths)
@@ -209,7 +209,7 @@ def _risk_free(
 ) -> FloatArray:
     history = histories.risk_free(store, settings.dataset.calendar)
     if history is None:
-        warnings.append("no risk_free series has values: cash earns nothing, excess is over 0")
+        warnings.append("no risk-free series: 0 is assumed")
         return np.zeros(months)
     rate = history.as_of(through, months).values[:, 0]
     missing = int(np.isnan(rate).sum())

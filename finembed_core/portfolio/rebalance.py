@@ -13,7 +13,7 @@ from finembed_core.calendar import Month
 from finembed_core.errors import InputError, MissingPartError, SettingsError
 from finembed_core.fingerprint import digest
 from finembed_core.panel import FloatArray
-from finembed_core.portfolio.orders import Signals, State, size
+from finembed_core.portfolio.orders import BoolArray, Signals, State, size
 from finembed_core.portfolio.policies import STRATEGIES, Strategy, ranking
 from finembed_core.portfolio.signals import read_signals
 from finembed_core.settings import Settings
@@ -48,6 +48,10 @@ class RebalanceReport:
     decision_day, dealing_date : date
     run_id : str or None
         The run whose book was taken; None for holdings that were given.
+    n_selected : int
+        Funds that the strategy wants to hold.
+    unbought : tuple of str
+        Those of them that are neither held nor bought: there is no cash for them.
     orders : DataFrame
         One row per fund that comes in, goes out or changes: side, fund_id, name, amount (null
         while an order of a run is pending), weight (share of NAV), reason (enter, increase,
@@ -61,6 +65,8 @@ class RebalanceReport:
     decision_day: dt.date
     dealing_date: dt.date
     run_id: str | None
+    n_selected: int
+    unbought: tuple[str, ...]
     orders: pl.DataFrame
 
 
@@ -88,7 +94,7 @@ def rebalance(
     Raises
     ------
     MissingPartError
-        The month has not been built, or no run covers it.
+        The month has not been decided, by this model or at all, or no run covers it.
     SettingsError
         There is no such strategy.
     InputError
@@ -96,20 +102,23 @@ def rebalance(
     """
     name = strategy or default_strategy(settings)
     chosen, model = find_strategy(settings, name)
+    if not _is_decided(store, month):
+        raise _undecided(store, month)
     ids = store.read("funds", "all")["fund_id"].sort()
     signals = _signals(store, month, ids, model)
-    if signals is None:
-        raise MissingPartError(
-            f"{month} has not been decided",
-            where="tables universe, predictions",
-            remedy=f"run `finembed run --through {month}`, or ask for a month that stands",
-        )
+    if signals is None or (model is not None and np.isnan(signals.p_up).all()):
+        raise _without_model(store, month, model)
     run_id = None
     if holdings is None:
         run_id = covering_run(store, settings, month)
         orders = _of_run(store, run_id, name, month)
+        held = _targets(store, run_id, name, month)
     else:
-        orders = _of_book(_state(holdings, ids), chosen, signals, ids, settings)
+        state = _state(holdings, ids)
+        orders = _of_book(state, chosen, signals, ids, settings)
+        bought = orders.filter(pl.col("side") == "buy")["fund_id"]
+        held = {*bought, *ids.filter(state.held)}
+    wanted = ids.filter(_wanted(chosen, signals, settings))
     before = _signals(store, month - 1, ids, model)
     explained = _explain(orders, store, month, ids, signals, before)
     calendar = settings.dataset.calendar
@@ -120,6 +129,8 @@ def rebalance(
         decision_day=calendar.decision_day(month),
         dealing_date=calendar.dealing_date(month),
         run_id=run_id,
+        n_selected=len(wanted),
+        unbought=tuple(name for name in wanted if name not in held),
         orders=explained,
     )
 
@@ -185,10 +196,52 @@ def covering_run(store: PartStore, settings: Settings, month: Month) -> str:
     return min(found)[-1]
 
 
+def _is_decided(store: PartStore, month: Month) -> bool:
+    return all(store.manifest(t, str(month)) is not None for t in ("universe", "predictions"))
+
+
+def _undecided(store: PartStore, month: Month) -> MissingPartError:
+    done = store.keys("predictions")
+    return MissingPartError(
+        f"{month} has not been decided",
+        where=f"decided months: {done[0]} to {done[-1]}" if done else "no month has been decided",
+        remedy="`finembed run` decides every month that the data cover"
+        + (", or ask for one of these" if done else ""),
+    )
+
+
+def _without_model(store: PartStore, month: Month, model: str | None) -> MissingPartError:
+    decided = (m for m in store.manifests("predictions") if m.rows)
+    first = next(
+        (m.key for m in decided if model in store.read("predictions", m.key)["model"]), None
+    )
+    return MissingPartError(
+        f"there are no predictions of {model} for {month}, so that there is nothing to select by",
+        where="table predictions: no model had been trained, or no fund had what it needs",
+        remedy=f"ask for {first} or a later month, or for another strategy"
+        if first
+        else "ask for another strategy",
+    )
+
+
+def _wanted(strategy: Strategy, signals: Signals, settings: Settings) -> BoolArray:
+    """Funds that somebody with nothing but cash would buy, shape (N,)."""
+    nothing = State(np.zeros(len(signals.eligible)), 1.0)
+    ordered = strategy.policy(nothing, signals, settings.portfolio)
+    if ordered is None:
+        return np.zeros(len(signals.eligible), dtype=bool)
+    return ordered.touches(nothing)
+
+
+def _targets(store: PartStore, run_id: str, strategy: str, month: Month) -> set[str]:
+    """Funds that a decision of a run leaves in the book."""
+    mine = (pl.col("strategy") == strategy) & (pl.col("decision") == month.end)
+    return set(store.read("target_weights", run_id).filter(mine)["fund_id"])
+
+
 def _signals(store: PartStore, month: Month, ids: pl.Series, model: str | None) -> Signals | None:
     """Signals of one month; None where it has not been built."""
-    stands = [store.manifest(t, str(month)) is not None for t in ("universe", "predictions")]
-    if not all(stands):
+    if not _is_decided(store, month):
         return None
     table = read_signals(store, month, month, ids.to_list(), [model] if model else [])
     return table.of(model if model in table.p_up else None)[month]
@@ -204,7 +257,8 @@ def _of_run(store: PartStore, run_id: str, strategy: str, month: Month) -> pl.Da
         )
     trades = store.read("trades", run_id)
     mine = (pl.col("strategy") == strategy) & (pl.col("decision") == month.end)
-    return trades.filter(mine).select(pl.col(c).cast(kind) for c, kind in ORDERS.items())
+    paid_out = pl.col("reason").str.starts_with("dead: ")  # nobody ordered that
+    return trades.filter(mine & ~paid_out).select(pl.col(c).cast(kind) for c, kind in ORDERS.items())
 
 
 def _state(holdings: pl.DataFrame, ids: pl.Series) -> State:
@@ -215,7 +269,7 @@ def _state(holdings: pl.DataFrame, ids: pl.Series) -> State:
             where=f"columns: {', '.join(holdings.columns)}",
             remedy="give fund_id and value (in money), and a row `cash` for the cash",
         )
-    names = holdings["fund_id"].cast(pl.String)
+    names = holdings["fund_id"].cast(pl.String).str.strip_chars()
     values = holdings["value"].cast(pl.Float64, strict=False)
     bad = names.filter(values.is_null() | ~values.is_finite().fill_null(False) | (values < 0))
     if len(bad) or names.null_count():

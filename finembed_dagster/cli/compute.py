@@ -13,10 +13,12 @@ from rich.console import Console
 
 from finembed_core.calendar import Month
 from finembed_core.errors import InputError, SettingsError
+from finembed_core.files import written_whole
 from finembed_core.portfolio.rebalance import rebalance as orders_of
 from finembed_core.warehouse.query import query as ask
 from finembed_dagster.cli.init import write_settings
-from finembed_dagster.cli.tables import show_leaderboard, show_orders
+from finembed_dagster.cli.orders import show_orders, what_stays
+from finembed_dagster.cli.tables import show_leaderboard, show_notes
 from finembed_dagster.progress import TerminalProgress
 from finembed_dagster.study import Study, shipped_file
 
@@ -70,6 +72,7 @@ def _run(study: Study, through: Month | None) -> int:
     else:
         console.print(f"computed {outcome.computed[0]} to {outcome.computed[1]}")
     show_leaderboard(console, ask(study.home.warehouse, "select * from leaderboard"))
+    show_notes(console, outcome.warnings)
     for what, where in (
         ("results", study.home.warehouse),
         ("picture", study.home.reports / "wealth.html"),
@@ -82,19 +85,28 @@ def _run(study: Study, through: Month | None) -> int:
 
 def rebalance(options: argparse.Namespace) -> int:
     """Orders of one month, and each fund's probability, rank and features now and before."""
-    study = Study.find(options.home, options.settings)
-    study.home.open()
+    study = Study.find(options.home, options.settings).existing()
     holdings = None if options.holdings is None else _holdings(options.holdings)
     report = orders_of(study.store, study.settings, options.month, holdings, options.strategy)
     console = Console()
-    console.print(f"{report.strategy}: decided {report.decision_day}, dealt {report.dealing_date}")
-    if report.orders.is_empty():
-        console.print("nothing to trade: what is held is what is selected")
-    else:
-        show_orders(console, report.orders)
+    if study.settings.dataset.source == "simulated":
+        console.print("simulated data: no real fund is in these orders")
+    by = f"the best {report.n_selected} by P(up) of {report.model}" if report.model else ""
+    console.print(
+        f"{report.strategy}: decided {report.decision_day}, dealt {report.dealing_date}; "
+        f"selects {by or f'all {report.n_selected} eligible funds'}",
+        soft_wrap=True,
+        highlight=False,
+    )
+    if not report.orders.is_empty():
         file = study.home.reports / f"rebalance-{report.month}-{report.strategy}.csv"
-        report.orders.write_csv(file)
-        console.print(f"all features: {file}", soft_wrap=True)
+        file.parent.mkdir(exist_ok=True)
+        with written_whole(file) as temporary:
+            report.orders.write_csv(temporary)
+        show_orders(console, report, str(file))
+    remark = what_stays(report)
+    if remark:
+        console.print(remark, soft_wrap=True)
     return 0
 
 
@@ -121,7 +133,9 @@ def _require_free(port: int) -> None:
 def _holdings(path: Path) -> pl.DataFrame:
     remedy = "give a CSV file with the columns fund_id and value"
     try:
-        return pl.read_csv(path, schema_overrides={"fund_id": pl.String, "value": pl.Float64})
+        raw = pl.read_csv(path, infer_schema=False)
+        clean = raw.rename(str.strip).with_columns(pl.all().str.strip_chars())
+        return clean.cast({"value": pl.Float64} if "value" in clean.columns else {})
     except OSError as error:
         what = f"the holdings cannot be read: {error.strerror}"
         raise InputError(what, where=str(path), remedy=remedy) from None

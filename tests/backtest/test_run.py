@@ -194,7 +194,7 @@ def test_several_currencies_leave_no_weights_by_aum(store: PartStore) -> None:
 def test_warnings_without_rate_and_benchmark(store: PartStore) -> None:
     bare = dataclasses.replace(story(), benchmark=None, yields=None)
     report, frames = told(store, bare)
-    assert any("risk_free" in text for text in report.warnings)
+    assert "no risk-free series: 0 is assumed" in report.warnings
     assert any("no benchmark" in text for text in report.warnings)
     assert frames["returns"]["benchmark"].null_count() == frames["returns"].height
     beta = frames["metrics"].filter(pl.col("metric") == "beta")

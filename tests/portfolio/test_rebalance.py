@@ -77,6 +77,35 @@ def test_own_holdings(stood: PartStore) -> None:
     assert [row["weight"] for row in bought] == pytest.approx([pot / 3 / (1 + cost) / 1000] * 3)
 
 
+def test_what_is_selected_and_not_bought_is_told(stood: PartStore) -> None:
+    known = story().p_up["logistic"][-1]
+    ranked = [f"F{k:02d}" for k in np.argsort(-known, kind="stable") if not np.isnan(known[k])]
+    best = ranked[:4]
+    held = rebalance(stood, SETTINGS, LAST, holdings(**dict.fromkeys(best, 1.0)))
+    assert held.orders.is_empty() and held.n_selected == 4 and held.unbought == ()
+    poor = rebalance(stood, SETTINGS, LAST, holdings(**{best[0]: 1.0, best[1]: 1.0}))
+    assert poor.orders.is_empty() and set(poor.unbought) == set(best[2:])
+    rich = rebalance(stood, SETTINGS, LAST, holdings(**{best[0]: 1.0, "cash": 1.0}))
+    assert rich.orders.height == 3 and rich.unbought == ()
+
+
+def test_the_book_of_a_run_tells_it_too(stood: PartStore) -> None:
+    report = rebalance(stood, SETTINGS, LAST)
+    targets = stood.read("target_weights", str(report.run_id)).filter(
+        (pl.col("strategy") == "sa_logistic") & (pl.col("decision") == LAST.end)
+    )
+    assert report.n_selected == 4
+    assert not set(report.unbought) & set(targets["fund_id"])
+    assert len(report.unbought) + targets.height == 4
+
+
+def test_spaces_around_an_id_do_not_matter(stood: PartStore) -> None:
+    mine = pl.DataFrame({"fund_id": [" F00", "F03 ", " Cash "], "value": [1.0, 1.0, 1.0]})
+    plain = holdings(F00=1.0, F03=1.0, cash=1.0)
+    spaced = rebalance(stood, SETTINGS, LAST, mine)
+    assert spaced.orders.equals(rebalance(stood, SETTINGS, LAST, plain).orders)
+
+
 def test_other_strategies(stood: PartStore) -> None:
     report = rebalance(stood, SETTINGS, LAST, holdings(cash=70.0), "equal_weight_universe")
     assert report.orders["amount"].to_list() == pytest.approx([10 / 1.0025] * 7)
@@ -113,8 +142,17 @@ def test_holdings_that_break_the_contract(
 
 
 def test_months_and_strategies_that_are_not_there(stood: PartStore, store: PartStore) -> None:
-    with pytest.raises(MissingPartError, match="2002-07 has not been decided"):
+    with pytest.raises(MissingPartError, match="2002-07 has not been decided") as caught:
         rebalance(stood, SETTINGS, LAST + 1)
+    assert caught.value.where == "decided months: 2001-01 to 2002-06"
+    assert "--through" not in str(caught.value.remedy)
+    with pytest.raises(MissingPartError, match="no predictions of logistic for 2001-02") as caught:
+        rebalance(stood, SETTINGS, FIRST + 1, holdings(cash=1.0))
+    assert "2001-07 or a later month" in str(caught.value.remedy)
+    assert rebalance(stood, SETTINGS, FIRST + 1, holdings(cash=1.0), "equal_weight_universe")
+    with pytest.raises(MissingPartError, match="has not been decided") as caught:
+        rebalance(store, SETTINGS, LAST)
+    assert "no month" in str(caught.value.where)
     with pytest.raises(SettingsError, match="no strategy 'gmv'"):
         rebalance(stood, SETTINGS, LAST, strategy="gmv")
     write_story(store, story(months=8))
