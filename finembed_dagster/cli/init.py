@@ -54,8 +54,19 @@ def write_settings(folder: Path) -> list[Path]:
     Raises
     ------
     FinembedError
-        A settings file is already there.
+        A settings file is already there, or the folder cannot be written.
     """
+    try:
+        return _write(folder)
+    except OSError as error:
+        raise FinembedError(
+            f"the settings cannot be written: {error.strerror}",
+            where=str(error.filename or folder),
+            remedy="choose a folder that can be written",
+        ) from None
+
+
+def _write(folder: Path) -> list[Path]:
     target = folder / "finembed.yaml"
     if target.exists():
         raise FinembedError(

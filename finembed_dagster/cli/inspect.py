@@ -10,6 +10,7 @@ from importlib.metadata import version
 
 import polars as pl
 from rich.console import Console
+from rich.markup import escape
 
 from finembed_core import __version__
 from finembed_core.backtest.run import has_run, identify
@@ -22,7 +23,7 @@ from finembed_core.chain import (
     first_open_month,
     marks_in_force,
 )
-from finembed_core.errors import FinembedError, HomeError
+from finembed_core.errors import FinembedError
 from finembed_core.ingest.stage import prepare
 from finembed_core.sources import load, month_bounds
 from finembed_core.store import PartStore
@@ -30,7 +31,7 @@ from finembed_core.warehouse.publish import is_published
 from finembed_core.warehouse.query import csv_text
 from finembed_core.warehouse.query import export as write_table
 from finembed_core.warehouse.query import query as ask
-from finembed_dagster.cli.tables import show
+from finembed_dagster.cli.tables import show, show_notes
 from finembed_dagster.progress import TerminalProgress
 from finembed_dagster.study import Study
 
@@ -39,7 +40,7 @@ LIBRARIES = ("dagster", "duckdb", "numpy", "pandas", "polars", "scikit-learn", "
 
 def status(options: argparse.Namespace) -> int:
     """Per asset: current, stale and missing months, the first open one, reason codes."""
-    study = _existing(Study.find(options.home, options.settings))
+    study = Study.find(options.home, options.settings).existing()
     console = Console()
     months = decision_months(study.store)
     if not months:
@@ -50,13 +51,14 @@ def status(options: argparse.Namespace) -> int:
     states += _results(study, months[-1], first_open_month(states))
     show(console, pl.DataFrame([_status_row(state) for state in states]))
     show(console, study.store.read("data_quality", "all"), title="data quality")
-    show(console, _reasons(study.store), title="reason codes")
+    show(console, _reasons(study.store), title="reason codes, by fund or series and month")
     return 0
 
 
 def query(options: argparse.Namespace) -> int:
     """One SELECT against the warehouse."""
-    frame = ask(_existing(Study.find(options.home, options.settings)).home.warehouse, options.sql)
+    study = Study.find(options.home, options.settings).existing()
+    frame = ask(study.home.warehouse, options.sql)
     if options.format == "csv":
         sys.stdout.write(csv_text(frame))
     elif options.format == "json":
@@ -68,7 +70,7 @@ def query(options: argparse.Namespace) -> int:
 
 def export(options: argparse.Namespace) -> int:
     """One table or view into a file."""
-    study = _existing(Study.find(options.home, options.settings))
+    study = Study.find(options.home, options.settings).existing()
     rows = write_table(study.home.warehouse, options.table, options.file)
     Console().print(f"wrote {rows} rows to {options.file}")
     return 0
@@ -83,20 +85,24 @@ def doctor(options: argparse.Namespace) -> int:
     console.print(f"settings  {study.settings_path or 'defaults'}")
     dataset = study.settings.dataset
     console.print(f"dataset   {dataset.source}: {dataset.label}")
-    faults = [fault for fault in (_home_fault(study), _data_fault(study, console)) if fault]
+    checks = (_home_fault, _data_fault)
+    faults = [fault for check in checks if (fault := check(study, console)) is not None]
     for fault in faults:
-        console.print(f"[bold red]wrong:[/] {str(fault).replace('[', chr(92) + '[')}")
+        console.print(f"[bold red]wrong:[/] {escape(str(fault))}")
     if faults:
         return 2
     console.print("[bold green]all is well[/]: finembed run")
     return 0
 
 
-def _home_fault(study: Study) -> FinembedError | None:
+def _home_fault(study: Study, console: Console) -> FinembedError | None:
     try:
-        study.home.open()
+        made = study.home.check()
     except FinembedError as error:
         return error
+    console.print(f"home      {study.home.root}", soft_wrap=True)
+    if not made:
+        show_notes(console, ["no home yet: finembed run makes it"])
     return None
 
 
@@ -112,20 +118,8 @@ def _data_fault(study: Study, console: Console) -> FinembedError | None:
         f"data      {funds} funds, {series} series, months {found.first} to {found.last}, "
         f"{quarantined} rows would be quarantined"
     )
-    for warning in found.warnings:
-        console.print(f"[yellow]note:[/] {warning}")
+    show_notes(console, found.warnings)
     return None
-
-
-def _existing(study: Study) -> Study:
-    if not study.home.root.exists():
-        raise HomeError(
-            "there is no home folder yet",
-            where=str(study.home.root),
-            remedy="run `finembed demo` or `finembed run` first, or name another with --home",
-        )
-    study.home.open()
-    return study
 
 
 def _status_row(state: LinkState) -> dict[str, str | int]:
@@ -161,10 +155,12 @@ def _state(exists: bool, current: bool) -> State:
 def _reasons(store: PartStore) -> pl.DataFrame:
     counts: Counter[tuple[str, str]] = Counter()
     for table in ("universe", "polymodel_features"):
-        for key in store.keys(table):
-            manifest = store.manifest(table, key)
-            for reason, count in (manifest.notes if manifest else {}).get("reasons", {}).items():
+        for manifest in store.manifests(table):
+            for reason, count in manifest.notes.get("reasons", {}).items():
                 counts[table, reason] += count
+    for table in ("polymodel_excluded", "macro_excluded"):
+        for key in store.keys(table):
+            counts.update((table, reason) for reason in store.read(table, key)["reason"])
     rows = [(table, reason, count) for (table, reason), count in counts.most_common()]
-    schema = {"table": pl.String, "reason": pl.String, "fund-months": pl.Int64}
+    schema = {"table": pl.String, "reason": pl.String, "rows": pl.Int64}
     return pl.DataFrame(rows, schema=schema, orient="row")

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 
 from finembed_core import __version__
 from finembed_core.calendar import Month
@@ -41,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return command(options)
     except FinembedError as error:
-        Console(stderr=True).print(f"[bold red]error:[/] {_escaped(str(error))}", soft_wrap=True)
+        Console(stderr=True).print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True)
         return USER_MISTAKE
     except KeyboardInterrupt:
         Console(stderr=True).print(
@@ -51,10 +52,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         sys.stderr.close()
         return 0
-
-
-def _escaped(text: str) -> str:
-    return text.replace("[", r"\[")
 
 
 def _parser() -> argparse.ArgumentParser:

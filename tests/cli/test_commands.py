@@ -41,6 +41,59 @@ def test_status_counts_current_and_missing_months(
     assert any("no_selection" in line for line in lines)
 
 
+def test_status_and_warehouse_count_what_was_excluded(
+    study: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    limits = "window: 18, min_obs: 12, min_factor_history: 24"
+    text = (study / "finembed.yaml").read_text().replace(limits, f"{limits}, degree: 2")
+    text = text.replace("min_factor_history: 24", "min_factor_history: 170")
+    (study / "finembed.yaml").write_text(text.replace("min_months: 24", "min_months: 150"))
+    assert finembed("run") == 0
+    capsys.readouterr()
+    assert finembed("status") == 0
+    found = [line.split() for line in capsys.readouterr().out.splitlines()]
+    excluded = next(line for line in found if line[:1] == ["polymodel_excluded"])
+    sql = "select reason, rows from reason_counts where \"table\" = 'polymodel_excluded'"
+    assert finembed("query", sql, "--format", "csv") == 0
+    assert capsys.readouterr().out.splitlines()[1].split(",") == excluded[1:]
+    assert excluded[1] == "short_history"
+
+
+def test_results_say_what_to_know_before_believing_them(
+    study: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert finembed("run") == 0
+    out = capsys.readouterr().out
+    assert "simulated data, net of costs" in out
+    notes = [line for line in out.splitlines() if line.startswith("note:")]
+    assert len(notes) == len(set(notes))
+    assert "note: simulated data: no real fund is in these results" in notes
+    assert finembed("query", "select warnings from latest_run", "--format", "json") == 0
+    stored = json.loads(json.loads(capsys.readouterr().out)[0]["warnings"])
+    assert {f"note: {warning}" for warning in stored} <= set(notes)
+    page = (study / "home" / "reports" / "wealth.html").read_text()
+    assert "(simulated data)</h1>" in page
+    assert finembed("rebalance", "--month", "1994-12") == 0
+    assert capsys.readouterr().out.startswith("simulated data")
+
+
+def test_a_study_without_a_risk_free_series_says_that_it_assumes_none(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows = [f"{fund},2000-{k:02d}-28,0.0{k % 9}" for fund in "ab" for k in range(1, 13)]
+    (tmp_path / "returns.csv").write_text("\n".join(["fund_id,date,ret", *rows]))
+    (tmp_path / "finembed.yaml").write_text(
+        "dataset: {source: files, files: {fund_observations: [{path: returns.csv}]}}\n"
+        "learning: {models: [persistence]}\nportfolio: {models: [persistence]}\n"
+    )
+    assert finembed("run") == 0
+    assert capsys.readouterr().out.count("no risk-free series: 0 is assumed") == 1
+    page = (tmp_path / ".finembed" / "reports" / "wealth.html").read_text()
+    assert "no risk-free series: 0 is assumed" in page
+    assert "simulated data" not in page
+
+
 def test_query_in_three_formats(study: Path, capsys: pytest.CaptureFixture[str]) -> None:
     sql = "select strategy, months from leaderboard where strategy = 'sa_persistence'"
     assert finembed("query", sql) == 0
@@ -49,6 +102,18 @@ def test_query_in_three_formats(study: Path, capsys: pytest.CaptureFixture[str])
     assert capsys.readouterr().out.splitlines()[0] == "strategy,months"
     assert finembed("query", sql, "--format", "json") == 0
     assert json.loads(capsys.readouterr().out)[0]["strategy"] == "sa_persistence"
+
+
+def test_query_writes_any_answer(study: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert finembed("query", "select * from series", "--format", "csv") == 0
+    assert "risk_factor" in capsys.readouterr().out
+    for style in ("table", "csv", "json"):
+        sql = "select * from runs a join runs b using (seed)"
+        assert finembed("query", sql, "--format", style) == 0
+        assert "run_id_1" in capsys.readouterr().out
+        sql = "select now()::timestamp - created_at as age from runs"
+        assert finembed("query", sql, "--format", style) == 0
+        assert "age" in capsys.readouterr().out
 
 
 def test_export_writes_a_table(study: Path) -> None:
@@ -61,6 +126,72 @@ def test_doctor_finds_a_sound_study(study: Path, capsys: pytest.CaptureFixture[s
     out = capsys.readouterr().out
     assert "10 funds" in out
     assert "all is well" in out
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["status"],
+        ["query", "select 1"],
+        ["export", "metrics", "metrics.csv"],
+        ["rebalance", "--month", "1994-12"],
+    ],
+)
+@pytest.mark.parametrize("there", [False, True], ids=["absent", "empty"])
+def test_looking_makes_no_home(
+    study: Path, capsys: pytest.CaptureFixture[str], command: list[str], there: bool
+) -> None:
+    if there:
+        (study / "typo").mkdir()
+    assert finembed(*command, "--home", "typo") == 2
+    assert "there is no home folder yet" in capsys.readouterr().err
+    assert not (study / "typo").exists() or not list((study / "typo").iterdir())
+
+
+def test_doctor_makes_no_home_and_says_that_there_is_none(
+    study: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert finembed("doctor", "--home", "typo") == 0
+    assert "no home yet: finembed run makes it" in capsys.readouterr().out
+    assert not (study / "typo").exists()
+    (study / "taken").write_text("mine")
+    assert finembed("doctor", "--home", "taken") == 2
+    assert "a file, not a folder" in capsys.readouterr().out
+
+
+def test_holdings_are_taken_with_spaces_around_them(
+    study: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fund = pl.read_parquet(next((study / "home" / "store" / "funds").glob("all@*")))["fund_id"][0]
+    (study / "mine.csv").write_text(f" fund_id , value\n {fund} , 100\ncash ,50\n")
+    assert finembed("rebalance", "--month", "1994-12", "--holdings", "mine.csv") == 0
+    (study / "mine.csv").write_text(f"fund_id,value\n{fund},much\n")
+    assert finembed("rebalance", "--month", "1994-12", "--holdings", "mine.csv") == 2
+    assert "not in order" in capsys.readouterr().err
+
+
+def test_rebalance_with_nothing_to_deal_tells_why(
+    study: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = (study / "finembed.yaml").read_text()
+    share = settings.replace(
+        "{models: [persistence]}", "{models: [persistence], selected_share: 1}"
+    )
+    (study / "finembed.yaml").write_text(share)
+    ranked = "select fund_id from ranked_predictions where month = date '1993-12-31'"
+    ranked += " and model = 'persistence'"
+    assert finembed("query", f"{ranked} and rank is not null", "--format", "csv") == 0
+    funds = capsys.readouterr().out.split()[1:]
+    assert len(funds) > 1
+    held = {"mine.csv": funds, "poor.csv": funds[:1]}
+    for name, ids in held.items():
+        (study / name).write_text("fund_id,value\n" + "".join(f"{i},10\n" for i in ids))
+    assert finembed("rebalance", "--month", "1993-12", "--holdings", "mine.csv") == 0
+    assert "what is held is what is selected" in capsys.readouterr().out
+    assert finembed("rebalance", "--month", "1993-12", "--holdings", "poor.csv") == 0
+    out = capsys.readouterr().out
+    assert "for lack of cash" in out and funds[1] in out
+    assert "what is held is what is selected" not in out
 
 
 def test_rebalance_from_the_strategy_and_from_own_holdings(
@@ -95,7 +226,8 @@ def test_init_writes_settings_that_load(tmp_path: Path, capsys: pytest.CaptureFi
     ("arguments", "words"),
     [
         (["run", "--through", "2031-01"], ["no data for 2031-01", "1990-01 to 1994-12"]),
-        (["rebalance", "--month", "2031-01"], ["2031-01"]),
+        (["rebalance", "--month", "2031-01"], ["2031-01", "1990-01 to 1994-12"]),
+        (["rebalance", "--month", "1990-01"], ["no predictions of persistence", "1993-"]),
         (["rebalance", "--month", "1994-12", "--strategy", "x"], ["x", "sa_persistence"]),
         (["rebalance", "--month", "1994-12", "--holdings", "none.csv"], ["none.csv"]),
         (["query", "drop table metrics"], ["read-only"]),
@@ -136,6 +268,34 @@ def test_a_wrong_setting_names_itself(
     assert finembed("run") == 2
     message = capsys.readouterr().err
     assert all(word in message for word in words), message
+
+
+def test_a_month_beyond_the_source_is_refused_before_anything_is_written(
+    study: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert finembed("run", "--through", "2050-01", "--home", "fresh") == 2
+    message = capsys.readouterr().err
+    assert "no data for 2050-01" in message and "1990-01 to 1994-12" in message
+    assert store_bytes(study / "fresh") == {}
+
+
+def test_init_says_where_it_cannot_write(
+    study: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (study / "afile").write_text("mine")
+    for folder in ("afile", "afile/below"):
+        assert finembed("init", folder) == 2
+        message = capsys.readouterr().err
+        assert "cannot be written" in message and "afile" in message
+        assert "choose a folder" in message
+    assert (study / "afile").read_text() == "mine"
+
+    def refused(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied", "closed/data")
+
+    monkeypatch.setattr(Path, "mkdir", refused)
+    assert finembed("init", "closed") == 2
+    assert "Permission denied" in capsys.readouterr().err
 
 
 def test_a_home_of_another_version_is_refused(
