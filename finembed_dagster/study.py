@@ -101,8 +101,8 @@ class Study:
 def shipped_file(name: str) -> Path:
     """A top-level file of the project, in a checkout or as installed from a wheel."""
     checkout = Path(__file__).resolve().parent.parent
-    shipped = (file.locate() for file in files("finembed") or () if file.name == name)
-    for candidate in (checkout / name, *map(Path, map(str, shipped))):
+    brought = [file for file in files("finembed") or () if file.name == name]
+    for candidate in (checkout / name, *(Path(str(file.locate())).resolve() for file in brought)):
         if candidate.exists():
             return candidate
     raise HomeError(

@@ -258,7 +258,9 @@ def _of_run(store: PartStore, run_id: str, strategy: str, month: Month) -> pl.Da
     trades = store.read("trades", run_id)
     mine = (pl.col("strategy") == strategy) & (pl.col("decision") == month.end)
     paid_out = pl.col("reason").str.starts_with("dead: ")  # nobody ordered that
-    return trades.filter(mine & ~paid_out).select(pl.col(c).cast(kind) for c, kind in ORDERS.items())
+    return trades.filter(mine & ~paid_out).select(
+        pl.col(c).cast(kind) for c, kind in ORDERS.items()
+    )
 
 
 def _state(holdings: pl.DataFrame, ids: pl.Series) -> State:

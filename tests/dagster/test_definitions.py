@@ -1,5 +1,7 @@
 """The asset graph, its jobs and what a run leaves in Dagster."""
 
+import tomllib
+from importlib.metadata import PackagePath, PathDistribution
 from pathlib import Path
 
 import dagster as dg
@@ -8,7 +10,9 @@ import pytest
 import yaml
 
 from finembed_core.calendar import Month
+from finembed_core.errors import HomeError
 from finembed_core.settings import load_settings
+from finembed_dagster import study as study_module
 from finembed_dagster.definitions import build_definitions
 from finembed_dagster.launch import (
     LOCATION_TAG,
@@ -139,6 +143,26 @@ def test_the_shipped_files_are_in_force(entered: Study) -> None:
     assert (
         workspace["load_from"][0]["python_module"]["module_name"] == "finembed_dagster.definitions"
     )
+
+
+def test_a_wheel_brings_the_shipped_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    project = tomllib.loads(shipped_file("pyproject.toml").read_text())
+    shipped = project["tool"]["setuptools"]["data-files"]["share/finembed"]
+    assert shipped == ["dagster.yaml", "workspace.yaml"]
+    (tmp_path / "share").mkdir()
+    (tmp_path / "share" / "dagster.yaml").touch()
+
+    def installed(_: str) -> list[PackagePath]:
+        path = PackagePath("../share/dagster.yaml")
+        path.dist = PathDistribution(tmp_path / "lib" / "finembed.dist-info")
+        return [path]
+
+    (tmp_path / "lib").mkdir()
+    monkeypatch.setattr(study_module, "files", installed)
+    monkeypatch.setattr(study_module, "__file__", str(tmp_path / "lib" / "pkg" / "study.py"))
+    assert shipped_file("dagster.yaml") == tmp_path / "share" / "dagster.yaml"
+    with pytest.raises(HomeError, match=r"workspace.yaml is missing"):
+        shipped_file("workspace.yaml")
 
 
 def test_the_slot_of_a_killed_run_comes_free(entered: Study) -> None:
