@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
+from typing import cast
 
 import duckdb
 import polars as pl
@@ -162,7 +163,7 @@ def _distinct(names: Sequence[str]) -> list[str]:
 
 def _is_plain(kind: DuckDBPyType) -> bool:
     if kind.id == "list":
-        return kind.children[0][1].id in PLAIN
+        return cast(DuckDBPyType, kind.children[0][1]).id in PLAIN
     return kind.id in PLAIN
 
 
