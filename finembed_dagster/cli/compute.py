@@ -10,6 +10,7 @@ from pathlib import Path
 
 import polars as pl
 from rich.console import Console
+from rich.markup import escape
 
 from finembed_core.calendar import Month
 from finembed_core.errors import InputError, SettingsError
@@ -106,7 +107,7 @@ def rebalance(options: argparse.Namespace) -> int:
         show_orders(console, report, str(file))
     remark = what_stays(report)
     if remark:
-        console.print(remark, soft_wrap=True)
+        console.print(escape(remark), soft_wrap=True, highlight=False)
     return 0
 
 
