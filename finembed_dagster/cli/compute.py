@@ -134,7 +134,7 @@ def _require_free(port: int) -> None:
 def _holdings(path: Path) -> pl.DataFrame:
     remedy = "give a CSV file with the columns fund_id and value"
     try:
-        raw = pl.read_csv(path, infer_schema=False)
+        raw = pl.read_csv(path.read_bytes(), infer_schema=False)  # a pipe can be read too
         clean = raw.rename(str.strip).with_columns(pl.all().str.strip_chars())
         return clean.cast({"value": pl.Float64} if "value" in clean.columns else {})
     except OSError as error:
