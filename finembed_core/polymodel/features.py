@@ -109,7 +109,8 @@ def polymodel_features(inputs: MonthInputs, settings: PolyModelSettings) -> Mont
     ``too_few_months`` (fewer than ``min_obs`` in the window), ``constant_returns``: all features
     are null. ``no_risk_free`` (cash unknown in too many of its months): no Sharpe ratio and MRAR.
     ``no_factors`` (none could be tested), ``no_selection`` (none passed): no StressVaR, LTA, LTR
-    and LTS. ``constant_excess`` (the same over cash every month): no Sharpe ratio. Of a factor: ``not_reported``, ``too_few_months``, ``short_history``, ``constant``.
+    and LTS. ``constant_excess`` (the same over cash every month): no Sharpe ratio. Of a factor:
+    ``not_reported``, ``too_few_months``, ``short_history``, ``constant``.
     """
     funds = inputs.funds
     fund_codes = screen_funds(funds.values, settings)
