@@ -35,7 +35,7 @@ def show(
 
 
 def show_leaderboard(console: Console, leaderboard: pl.DataFrame) -> None:
-    """Print the strategies that ran, and in a line each reason why others did not."""
+    """Print the strategies that ran."""
     ran = leaderboard.filter(pl.col("status") == "run")
     months = "" if ran.is_empty() else f", {ran['first_month'].min()} to {ran['last_month'].max()}"
     kind = "simulated data, " if leaderboard["simulated"].any() else ""
@@ -46,9 +46,6 @@ def show_leaderboard(console: Console, leaderboard: pl.DataFrame) -> None:
         title=f"{kind}net of costs{months}",
         styles={labels[name]: STATISTICS[name][1] for name in HEADLINE},
     )
-    absent = leaderboard.filter(pl.col("status") == "absent").group_by("reason").agg("strategy")
-    for reason, strategies in absent.sort("reason").rows():
-        console.print(f"absent, {escape(reason)}: {', '.join(sorted(strategies))}", soft_wrap=True)
 
 
 def show_notes(console: Console, notes: Iterable[str]) -> None:
