@@ -50,7 +50,7 @@ def lock(file: Path, *, wait: bool) -> TextIO:
     handle = file.open("a")
     try:
         fcntl.flock(handle, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BaseException:
+    except OSError:
         handle.close()
         raise
     return handle
