@@ -7,21 +7,27 @@ Ingest takes a return back when a later verdict says so. For the money that matt
 * `duplicate_fund`: a verdict on whose return it is, not on whether it was paid. It is booked
   before and after, or a fund bought before it was found out could never be sold again.
 * `nav_jump_undone`: the price was wrong. Nobody deals at it, and when it is put right the fund has
-  earned what both months together make.
+  earned what both months together make. One of the two may have been judged at once, by the size
+  of its return.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from finembed_core import histories
 from finembed_core.calendar import Month, month_ordinals
+from finembed_core.ingest.gates import UNDONE as TAKEN_BACK
 from finembed_core.panel import FloatArray, Panel
 from finembed_core.settings import Settings
 from finembed_core.store import PartStore
 
 TWIN, UNDONE = "duplicate_fund", "nav_jump_undone"
+BY_SIZE = ("face_value_change", "return_above_limit")
 
 
 def booked_returns(store: PartStore, settings: Settings, through: Month, months: int) -> Panel:
@@ -42,14 +48,19 @@ def booked_returns(store: PartStore, settings: Settings, through: Month, months:
     inside = verdicts.filter(
         pl.col("id").is_in(panel.ids) & (pl.col("date") > (through - months).end)
     )
-    for (rule, fund), rows in inside.group_by("rule", "id", maintain_order=True):
+    for (fund,), rows in inside.group_by("id", maintain_order=True):
         column = place[str(fund)]
         at = month_ordinals(rows["date"].to_numpy()) - (through.ordinal - months + 1)
-        given = rows["value"].to_numpy()
-        if rule == TWIN:
-            values[at, column] = np.where(np.isnan(values[at, column]), given, values[at, column])
-        else:
-            values[at, column] = _put_right(at, given)
+        given, rule = rows["value"].to_numpy(), rows["rule"].to_numpy()
+        twin, undone = at[rule == TWIN], rule == UNDONE
+        values[twin, column] = np.where(
+            np.isnan(values[twin, column]), given[rule == TWIN], values[twin, column]
+        )
+        values[at[undone], column] = np.nan
+        for month, earned in _put_right(
+            at[rule != TWIN], given[rule != TWIN], undone[rule != TWIN]
+        ):
+            values[month, column] = earned
     return _reported(Panel(panel.dates, panel.ids, values))
 
 
@@ -63,20 +74,26 @@ def verdicts_on_money(store: PartStore, settings: Settings, through: Month) -> p
     known = (pl.col("known_at") <= day) & (pl.col("date") <= through.end)
     return (
         store.read("quarantine", "all")
-        .filter(pl.col("rule").is_in([TWIN, UNDONE]) & known)
+        .filter(pl.col("rule").is_in([TWIN, UNDONE, *BY_SIZE]) & known)
         .drop_nulls("value")
         .select(columns)
-        .sort("rule", "id", "date")
+        .sort("id", "date")
     )
 
 
-def _put_right(at: np.ndarray, returns: FloatArray) -> FloatArray:
-    """Consecutive months as one return in the last of them, NaN before."""
-    booked = np.full(len(at), np.nan)
-    ends = np.flatnonzero(np.append(np.diff(at) > 1, True))
-    growth = np.multiply.reduceat(1.0 + returns, np.append(0, ends[:-1] + 1))
-    booked[ends] = growth - 1.0
-    return booked
+def _put_right(
+    at: NDArray[np.int64], returns: FloatArray, undone: NDArray[np.bool_]
+) -> Iterator[tuple[int, float]]:
+    """Months in which a wrong price was put right, and what both months together earned."""
+    growth = 1.0 + returns
+    k = 0
+    while k + 1 < len(at):
+        both = growth[k] * growth[k + 1]
+        taken_back = both > 0.0 and abs(np.log(both)) < TAKEN_BACK
+        if at[k + 1] == at[k] + 1 and undone[k : k + 2].any() and taken_back:
+            yield int(at[k + 1]), both - 1.0
+            k += 1
+        k += 1
 
 
 def _reported(panel: Panel) -> Panel:

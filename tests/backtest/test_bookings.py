@@ -8,6 +8,7 @@ import pytest
 
 from finembed_core.backtest.bookings import booked_returns
 from finembed_core.calendar import Month, month_range
+from finembed_core.ingest.stage import ingest
 from finembed_core.settings import Settings
 from finembed_core.store import PartStore
 
@@ -57,13 +58,36 @@ def test_a_duplicate_is_booked_before_and_after_it_is_found_out(tmp_path: Path) 
 
 
 def test_a_price_put_right_earns_what_both_months_make(tmp_path: Path) -> None:
-    store = _store(
-        tmp_path, "nav_jump_undone", {4: (1.0, 5), 5: (-0.55, 5), 8: (0.8, 9), 9: (-0.4, 9)}
-    )
+    wrong = {4: (1.0, 5), 5: (-0.48, 5), 8: (0.8, 9), 9: (-0.4, 9)}
+    store = _store(tmp_path, "nav_jump_undone", wrong)
     np.testing.assert_array_equal(_booked(store, 4)[4:], [1.0])
     np.testing.assert_allclose(
-        _booked(store, 11)[4:], [np.nan, -0.1, 0.01, 0.01, np.nan, 0.08, 0.01, 0.01]
+        _booked(store, 11)[4:], [np.nan, 0.04, 0.01, 0.01, np.nan, 0.08, 0.01, 0.01]
     )
+
+
+def test_a_wrong_price_that_nothing_put_right_is_not_booked(tmp_path: Path) -> None:
+    store = _store(tmp_path, "nav_jump_undone", {4: (-0.9, 5)})
+    np.testing.assert_array_equal(_booked(store, 5)[4:], [np.nan, 0.01])
+
+
+@pytest.mark.parametrize("factor", [0.01, 0.1, 0.3, 0.55, 1.8, 2.5, 10.0, 100.0])
+def test_one_wrong_nav_costs_a_holder_nothing(tmp_path: Path, factor: float) -> None:
+    """Through the gates: whichever rule catches which of the two returns."""
+    draw = np.random.default_rng(3)
+    nav = 123.4 * np.cumprod(1.0 + 0.01 * draw.standard_normal(48))
+    months = month_range(FIRST, FIRST + 47)
+    printed = nav.copy()
+    printed[30] *= factor
+    rows = pl.DataFrame({"fund_id": "f", "date": [m.end for m in months], "nav": printed})
+    rows.write_csv(tmp_path / "nav.csv")
+    files = {"fund_observations": [{"path": str(tmp_path / "nav.csv")}]}
+    settings = Settings.model_validate({"dataset": {"source": "files", "files": files}})
+    store = PartStore(tmp_path / "store")
+    ingest(store, settings)
+    booked = booked_returns(store, settings, months[-1], 48).values[:, 0]
+    assert np.isnan(booked[30])
+    assert np.nanprod(1.0 + booked) == pytest.approx(nav[-1] / nav[0])
 
 
 @pytest.mark.parametrize("rule", ["face_value_change", "return_above_limit"])
