@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import socket
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,9 +22,9 @@ from finembed_dagster.assets.monthly import ProgressFor
 from finembed_dagster.assets.portfolios import THROUGH
 from finembed_dagster.definitions import build_definitions, log_progress
 from finembed_dagster.partitions import range_tags
+from finembed_dagster.processes import PROCESS_TAG, end_dead_runs, this_process
 from finembed_dagster.study import Study
 
-PROCESS_TAG = "finembed/process"
 LOCATION_TAG, LOCATION = REPOSITORY_LABEL_TAG, "__repository__@finembed"
 """By which the page finds the runs of a job; location as in workspace.yaml."""
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -91,7 +89,7 @@ class Launcher:
         """
         selection = None if assets is None else [dg.AssetKey(name) for name in assets]
         with dg.DagsterInstance.get() as instance:
-            release_claims_of_dead_runs(instance)
+            end_dead_runs(instance)
             tags = {PROCESS_TAG: this_process(), LOCATION_TAG: LOCATION}
             tags |= range_tags(*months) if months else {}
             tags |= {THROUGH: str(through)} if through else {}
@@ -158,39 +156,6 @@ def warnings_of(result: dg.ExecuteInProcessResult) -> tuple[str, ...]:
         if attached is not None:
             found.extend(cast(list[str], attached.value))
     return tuple(found)
-
-
-def this_process() -> str:
-    """Host and process id, by which a later run can tell whether this one is still alive."""
-    return f"{socket.gethostname()}:{os.getpid()}"
-
-
-def release_claims_of_dead_runs(instance: dg.DagsterInstance) -> None:
-    """Free pool slots that runs of this host hold although their process was killed.
-
-    Dagster frees the slots of runs that ended; a killed process never ends its run, and the next
-    one would wait for its slot for ever.
-    """
-    storage = instance.event_log_storage
-    for pool in storage.get_concurrency_keys():
-        for claim in storage.get_concurrency_info(pool).claimed_slots:
-            run = instance.get_run_by_id(claim.run_id)
-            if run is not None and _is_dead(run.tags.get(PROCESS_TAG, "")):
-                instance.report_run_failed(run, "its process was killed")
-                storage.free_concurrency_slots_for_run(claim.run_id)
-
-
-def _is_dead(process: str) -> bool:
-    host, _, number = process.partition(":")
-    if host != socket.gethostname() or not number.isdigit():
-        return False
-    try:
-        os.kill(int(number), 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        return False
-    return False
 
 
 @event.listens_for(Engine, "connect")

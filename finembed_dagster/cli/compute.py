@@ -114,7 +114,13 @@ def rebalance(options: argparse.Namespace) -> int:
 def ui(options: argparse.Namespace) -> int:
     """Become Dagster's web page and daemon on this study, until interrupted."""
     _require_free(options.port)
+    from dagster import DagsterInstance
+
+    from finembed_dagster.processes import end_dead_runs
+
     Study.find(options.home, options.settings).enter()
+    with DagsterInstance.get() as instance:
+        end_dead_runs(instance)
     command = [sys.executable, "-W", UI_WARNING, "-m", "dagster", "dev"]
     command += ["-w", str(shipped_file("workspace.yaml")), "--port", str(options.port)]
     os.execv(sys.executable, command)  # so that every signal reaches the process that has children

@@ -14,18 +14,13 @@ from finembed_core.errors import HomeError
 from finembed_core.settings import load_settings
 from finembed_dagster import study as study_module
 from finembed_dagster.definitions import build_definitions
-from finembed_dagster.launch import (
-    LOCATION_TAG,
-    PROCESS_TAG,
-    Launcher,
-    release_claims_of_dead_runs,
-    this_process,
-)
+from finembed_dagster.launch import LOCATION_TAG, Launcher
 from finembed_dagster.partitions import (
     decision_months_definition,
     retrainings_definition,
 )
 from finembed_dagster.pictures import table_markdown
+from finembed_dagster.processes import PROCESS_TAG, end_dead_runs, this_process
 from finembed_dagster.study import Study, shipped_file
 
 GRAPH = {
@@ -165,19 +160,26 @@ def test_a_wheel_brings_the_shipped_files(tmp_path: Path, monkeypatch: pytest.Mo
         shipped_file("workspace.yaml")
 
 
-def test_the_slot_of_a_killed_run_comes_free(entered: Study) -> None:
-    host = this_process().split(":")[0]
+@pytest.mark.parametrize("alive", [False, True])
+@pytest.mark.parametrize("claims", [False, True])
+def test_a_killed_run_ends_and_its_slot_comes_free(
+    entered: Study, alive: bool, claims: bool
+) -> None:
+    host, _, own = this_process().partition(":")
+    process = f"{host}:{own if alive else 2**22 + 1}"
     with dg.DagsterInstance.get() as instance:
-        for number, alive in ((2**22 + 1, False), (int(this_process().split(":")[1]), True)):
-            job = build_definitions(entered).resolve_job_def("publish")
-            run = instance.create_run_for_job(
-                job, tags={PROCESS_TAG: f"{host}:{number}"}, status=dg.DagsterRunStatus.STARTED
-            )
-            instance.event_log_storage.set_concurrency_slots("warehouse", 1)
-            claim = instance.event_log_storage.claim_concurrency_slot(
-                "warehouse", run.run_id, "warehouse"
-            )
+        job = build_definitions(entered).resolve_job_def("publish")
+        run = instance.create_run_for_job(
+            job, tags={PROCESS_TAG: process}, status=dg.DagsterRunStatus.STARTED
+        )
+        events = instance.event_log_storage
+        events.set_concurrency_slots("warehouse", 1)
+        if claims:
+            claim = events.claim_concurrency_slot("warehouse", run.run_id, "warehouse")
             assert claim.is_claimed
-            release_claims_of_dead_runs(instance)
-            info = instance.event_log_storage.get_concurrency_info("warehouse")
-            assert bool(info.claimed_slots) == alive
+        end_dead_runs(instance)
+        after = instance.get_run_by_id(run.run_id)
+        assert after is not None
+        assert after.is_finished is not alive
+        info = events.get_concurrency_info("warehouse")
+        assert bool(info.claimed_slots) == (alive and claims)
