@@ -14,7 +14,7 @@ from finembed_core.errors import InputError, MissingPartError, SettingsError
 from finembed_core.fingerprint import digest
 from finembed_core.panel import FloatArray
 from finembed_core.portfolio.orders import BoolArray, Signals, State, size
-from finembed_core.portfolio.policies import STRATEGIES, Strategy, ranking
+from finembed_core.portfolio.policies import STRATEGIES, Strategy, ranking, select_top
 from finembed_core.portfolio.signals import read_signals
 from finembed_core.settings import Settings
 from finembed_core.store import PartStore
@@ -49,9 +49,11 @@ class RebalanceReport:
     run_id : str or None
         The run whose book was taken; None for holdings that were given.
     n_selected : int
-        Funds that the strategy wants to hold.
+        Funds that the strategy's rule selects.
+    without_aum : tuple of str
+        Those of them that get no weight, because the strategy weights by AUM and theirs is unknown.
     unbought : tuple of str
-        Those of them that are neither held nor bought: there is no cash for them.
+        Those with a weight that are neither held nor bought: there is no cash for them.
     orders : DataFrame
         One row per fund that comes in, goes out or changes: side, fund_id, name, amount (null
         while an order of a run is pending), weight (share of NAV), reason (enter, increase,
@@ -66,6 +68,7 @@ class RebalanceReport:
     dealing_date: dt.date
     run_id: str | None
     n_selected: int
+    without_aum: tuple[str, ...]
     unbought: tuple[str, ...]
     orders: pl.DataFrame
 
@@ -87,14 +90,15 @@ def rebalance(
     month : Month
     holdings : DataFrame, optional
         What is held in fact: fund_id and value in money; the row ``cash`` is cash. The book of
-        the strategy's latest run when None.
+        the strategy's latest run with these settings when None.
     strategy : str, optional
         SA on the first model of the settings by default.
 
     Raises
     ------
     MissingPartError
-        The month has not been decided, by this model or at all, or no run covers it.
+        The month has not been decided, by this model or at all, or no run with these settings
+        covers it.
     SettingsError
         There is no such strategy.
     InputError
@@ -118,7 +122,8 @@ def rebalance(
         orders = _of_book(state, chosen, signals, ids, settings)
         bought = orders.filter(pl.col("side") == "buy")["fund_id"]
         held = {*bought, *ids.filter(state.held)}
-    wanted = ids.filter(_wanted(chosen, signals, settings))
+    selected = _selected(chosen, signals, settings)
+    weightless = selected & ~(signals.aum > 0.0) & chosen.needs_aum
     before = _signals(store, month - 1, ids, model)
     explained = _explain(orders, store, month, ids, signals, before)
     calendar = settings.dataset.calendar
@@ -129,8 +134,9 @@ def rebalance(
         decision_day=calendar.decision_day(month),
         dealing_date=calendar.dealing_date(month),
         run_id=run_id,
-        n_selected=len(wanted),
-        unbought=tuple(name for name in wanted if name not in held),
+        n_selected=int(selected.sum()),
+        without_aum=tuple(ids.filter(weightless)),
+        unbought=tuple(fund for fund in ids.filter(selected & ~weightless) if fund not in held),
         orders=explained,
     )
 
@@ -169,29 +175,29 @@ def _ids(settings: Settings) -> Iterator[tuple[str, tuple[Strategy, str | None]]
 
 
 def covering_run(store: PartStore, settings: Settings, month: Month) -> str:
-    """The run to take a month's book from.
+    """The run to take a month's book from: made with these settings.
 
-    Runs made with these settings come first, then those that end soonest after the month, then
-    the newest.
+    Those that end soonest after the month come first, then the newest.
 
     Raises
     ------
     MissingPartError
-        No run reaches the month.
+        No run with these settings reaches the month.
     """
     config = digest(settings.study)
-    found: list[tuple[bool, int, float, str]] = []
+    found: list[tuple[int, float, str]] = []
+    others = 0
     for run_id in store.keys("runs"):
         row = store.read("runs", run_id).row(0, named=True)
         ends = Month.of(row["last_month"])
-        if ends >= month:
-            stamp = store.committed_at("runs", run_id).timestamp()
-            found.append((row["config_hash"] != config, ends - month, -stamp, run_id))
+        if ends >= month and row["config_hash"] == config:
+            found.append((ends - month, -store.committed_at("runs", run_id).timestamp(), run_id))
+        others += ends >= month and row["config_hash"] != config
     if not found:
         raise MissingPartError(
-            f"no run reaches {month}",
-            where="table runs",
-            remedy=f"run `finembed run --through {month}`, or give your own holdings",
+            f"no run with these settings reaches {month}",
+            where="table runs" + (f": {others} with other settings" if others else ""),
+            remedy=f"`finembed run` or `finembed run --through {month}`, then ask again",
         )
     return min(found)[-1]
 
@@ -224,13 +230,11 @@ def _without_model(store: PartStore, month: Month, model: str | None) -> Missing
     )
 
 
-def _wanted(strategy: Strategy, signals: Signals, settings: Settings) -> BoolArray:
-    """Funds that somebody with nothing but cash would buy, shape (N,)."""
-    nothing = State(np.zeros(len(signals.eligible)), 1.0)
-    ordered = strategy.policy(nothing, signals, settings.portfolio)
-    if ordered is None:
-        return np.zeros(len(signals.eligible), dtype=bool)
-    return ordered.touches(nothing)
+def _selected(strategy: Strategy, signals: Signals, settings: Settings) -> BoolArray:
+    """Funds that the rule picks, whatever is held and whatever they weigh, shape (N,)."""
+    if strategy.over == "models":
+        return select_top(signals, settings.portfolio.selected_share)
+    return signals.eligible
 
 
 def _targets(store: PartStore, run_id: str, strategy: str, month: Month) -> set[str]:
@@ -280,10 +284,14 @@ def _state(holdings: pl.DataFrame, ids: pl.Series) -> State:
             where=", ".join(str(name) for name in bad[:5]) or "a row without fund_id",
             remedy="give each fund's value in money, 0 or more",
         )
+    is_cash = names.str.to_lowercase() == CASH
+    if is_cash.sum() > 1:
+        where = ", ".join(names.filter(is_cash))
+        raise InputError("cash is listed twice", where=where, remedy="give all of it in one row")
     twice = names.filter(names.is_duplicated()).unique().sort()
     if len(twice):
-        raise InputError("a fund is listed twice", where=", ".join(twice[:5]))
-    is_cash = names.str.to_lowercase() == CASH
+        where = ", ".join(twice[:5])
+        raise InputError("a fund is listed twice", where=where, remedy="give one row per fund")
     unknown = names.filter(~is_cash & ~names.is_in(ids.to_list()))
     if len(unknown):
         raise InputError(

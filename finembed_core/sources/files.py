@@ -182,7 +182,7 @@ def _open(file: Path) -> pl.DataFrame:
     try:
         if file.suffix == ".parquet":
             return pl.read_parquet(file)
-        _check_separator(pl.read_csv(file, infer_schema=False, n_rows=0).columns, file)
+        check_separator(pl.read_csv(file, infer_schema=False, n_rows=0).columns, file)
         frame = pl.read_csv(file, infer_schema=False, null_values=list(NULLS))
     except pl.exceptions.NoDataError:
         return pl.DataFrame()
@@ -192,11 +192,18 @@ def _open(file: Path) -> pl.DataFrame:
             where=str(file),
             remedy="give a CSV with a header and commas, or a Parquet file",
         ) from None
-    _check_header(frame.columns, file)
+    check_header(frame.columns, file)
     return frame
 
 
-def _check_separator(columns: Sequence[str], file: Path) -> None:
+def check_separator(columns: Sequence[str], file: Path) -> None:
+    """Refuse a header that something other than commas separates.
+
+    Raises
+    ------
+    InputError
+        It is one column, with another separator in its name.
+    """
     other = [s for s in SEPARATORS if s in columns[0]] if len(columns) == 1 else []
     if other:
         raise InputError(
@@ -206,11 +213,19 @@ def _check_separator(columns: Sequence[str], file: Path) -> None:
         )
 
 
-def _check_header(columns: Sequence[str], file: Path) -> None:
-    """Names that stand twice, which polars keeps apart as ``name_duplicated_0``."""
-    for column in columns:
+def check_header(columns: Sequence[str], file: Path) -> None:
+    """Refuse names that stand twice, which polars keeps apart as ``name_duplicated_0``.
+
+    Raises
+    ------
+    InputError
+        One does.
+    """
+    for k, column in enumerate(columns):
         name, again, number = column.rpartition("_duplicated_")
-        if again and number.isdigit() and name in columns:
+        if not (again and number.isdigit()):
+            name = column
+        if name in columns[:k]:
             raise InputError(
                 f"column {name!r} stands twice",
                 where=f"{file}, header",

@@ -13,9 +13,11 @@ from rich.console import Console
 from rich.markup import escape
 
 from finembed_core.calendar import Month
-from finembed_core.errors import InputError, SettingsError
+from finembed_core.chain import chain
+from finembed_core.errors import InputError, MissingPartError, SettingsError
 from finembed_core.files import written_whole
 from finembed_core.portfolio.rebalance import rebalance as orders_of
+from finembed_core.sources.files import check_header, check_separator
 from finembed_core.warehouse.query import query as ask
 from finembed_dagster.cli.init import write_settings
 from finembed_dagster.cli.orders import show_orders, what_stays
@@ -87,6 +89,7 @@ def _run(study: Study, through: Month | None) -> int:
 def rebalance(options: argparse.Namespace) -> int:
     """Orders of one month, and each fund's probability, rank and features now and before."""
     study = Study.find(options.home, options.settings).existing()
+    _require_in_force(study, options.month)
     holdings = None if options.holdings is None else _holdings(options.holdings)
     report = orders_of(study.store, study.settings, options.month, holdings, options.strategy)
     console = Console()
@@ -137,10 +140,32 @@ def _require_free(port: int) -> None:
             raise InputError(what, where=f"{LOCALHOST}:{port}", remedy=remedy) from None
 
 
+def _require_in_force(study: Study, month: Month) -> None:
+    """Refuse a month that was decided with other settings or formulas than those in force."""
+    for name, link in chain(study.store, study.settings).items():
+        stage, keys = link.stage, link.keys([month], study.settings)
+        for manifest in (study.store.manifest(t, key) for t in stage.tables for key in keys):
+            if manifest is None or (manifest.settings, manifest.code) == (
+                stage.settings,
+                stage.code,
+            ):
+                continue
+            cause = "settings" if manifest.settings != stage.settings else "formulas"
+            raise MissingPartError(
+                f"{name} of {manifest.key} was made with other {cause} than those in force",
+                where=f"table {manifest.table}, part {manifest.key}",
+                remedy=f"`finembed run` or `finembed run --through {month}`, then ask again",
+            )
+
+
 def _holdings(path: Path) -> pl.DataFrame:
     remedy = "give a CSV file with the columns fund_id and value"
     try:
-        raw = pl.read_csv(path.read_bytes(), infer_schema=False)  # a pipe can be read too
+        content = path.read_bytes()  # a pipe can be read too, once
+        header = pl.read_csv(content, infer_schema=False, n_rows=0).columns
+        check_separator(header, path)
+        check_header([name.strip() for name in header], path)
+        raw = pl.read_csv(content, infer_schema=False)
         clean = raw.rename(str.strip).with_columns(pl.all().str.strip_chars())
         return clean.cast({"value": pl.Float64} if "value" in clean.columns else {})
     except OSError as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich import box
@@ -44,12 +44,21 @@ def what_stays(report: RebalanceReport) -> str:
     """Why there are no orders, or what is selected and not bought; empty where nothing is left."""
     if report.n_selected == 0:
         return "no eligible fund can be selected: what is held stays as it is"
-    if report.unbought:
-        named = ", ".join(report.unbought[:MOST_NAMED])
-        more = len(report.unbought) - MOST_NAMED
-        others = f" and {more} more" if more > 0 else ""
-        return f"selected and not bought, for lack of cash: {named}{others}"
-    return "nothing to trade: what is held is what is selected" if report.orders.is_empty() else ""
+    remarks = []
+    if report.without_aum:
+        remarks.append(f"selected but without AUM, so without weight: {_some(report.without_aum)}")
+    if len(report.without_aum) == report.n_selected:
+        remarks.append("no selected fund has AUM: what is held stays as it is")
+    elif report.unbought:
+        remarks.append(f"selected and not bought, for lack of cash: {_some(report.unbought)}")
+    elif report.orders.is_empty():
+        remarks.append("nothing to trade: what is held is what is selected")
+    return "\n".join(remarks)
+
+
+def _some(funds: Sequence[str]) -> str:
+    more = len(funds) - MOST_NAMED
+    return ", ".join(funds[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _fitted(console: Console, report: RebalanceReport, width: int) -> tuple[Table, list[str]]:
@@ -99,7 +108,9 @@ def _size(row: Mapping[str, Any], in_money: bool) -> str:
 def _why(row: Mapping[str, Any], report: RebalanceReport) -> str:
     """The order's reason, its cause, and what holds it up."""
     reason = row["reason"]
-    if row["rank"] is None and (report.model is not None or reason == "exit"):
+    if row["fund_id"] in report.without_aum:
+        cause = "selected, but without AUM"
+    elif row["rank"] is None and (report.model is not None or reason == "exit"):
         cause = row["why"]
     elif report.model is None:
         cause = "eligible"

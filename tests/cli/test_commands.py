@@ -170,6 +170,52 @@ def test_holdings_are_taken_with_spaces_around_them(
     assert "not in order" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("fund_id,value,value\nA,1,2\n", "column 'value' stands twice"),
+        ("fund_id,value, value\nA,1,2\n", "column 'value' stands twice"),
+        ("fund_id;value\nA;1,5\n", "separated by ';', not by commas"),
+        ("fund_id,value\nCash,1\ncash,2\n", "cash is listed twice"),
+    ],
+)
+def test_a_fault_of_a_holdings_file_is_named(
+    study: Path, capsys: pytest.CaptureFixture[str], text: str, words: str
+) -> None:
+    (study / "mine.csv").write_text(text)
+    assert finembed("rebalance", "--month", "1994-12", "--holdings", "mine.csv") == 2
+    message = capsys.readouterr().err
+    assert words in message and "remedy:" in message
+
+
+def test_rebalance_refuses_what_other_settings_made(
+    study: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (study / "mine.csv").write_text("fund_id,value\ncash,50\n")
+    own = ["--holdings", "mine.csv"]
+    settings = (study / "finembed.yaml").read_text()
+    models = "portfolio: {models: [persistence]"
+    (study / "finembed.yaml").write_text(settings.replace(models, f"{models}, selected_share: 0.2"))
+    assert finembed("rebalance", "--month", "1994-12") == 2
+    message = capsys.readouterr().err
+    assert "no run with these settings reaches 1994-12" in message and "finembed run" in message
+    assert finembed("rebalance", "--month", "1994-12", *own) == 0
+    capsys.readouterr()
+    for change, table in (
+        ("universe: {min_history_months: 30}", "universe"),
+        ("ingest: {dead_after_missing: 5}", "universe"),
+    ):
+        (study / "finembed.yaml").write_text(f"{settings}{change}\n")
+        for holdings in ([], own):
+            assert finembed("rebalance", "--month", "1994-12", *holdings) == 2
+            message = capsys.readouterr().err
+            assert f"{table} of 1994-12 was made with other settings" in message
+            assert f"table {table}" in message and "finembed run" in message
+    (study / "finembed.yaml").write_text(settings.replace("window: 18", "window: 20"))
+    assert finembed("rebalance", "--month", "1994-12", *own) == 2
+    assert "polymodel_features of 1994-12" in capsys.readouterr().err
+
+
 def test_rebalance_with_nothing_to_deal_tells_why(
     study: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

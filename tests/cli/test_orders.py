@@ -46,6 +46,7 @@ def report(*rows: dict, **changes: object) -> RebalanceReport:
         dealing_date=dt.date(2000, 1, 31),
         run_id="r",
         n_selected=4,
+        without_aum=(),
         unbought=(),
         orders=pl.DataFrame(list(rows), infer_schema_length=None) if rows else pl.DataFrame(),
     )
@@ -148,3 +149,13 @@ def test_what_stays_is_true() -> None:
     assert what_stays(report(unbought=many)).endswith("F4 and 3 more")
     assert what_stays(report()) == "nothing to trade: what is held is what is selected"
     assert what_stays(report(ROW)) == ""
+
+
+def test_selected_funds_without_aum_are_told_apart() -> None:
+    blind = report(ROW | {"reason": "exit"}, without_aum=("F1",))
+    assert "goes out: selected, but without AUM" in words(printed(blind, 140))
+    assert what_stays(blind) == "selected but without AUM, so without weight: F1"
+    text = what_stays(report(without_aum=("A",), unbought=("B",)))
+    assert text.endswith("A\nselected and not bought, for lack of cash: B")
+    nobody = report(n_selected=1, without_aum=("A",))
+    assert what_stays(nobody).endswith("no selected fund has AUM: what is held stays as it is")

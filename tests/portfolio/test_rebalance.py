@@ -1,4 +1,5 @@
 import datetime as dt
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -7,6 +8,7 @@ import pytest
 from finembed_core.backtest.run import backtest
 from finembed_core.errors import InputError, MissingPartError, SettingsError
 from finembed_core.portfolio.rebalance import FEATURES, rebalance
+from finembed_core.settings import Settings
 from finembed_core.store import PartStore
 from tests.backtest.fake_store import FIRST, story, write_story
 from tests.backtest.test_run import SETTINGS
@@ -123,6 +125,34 @@ def test_an_earlier_month_of_the_run(stood: PartStore) -> None:
     assert first.dealing_date == dt.date(2001, 7, 31)
 
 
+def test_a_run_with_other_settings_has_no_book_for_these(stood: PartStore) -> None:
+    tree = SETTINGS.model_dump()
+    tree["portfolio"]["selected_share"] = 0.2
+    narrower = Settings.model_validate(tree)
+    with pytest.raises(MissingPartError, match="no run with these settings") as caught:
+        rebalance(stood, narrower, LAST)
+    assert caught.value.where == "table runs: 1 with other settings"
+    assert f"`finembed run --through {LAST}`" in str(caught.value.remedy)
+    assert rebalance(stood, narrower, LAST, holdings(cash=1.0)).n_selected == 2
+
+
+def test_selected_funds_without_aum_count_and_are_named(store: PartStore) -> None:
+    told = story()
+    known = told.p_up["logistic"][-1]
+    best, worst = f"F{np.nanargmax(known):02d}", f"F{np.nanargmin(known):02d}"
+    aum = np.ones_like(told.p_up["logistic"])
+    aum[:, told.ids.index(best)] = np.nan
+    write_story(store, replace(told, aum=aum))
+    report = rebalance(store, SETTINGS, LAST, holdings(cash=1.0), "wa_logistic")
+    assert (report.n_selected, report.without_aum, report.unbought) == (4, (best,), ())
+    assert report.orders.height == 3
+    held = rebalance(store, SETTINGS, LAST, holdings(**{best: 1.0, worst: 1.0}), "wa_logistic")
+    assert held.without_aum == (best,) and best in set(held.orders["fund_id"])
+    assert rebalance(store, SETTINGS, LAST, holdings(cash=1.0)).without_aum == ()
+    universe = rebalance(store, SETTINGS, LAST, holdings(cash=1.0), "aum_weight_universe")
+    assert (universe.n_selected, universe.without_aum) == (7, (best,))
+
+
 @pytest.mark.parametrize(
     ("bad", "message"),
     [
@@ -131,7 +161,8 @@ def test_an_earlier_month_of_the_run(stood: PartStore) -> None:
         (holdings(F00=float("nan")), "not a number"),
         (holdings(ZZ=1.0, F00=1.0), "not among the funds"),
         (holdings(cash=0.0), "worth nothing"),
-        (pl.DataFrame({"fund_id": ["F00", "F00"], "value": [1.0, 2.0]}), "twice"),
+        (pl.DataFrame({"fund_id": ["F00", "F00"], "value": [1.0, 2.0]}), "fund is listed twice"),
+        (holdings(F00=1.0, Cash=1.0, cash=2.0), "cash is listed twice"),
     ],
 )
 def test_holdings_that_break_the_contract(
@@ -156,5 +187,5 @@ def test_months_and_strategies_that_are_not_there(stood: PartStore, store: PartS
     with pytest.raises(SettingsError, match="no strategy 'gmv'"):
         rebalance(stood, SETTINGS, LAST, strategy="gmv")
     write_story(store, story(months=8))
-    with pytest.raises(MissingPartError, match="no run reaches 2001-08"):
+    with pytest.raises(MissingPartError, match="no run with these settings reaches 2001-08"):
         rebalance(store, SETTINGS, FIRST + 7)
