@@ -15,6 +15,7 @@ from pathlib import Path
 import duckdb
 import polars as pl
 
+from finembed_core.calendar import Month
 from finembed_core.errors import WarehouseError
 from finembed_core.files import lock, put_in_place
 from finembed_core.fingerprint import digest
@@ -25,9 +26,7 @@ from finembed_core.warehouse.query import reading
 from finembed_core.warehouse.schema import Table, schema_sql, warehouse_schema
 from finembed_core.warehouse.sources import (
     DERIVED,
-    NO_MARKS,
     OWN,
-    Marks,
     Part,
     committed_parts,
     with_verdicts,
@@ -67,7 +66,7 @@ def publish(
     store: PartStore,
     path: Path,
     settings: Settings,
-    marks: Marks = NO_MARKS,
+    through: Month | None = None,
     latest: str | None = None,
 ) -> PublishReport:
     """Build the warehouse from all committed parts, unless it already holds exactly these.
@@ -79,9 +78,8 @@ def publish(
         The DuckDB file; a lock file and, while building, a ``.building`` file lie beside it.
     settings : Settings
         Settings in force: facts must have been available by their decision day.
-    marks : mapping of table to (settings, code)
-        Fingerprints in force; parts of these tables with others are left out. A table without an
-        entry is taken as it is.
+    through : Month, optional
+        Last month that is current: what was computed for later ones is left out.
     latest : str, optional
         Run that the views show; the newest made with these settings by default.
 
@@ -95,7 +93,7 @@ def publish(
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with lock(path.with_name(path.name + ".lock"), wait=True):
-        parts = committed_parts(store, marks)
+        parts = committed_parts(store, settings, through)
         content = _content(parts, settings, latest)
         standing = _standing(path, content)
         if standing is not None:
@@ -122,11 +120,11 @@ def is_published(
     store: PartStore,
     path: Path,
     settings: Settings,
-    marks: Marks = NO_MARKS,
+    through: Month | None = None,
     latest: str | None = None,
 ) -> bool:
     """Whether `publish` would find the warehouse as it should be."""
-    content = _content(committed_parts(store, marks), settings, latest)
+    content = _content(committed_parts(store, settings, through), settings, latest)
     return _standing(path, content) is not None
 
 
@@ -283,7 +281,13 @@ def _report(path: Path, *, skipped: bool) -> PublishReport:
                 counts[table.name] = int(found[0]) if found else 0
         latest = connection.execute("SELECT latest_run FROM publication").fetchone()
         out = connection.execute(
-            "SELECT \"table\", key, left_out FROM parts WHERE left_out <> '' ORDER BY ALL"
+            "SELECT left_out, count(*), min(\"table\" || ' ' || key) FROM parts"
+            " WHERE left_out <> '' GROUP BY left_out ORDER BY ALL"
         ).fetchall()
-    warnings = tuple(f"{table} {key} is not in the warehouse: {why}" for table, key, why in out)
+    warnings = tuple(_told(why, int(count), first) for why, count, first in out)
     return PublishReport(path, counts, latest[0] if latest else None, warnings, skipped)
+
+
+def _told(why: str, count: int, first: str) -> str:
+    parts = first if count == 1 else f"{count} parts, the first {first},"
+    return f"not in the warehouse: {parts} ({why})"

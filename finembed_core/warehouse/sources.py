@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TypeAlias
 
 import polars as pl
 
+from finembed_core.calendar import Month
 from finembed_core.errors import IntegrityError
+from finembed_core.settings import Settings
 from finembed_core.store import Manifest, PartStore
 from finembed_core.warehouse.schema import warehouse_schema
 
@@ -27,8 +29,8 @@ DERIVED: Mapping[str, Mapping[str, str]] = {
 }
 OWN = ("publication", "parts")  # made here, not loaded
 TREND_MODEL = "trend_model_"
-Marks: TypeAlias = Mapping[str, tuple[str, str]]  # table -> fingerprints of settings and code
-NO_MARKS: Marks = {}
+INPUTS = ("fund_observations", "series_observations")
+MONTH_KEY = re.compile(r"\d{4}-\d{2}")
 
 
 @dataclass(frozen=True)
@@ -66,33 +68,35 @@ def target_table(store_table: str) -> str | None:
     return None if table is None or table.is_view or store_table in OWN else store_table
 
 
-def committed_parts(store: PartStore, marks: Marks = NO_MARKS) -> list[Part]:
+def committed_parts(
+    store: PartStore, settings: Settings, through: Month | None = None
+) -> list[Part]:
     """All committed parts of a store, by table and key.
 
-    Left out are tables of models that are not in force, and of the tables in `marks` everything
-    from the first month on that was made with other settings or another version: later months
-    may rest on it.
+    Left out are models that the settings do not have, and what was computed for months after
+    `through`, which may rest on other settings or on values that were restated since.
     """
-    manifests = [manifest for table in store.tables() for manifest in store.manifests(table)]
-    wanted = ((m, marks[m.table]) for m in manifests if m.table in marks)
-    obsolete = min((m.key for m, mark in wanted if mark != (m.settings, m.code)), default=None)
     return [
         Part(
             manifest,
-            target_table(manifest.table),
+            target_table(table),
             store.frame_path(manifest) if manifest.rows else None,
-            _created_at(store, manifest) if manifest.table == "runs" else None,
-            left_out=_not_in_force(manifest, marks, obsolete),
+            _created_at(store, manifest) if table == "runs" else None,
+            left_out=_not_in_force(manifest, settings, through),
         )
-        for manifest in manifests
+        for table in store.tables()
+        for manifest in store.manifests(table)
     ]
 
 
-def _not_in_force(manifest: Manifest, marks: Marks, obsolete: str | None) -> str:
-    if marks and manifest.table.startswith(TREND_MODEL) and manifest.table not in marks:
-        return "no model of the settings in force"
-    if obsolete is not None and manifest.table in marks and manifest.key >= obsolete:
-        return f"{obsolete} and later were made with other settings or another version"
+def _not_in_force(manifest: Manifest, settings: Settings, through: Month | None) -> str:
+    table = manifest.table
+    model = table.removeprefix(TREND_MODEL)
+    if model != table and model not in settings.learning.models:
+        return "no model of the settings"
+    computed = table not in INPUTS and MONTH_KEY.fullmatch(manifest.key) is not None
+    if through is not None and computed and Month.parse(manifest.key) > through:
+        return f"after {through}, up to which the study was computed"
     return ""
 
 

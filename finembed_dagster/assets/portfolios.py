@@ -4,7 +4,7 @@ import dagster as dg
 
 from finembed_core.backtest.run import backtest, identify
 from finembed_core.calendar import Month
-from finembed_core.chain import last_current_month, marks_in_force
+from finembed_core.chain import last_current_month
 from finembed_core.warehouse.publish import publish
 from finembed_core.warehouse.query import query
 from finembed_dagster.assets.monthly import ProgressFor
@@ -39,10 +39,11 @@ def warehouse(
     context: dg.AssetExecutionContext, study: dg.ResourceParam[Study]
 ) -> dg.MaterializeResult:
     """The DuckDB file with everything, built beside the old one and swapped in."""
-    store, settings = study.store, study.settings
-    latest = identify(store, settings, _through(context, study)).run_id
-    marks = marks_in_force(store, settings)
-    report = publish(store, study.home.warehouse, settings, marks, latest)
+    store, settings, through = study.store, study.settings, _through(context, study)
+    run_id = identify(store, settings, through).run_id
+    report = publish(store, study.home.warehouse, settings, through, run_id)
+    for warning in report.warnings:
+        context.log.warning(warning)
     ranked = query(study.home.warehouse, "select * from leaderboard")
     latest = query(study.home.warehouse, "select * from latest_rebalance")
     return dg.MaterializeResult(
@@ -51,6 +52,7 @@ def warehouse(
             "latest_rebalance": orders(latest),
             "path": dg.MetadataValue.path(str(report.path)),
             "was_current": report.skipped,
+            "warnings": list(report.warnings),
             "rows": dict(report.tables),
         }
     )

@@ -21,7 +21,6 @@ from finembed_core.chain import (
     chain_state,
     decision_months,
     first_open_month,
-    marks_in_force,
 )
 from finembed_core.errors import FinembedError
 from finembed_core.ingest.stage import prepare
@@ -138,8 +137,7 @@ def _results(study: Study, last: Month, opened: Month | None) -> list[LinkState]
     store, settings, warehouse = study.store, study.settings, study.home.warehouse
     run_id = identify(store, settings, last).run_id
     tested = opened is None and has_run(store, run_id)
-    marks = marks_in_force(store, settings)
-    published = is_published(store, warehouse, settings, marks, run_id)
+    published = is_published(store, warehouse, settings, last, run_id)
     return [
         LinkState("backtests", {"": _state(bool(store.keys("runs")), tested)}),
         LinkState("warehouse", {"": _state(warehouse.exists(), tested and published)}),

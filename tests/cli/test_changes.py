@@ -47,6 +47,15 @@ def test_a_range_under_other_settings_shows_nothing_made_before(study: Path) -> 
     _same_results("leaderboard", "predictions", "polymodel_features", "latest_rebalance")
 
 
+def test_a_value_restated_after_the_end_leaves_nothing_that_rests_on_the_old_one(
+    study: Path,
+) -> None:
+    _change(study, "dataset", simulated={"funds": 10, "months": 60, "factors": 4, "seed": 4})
+    assert finembed("run", "--through", "1993-12") == 0
+    assert finembed("run", "--home", "fresh", "--through", "1993-12") == 0
+    _same_results("leaderboard", "predictions", "universe", "macro_factors", "learning_curves")
+
+
 def test_the_backtest_ends_where_it_is_told(study: Path) -> None:
     assert finembed("run", "--through", "1994-06") == 0
     assert str(_table("latest_run")["last_month"][0]) == "1994-06-30"

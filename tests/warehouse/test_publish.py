@@ -247,8 +247,19 @@ def test_a_column_of_another_type_is_left_out_with_a_warning(store, path):
     report = publish(store, path, Settings())
     assert report.tables["universe"] == len(FUNDS) * (len(MONTHS) - 1)
     assert report.warnings == (
-        "universe 2000-12 is not in the warehouse: column eligible holds String, not BOOLEAN",
+        "not in the warehouse: universe 2000-12 (column eligible holds String, not BOOLEAN)",
     )
+
+
+def test_what_lies_after_the_last_current_month_is_left_out(store, path):
+    report = publish(store, path, Settings(), MONTHS[7])
+    for table in ("universe", "macro_factors", "polymodel_features", "predictions"):
+        assert report.tables[table] > 0
+        day = "as_of" if table == "macro_factors" else "month"
+        assert query(path, f"SELECT max({day}) FROM {table}").item() == MONTHS[7].end
+    assert query(path, "SELECT max(date) FROM fund_observations").item() == LAST.end
+    (warning,) = report.warnings
+    assert "after 2000-08, up to which the study was computed" in warning
 
 
 def test_absent_and_additional_columns_are_no_obstacle(store, path):
