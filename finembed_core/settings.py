@@ -27,6 +27,7 @@ PositiveInt = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]  # what every generator in use takes
 Divisor = Literal[1, 2, 3, 4, 6, 12]
 ModelKind = Literal["itransformer", "majority", "persistence", "logistic", "lightgbm"]
+ROUNDING = 1e-12  # relative; what a p-value may exceed its threshold by
 MODEL_KINDS: tuple[ModelKind, ...] = get_args(ModelKind)
 
 
@@ -105,6 +106,13 @@ class DatasetSettings(Section):
             return None if text is None else str(Month.parse(text))
         except FinembedError as error:  # pydantic adds which setting it is
             raise ValueError(f"{error.what}; {error.remedy}") from None
+
+    @model_validator(mode="after")
+    def _months_are_in_order(self) -> DatasetSettings:
+        if self.first_month and self.last_month and self.first_month > self.last_month:
+            span = f"first_month ({self.first_month}) comes after last_month ({self.last_month})"
+            raise ValueError(span)
+        return self
 
     @property
     def label(self) -> str:
@@ -202,6 +210,16 @@ class PolyModelSettings(Section):
             raise ValueError(
                 f"min_obs ({self.min_obs}) is more than the window has months ({self.window}): "
                 "nothing could ever be computed"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _alpha_can_be_reached(self) -> PolyModelSettings:
+        least = 1.0 / (1.0 + self.shuffles)  # the smallest p-value there is
+        if self.selection == "absolute" and least > self.alpha * (1.0 + ROUNDING):
+            raise ValueError(
+                f"alpha ({self.alpha:g}) is less than 1/(shuffles + 1) = {least:.3g}: "
+                "no pair could ever be selected"
             )
         return self
 
@@ -331,6 +349,15 @@ class Settings(Section):
     portfolio: PortfolioSettings = PortfolioSettings()
     backtest: BacktestSettings = BacktestSettings()
     execution: ExecutionSettings = ExecutionSettings()
+
+    @model_validator(mode="after")
+    def _selecting_models_are_trained(self) -> Settings:
+        absent = [m for m in self.portfolio.models if m not in self.learning.models]
+        if absent:
+            raise ValueError(
+                f"portfolio.models names {', '.join(absent)}, which learning.models does not"
+            )
+        return self
 
     @property
     def study(self) -> dict[str, Any]:

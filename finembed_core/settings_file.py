@@ -14,7 +14,7 @@ Tree = TypeVar("Tree", bound=BaseModel)
 
 
 def read_sections(path: Path, model: type[Tree]) -> Tree:
-    """Read the file into `model`; an empty section has its defaults.
+    """Read the file into `model`; an empty section has its defaults, at any depth.
 
     Raises
     ------
@@ -24,12 +24,25 @@ def read_sections(path: Path, model: type[Tree]) -> Tree:
     """
     tree = _read_mapping(path)
     try:
-        whole = {name: {} if section is None else section for name, section in tree.items()}
-        return model.model_validate(whole)
+        return model.model_validate(_filled(tree, model))
     except ValidationError as error:
         raise SettingsError(
             _first_complaint(error), where=str(path), remedy=_hint(error, model)
         ) from None
+
+
+def _filled(tree: dict[Any, Any], model: Any) -> dict[Any, Any]:
+    """The tree without the names of sections under which nothing stands."""
+    whole: dict[Any, Any] = {}
+    for name, value in tree.items():
+        field = model.model_fields.get(name)
+        section = field and _section_in(field.annotation)
+        if section and value is None:
+            continue
+        if section and isinstance(value, dict):
+            value = _filled(value, section)
+        whole[name] = value
+    return whole
 
 
 def _read_mapping(path: Path) -> dict[Any, Any]:
@@ -91,9 +104,14 @@ def _first_complaint(error: ValidationError) -> str:
     first = problems[0]
     name = ".".join(str(part) for part in first["loc"])
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    said = first["msg"].removeprefix("Value error, ")
     if first["type"] == "extra_forbidden":
         return f"there is no setting `{name}`{more}"
-    return f"setting `{name}` is {first['input']!r}: {first['msg']}{more}"
+    if first["type"] in ("model_type", "model_attributes_type"):
+        return f"setting `{name}` is {first['input']!r}: it is a section, with settings below{more}"
+    if first["type"] == "value_error" and isinstance(first["input"], dict):
+        return f"{f'in section `{name}`' if name else 'between sections'}: {said}{more}"
+    return f"setting `{name}` is {first['input']!r}: {said}{more}"
 
 
 def _hint(error: ValidationError, model: Any) -> str:

@@ -14,8 +14,10 @@ from finembed_core.chain import chain
 from finembed_core.errors import SettingsError
 from finembed_core.fingerprint import digest
 from finembed_core.settings import (
+    MODEL_KINDS,
     DatasetSettings,
     FilesSource,
+    PolyModelSettings,
     Section,
     Settings,
     TableFiles,
@@ -25,7 +27,16 @@ from finembed_core.store import PartStore
 
 HOW_AND_WHERE = ("execution.", "dataset.files.")
 OTHERS: tuple[Any, ...] = (True, False, 1, 2, 3, 5, 30, 40, 100, 0.3, 0.7, 1.5, -0.5)
-OTHERS += ("2001-03", "other", ["logistic"], ["other"], [0.5], [7], {"ret": "x"})
+OTHERS += (
+    "2001-03",
+    "other",
+    ["logistic"],
+    list(reversed(MODEL_KINDS)),
+    ["other"],
+    [0.5],
+    [7],
+    {"ret": "x"},
+)
 
 
 def sections(kind: type[Section] = Settings, path: str = "") -> Iterator[tuple[str, type[Section]]]:
@@ -89,7 +100,16 @@ def complaint(tmp_path: Path, text: str) -> SettingsError:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "# nothing yet\n", "{}", "polymodel:\nbacktest:\n  # cost_bps: 5\n"]
+    "text",
+    [
+        "",
+        "# nothing yet\n",
+        "{}",
+        "polymodel:\nbacktest:\n  # cost_bps: 5\n",
+        "learning:\n  itransformer:\n  lightgbm:\nbacktest:\n  terminal_return:\n",
+        "dataset:\n  files:\n  simulated:\n",
+        "dataset:\n  files:\n    fund_observations:\n    funds:\n    series_observations:\n",
+    ],
 )
 def test_what_is_not_said_has_its_default(tmp_path: Path, text: str) -> None:
     assert load(tmp_path, text) == load_settings(None) == Settings()
@@ -190,8 +210,27 @@ def test_a_misspelt_name_is_answered_with_the_names_of_its_section(
         ("learning: {seeds: [1, -2]}", "`learning.seeds.1` is -2", "seeds"),
         ("polymodel: {shuffles: many}", "`polymodel.shuffles` is 'many'", "shuffles"),
         ("dataset: {first_month: 2000-01-31}", "`dataset.first_month` is datetime.date", "month"),
-        ("polymodel: 3", "`polymodel` is 3", "polymodel"),
-        ("polymodel: {window: 12, min_obs: 24}", "min_obs (24) is more than the window", "macro"),
+        ("polymodel: 3", "`polymodel` is 3: it is a section", "polymodel"),
+        (
+            "polymodel: {window: 12, min_obs: 24}",
+            "in section `polymodel`: min_obs (24) is more than the window",
+            "macro",
+        ),
+        (
+            "dataset: {first_month: 2001-02, last_month: 2001-01}",
+            "in section `dataset`: first_month (2001-02) comes after last_month (2001-01)",
+            "dataset",
+        ),
+        (
+            "polymodel: {shuffles: 98}",
+            "alpha (0.01) is less than 1/(shuffles + 1) = 0.0101: no pair could ever be selected",
+            "polymodel",
+        ),
+        (
+            "learning: {models: [logistic]}\nportfolio: {models: [logistic, lightgbm]}",
+            "between sections: portfolio.models names lightgbm, which learning.models does not",
+            "portfolio",
+        ),
         ("portfolio: {models: [logistic, logistic]}", "logistic stands twice", "selected_share"),
         ("learning: {models: [majority, majority]}", "majority stands twice", "lookback"),
         ("learning: {seeds: [1, 2, 1]}", "1 stands twice", "seeds"),
@@ -205,6 +244,18 @@ def test_a_mistake_is_named_by_its_path_with_what_is_allowed_there(
     error = complaint(tmp_path, text)
     assert what in error.what
     assert remedy in str(error.remedy)
+
+
+@pytest.mark.parametrize("text", ["polymodel: 3", "learning: {lightgbm: []}", "macro: {rule: 1}"])
+def test_a_message_names_no_class(tmp_path: Path, text: str) -> None:
+    said = str(complaint(tmp_path, text))
+    assert "Settings" not in said and "Value error" not in said and "instance" not in said
+
+
+def test_an_alpha_at_the_smallest_p_value_is_reached() -> None:
+    for shuffles in range(19, 400):
+        PolyModelSettings(shuffles=shuffles, alpha=1 / (shuffles + 1))
+    PolyModelSettings(shuffles=19, selection="benjamini_hochberg")
 
 
 @pytest.mark.parametrize(
