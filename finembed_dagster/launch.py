@@ -15,7 +15,8 @@ from sqlalchemy.engine import Engine
 from finembed_core.calendar import Month
 from finembed_core.chain import LinkState, chain_state, decision_months, first_open_month
 from finembed_core.errors import MissingPartError
-from finembed_core.settings import DatasetSettings
+from finembed_core.ingest.stage import delivered
+from finembed_core.settings import Settings
 from finembed_core.sources import month_bounds
 from finembed_dagster.assets.ingest import TABLES
 from finembed_dagster.assets.monthly import ProgressFor
@@ -114,7 +115,7 @@ class Launcher:
         """
         study = self.study
         if through is not None:
-            require_within(study.settings.dataset, through)
+            require_within(study.settings, through)
         told = warnings_of(self.run("ingest"))
         months = decision_months(study.store, through)
         opened = first_open_month(self.states(months))
@@ -131,19 +132,21 @@ class Launcher:
         return sorted(keys - set(TABLES))
 
 
-def require_within(dataset: DatasetSettings, month: Month) -> None:
-    """Refuse a month that the source is known not to reach, before anything is written.
+def require_within(settings: Settings, month: Month) -> None:
+    """Refuse a month that the source does not reach, before anything is written.
 
     Raises
     ------
     MissingPartError
-        It lies outside the bounds of the dataset.
+        It lies outside what the source delivers.
+    InputError
+        The input breaks its contract.
     """
-    first, last = month_bounds(dataset)
-    if month < first or (last is not None and month > last):
+    first, last = month_bounds(settings.dataset)[0], delivered(settings)
+    if not first <= month <= last:
         raise MissingPartError(
             f"there are no data for {month}",
-            where=f"months of the dataset: {first} to {last or 'the last that is delivered'}",
+            where=f"months of the dataset: {first} to {last}",
             remedy="ask for one of these months, or bring newer data and run again",
         )
 
