@@ -105,13 +105,17 @@ class PartStore:
 
     def manifest(self, table: str, key: str) -> Manifest | None:
         """The part's manifest, or None where the part is absent or not whole."""
+        path = self.root / table / f"{key}.json"
+        text = ""
         try:
-            text = (self.root / table / f"{key}.json").read_text()
-            manifest = Manifest(**json.loads(text))
+            while (latest := path.read_text()) != text:  # again where a writer came between
+                text = latest
+                manifest = Manifest(**json.loads(text))
+                if all(self._path(manifest, suffix).exists() for suffix in manifest.files):
+                    return manifest
         except (FileNotFoundError, json.JSONDecodeError, TypeError):
             return None
-        whole = all(self._path(manifest, suffix).exists() for suffix in manifest.files)
-        return manifest if whole else None
+        return None
 
     def is_current(self, table: str, key: str, *, inputs: str, settings: str, code: str) -> bool:
         """Whether the part stands and was made from exactly these."""
@@ -165,7 +169,10 @@ class PartStore:
                 remedy=f"materialize {table} for {key} first (`finembed status` shows what stands)",
             )
         path = self._path(manifest, suffix)
-        content = path.read_bytes()
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError:  # replaced since the manifest was read
+            return self.read_file(table, key, suffix)
         if hashlib.sha256(content).hexdigest() != manifest.files[suffix]:
             raise IntegrityError(
                 f"{table} {key} was changed or damaged after it was written",

@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from threading import Event, Thread
 
 import polars as pl
 import pytest
@@ -120,3 +121,21 @@ def test_a_part_that_is_not_whole_is_absent(store: PartStore, damage: str) -> No
 def test_nothing_to_read_is_said(store: PartStore) -> None:
     with pytest.raises(MissingPartError, match="no parts yet"):
         store.read_many("t")
+
+
+def test_a_reader_beside_a_writer_finds_one_whole_part_or_the_other(store: PartStore) -> None:
+    done = Event()
+
+    def write() -> None:
+        for k in range(150):
+            store.write("t", "k", NEW if k % 2 else OLD)
+        done.set()
+
+    store.write("t", "k", OLD)
+    writer = Thread(target=write)
+    writer.start()
+    seen = []
+    while not done.is_set():
+        seen.append(store.read("t", "k").height)
+    writer.join()
+    assert set(seen) <= {OLD.height, NEW.height}
