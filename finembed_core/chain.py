@@ -172,12 +172,6 @@ def discard_foreign_parts(store: PartStore, settings: Settings) -> int:
     return deleted
 
 
-def marks_in_force(store: PartStore, settings: Settings) -> dict[str, tuple[str, str]]:
-    """Fingerprints of settings and code that parts must have, by table of the chain."""
-    stages = [link.stage for link in chain(store, settings).values()]
-    return {table: (stage.settings, stage.code) for stage in stages for table in stage.tables}
-
-
 def _part_state(link: Link, store: PartStore, key: str, changed_from: Month | None) -> State:
     tables = link.stage.tables
     if any(store.manifest(table, key) is None for table in tables):

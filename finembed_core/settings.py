@@ -8,18 +8,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    field_validator,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from finembed_core.calendar import DecisionCalendar, Month
 from finembed_core.errors import FinembedError
-from finembed_core.settings_file import read_sections
+from finembed_core.settings_file import Once, read_sections
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 TerminalReturn = Annotated[float, Field(ge=-1.0, le=0.0)]
@@ -29,16 +22,6 @@ Divisor = Literal[1, 2, 3, 4, 6, 12]
 ModelKind = Literal["itransformer", "majority", "persistence", "logistic", "lightgbm"]
 ROUNDING = 1e-12  # relative; what a p-value may exceed its threshold by
 MODEL_KINDS: tuple[ModelKind, ...] = get_args(ModelKind)
-
-
-def _no_repeats(items: list[Any]) -> list[Any]:
-    repeated = [item for k, item in enumerate(items) if item in items[:k]]
-    if repeated:
-        raise ValueError(f"{repeated[0]} stands twice")
-    return items
-
-
-Once = AfterValidator(_no_repeats)
 
 
 class Section(BaseModel):
@@ -295,7 +278,7 @@ class LearningSettings(Section):
 
 
 class PortfolioSettings(Section):
-    """Selection rules."""
+    """Selection rules, and the models to select by: unless named, all trained but the majority."""
 
     selected_share: Annotated[float, Field(gt=0, le=1)] = 0.5
     models: Annotated[list[ModelKind], Once] = [
@@ -349,6 +332,19 @@ class Settings(Section):
     portfolio: PortfolioSettings = PortfolioSettings()
     backtest: BacktestSettings = BacktestSettings()
     execution: ExecutionSettings = ExecutionSettings()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _all_trained_models_select(cls, tree: Any) -> Any:
+        """Unless others are named: all but the majority class, which ranks nothing."""
+        if not isinstance(tree, dict):
+            return tree
+        learning, portfolio = tree.get("learning"), tree.get("portfolio", {})
+        trained = learning.get("models") if isinstance(learning, dict) else None
+        if isinstance(trained, list) and isinstance(portfolio, dict) and "models" not in portfolio:
+            chosen = [model for model in trained if model != "majority"]
+            return tree | {"portfolio": portfolio | {"models": chosen}}
+        return tree
 
     @model_validator(mode="after")
     def _selecting_models_are_trained(self) -> Settings:

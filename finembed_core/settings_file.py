@@ -6,11 +6,21 @@ from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import AfterValidator, BaseModel, ValidationError
 
 from finembed_core.errors import SettingsError
 
 Tree = TypeVar("Tree", bound=BaseModel)
+
+
+def _no_repeats(items: list[Any]) -> list[Any]:
+    repeated = [item for k, item in enumerate(items) if item in items[:k]]
+    if repeated:
+        raise ValueError(f"{repeated[0]} stands twice")
+    return items
+
+
+Once = AfterValidator(_no_repeats)
 
 
 def read_sections(path: Path, model: type[Tree]) -> Tree:

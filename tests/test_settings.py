@@ -160,6 +160,16 @@ def test_a_stage_is_stale_after_a_change_of_its_own_settings_alone(
         assert others <= {stage}, path
 
 
+def test_all_trained_models_but_the_majority_select_unless_others_are_named() -> None:
+    trained = {"models": ["majority", "logistic", "persistence"]}
+    assert Settings.model_validate({"learning": trained}).portfolio.models == [
+        "logistic",
+        "persistence",
+    ]
+    named = {"learning": trained, "portfolio": {"models": ["persistence"]}}
+    assert Settings.model_validate(named).portfolio.models == ["persistence"]
+
+
 def test_a_model_is_not_trained_again_for_the_settings_of_another(tmp_path: Path) -> None:
     store = PartStore(tmp_path)
     before = chain(store, Settings())

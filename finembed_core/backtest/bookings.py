@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from finembed_core import histories
 from finembed_core.calendar import Month, month_ordinals
-from finembed_core.ingest.gates import UNDONE as TAKEN_BACK
+from finembed_core.ingest.verdicts import UNDONE as TAKEN_BACK
 from finembed_core.panel import FloatArray, Panel
 from finembed_core.settings import Settings
 from finembed_core.store import PartStore

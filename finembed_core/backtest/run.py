@@ -32,6 +32,7 @@ MODULES = (
     "finembed_core.calendar",
     "finembed_core.histories",
     "finembed_core.ingest.deaths",
+    "finembed_core.ingest.verdicts",
     "finembed_core.learning.labels",
     "finembed_core.learning.scores",
     "finembed_core.macro.transforms",

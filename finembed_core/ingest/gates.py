@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from finembed_core.ingest.funds import NEVER, FundMonths
-from finembed_core.ingest.verdicts import RULES
+from finembed_core.ingest.verdicts import RULES, UNDONE
 from finembed_core.settings import IngestSettings
 
 BoolArray = NDArray[np.bool_]
@@ -26,7 +26,6 @@ ON_FACE = 0.001  # NAVs are printed in cents
 RESET_LOSS = np.log(0.55)  # of 3,502 Indian funds, three lost that much in October 2008
 JUMP = np.log(1.5)
 JUMP_DEVIATIONS = 5.0  # of the twelve months before: a volatile stock may do this by itself
-UNDONE = 0.1
 VOLATILITY_MONTHS = 12
 
 
