@@ -264,8 +264,9 @@ def test_a_message_names_no_class(tmp_path: Path, text: str) -> None:
 
 def test_an_alpha_at_the_smallest_p_value_is_reached() -> None:
     for shuffles in range(19, 400):
-        PolyModelSettings(shuffles=shuffles, alpha=1 / (shuffles + 1))
-    PolyModelSettings(shuffles=19, selection="benjamini_hochberg")
+        alpha = 1 / (shuffles + 1)
+        assert PolyModelSettings(shuffles=shuffles, alpha=alpha).alpha == alpha
+    assert PolyModelSettings(shuffles=19, selection="benjamini_hochberg").alpha == 0.01
 
 
 @pytest.mark.parametrize(
