@@ -71,6 +71,7 @@ def compare(name, sample):
 
 
 def fred_md(file):
+    """Stationary panel of a FRED-MD file: names in its first row, transform codes in the second."""
     with Path(file).open() as text:
         rows = [row for row in csv.reader(text) if row and row[0]]
     raw = np.array([[float(x) if x else np.nan for x in row[1:]] for row in rows[2:]])

@@ -57,7 +57,7 @@ def _filled(tree: dict[Any, Any], model: Any) -> dict[Any, Any]:
 
 def _read_mapping(path: Path) -> dict[Any, Any]:
     try:
-        tree = yaml.load(path.read_text(encoding="utf-8"), _OnceLoader) or {}
+        tree = _OnceLoader(path.read_text(encoding="utf-8")).get_single_data() or {}
     except OSError as error:
         raise SettingsError(
             f"the settings file cannot be read: {error.strerror}",

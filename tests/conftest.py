@@ -1,12 +1,22 @@
 """Fixtures that several rooms use."""
 
+import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
 from finembed_core.store import PartStore
 from tests.study_runs import SETTINGS, finembed
+
+
+@pytest.fixture(autouse=True)
+def environment_of_its_own() -> Iterator[None]:
+    """What a test sets in the environment, ``Study.enter`` included, ends with it."""
+    with mock.patch.dict(os.environ):
+        yield
 
 
 @pytest.fixture

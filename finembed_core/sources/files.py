@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import cast
 
@@ -27,8 +28,6 @@ SEPARATORS = (";", "\t", "|")  # other than the comma that is read
 WIDE_CELLS = {"fund_observations": ("ret", "nav", "aum"), "series_observations": ("value",)}
 
 Stamp = tuple[str, int, int]
-_FIRST_MONTHS: dict[tuple[str, ...], tuple[tuple[Stamp, ...], Month]] = {}
-"""First month by specification, with path, time and size of the files that it was read from."""
 
 
 def load(settings: DatasetSettings) -> InputTables:
@@ -62,25 +61,25 @@ def month_bounds(settings: DatasetSettings) -> tuple[Month, None]:
     if settings.first_month is not None:
         return Month.parse(settings.first_month), None
     specs = settings.files.fund_observations
-    name = tuple(spec.model_dump_json() for spec in specs)
+    written = tuple(spec.model_dump_json() for spec in specs)
     stamps = tuple(
         (str(file), file.stat().st_mtime_ns, file.stat().st_size)
         for spec in specs
         for file in matching_files(spec)
     )
-    seen, first = _FIRST_MONTHS.get(name, ((), None))
-    if first is None or seen != stamps:
-        first = _first_month(settings)
-        _FIRST_MONTHS[name] = (stamps, first)
+    first = _first_month(written, stamps)
+    if first is None:
+        load(settings)  # says what is wrong with the specification
+        raise InputError("fund_observations has no date", where="dataset.files.fund_observations")
     return first, None
 
 
-def _first_month(settings: DatasetSettings) -> Month:
-    dates = _read_all("fund_observations", settings.files.fund_observations)["date"].drop_nulls()
-    if dates.is_empty():
-        load(settings)  # says what is wrong with the specification
-        raise InputError("fund_observations has no date", where="dataset.files.fund_observations")
-    return Month.of(cast(dt.date, dates.min()))
+@lru_cache(maxsize=8)
+def _first_month(specs: tuple[str, ...], stamps: tuple[Stamp, ...]) -> Month | None:
+    """First month in the files of these specifications (JSON), which are as `stamps` say."""
+    tables = [TableFiles.model_validate_json(spec) for spec in specs]
+    dates = _read_all("fund_observations", tables)["date"].drop_nulls()
+    return None if dates.is_empty() else Month.of(cast(dt.date, dates.min()))
 
 
 def matching_files(spec: TableFiles) -> list[Path]:
@@ -100,7 +99,7 @@ def matching_files(spec: TableFiles) -> list[Path]:
         root = Path(path.anchor)
         try:
             found = sorted(root.glob(str(path.relative_to(root))))
-        except (ValueError, NotImplementedError) as error:
+        except ValueError as error:
             raise SettingsError(
                 f"{path.name!r} is no pattern for files: {error}",
                 where=f"settings, dataset.files: path {spec.path}",

@@ -21,7 +21,6 @@ MORNING = dt.time(6, tzinfo=dt.UTC)
 
 @pytest.fixture
 def entered(study: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
-    monkeypatch.setenv("DAGSTER_HOME", str(study / "home" / "dagster"))
     return Study.find().enter()
 
 
@@ -75,7 +74,6 @@ def from_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
         "files": {"fund_observations": [{"path": "*.csv"}]},
     }
     (tmp_path / "finembed.yaml").write_text(yaml.safe_dump(settings))
-    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home" / "dagster"))
     return Study.find(tmp_path / "home", tmp_path / "finembed.yaml").enter()
 
 

@@ -43,7 +43,6 @@ GRAPH = {
 
 @pytest.fixture
 def entered(study: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
-    monkeypatch.setenv("DAGSTER_HOME", str(study / "home" / "dagster"))
     return Study.find().enter()
 
 

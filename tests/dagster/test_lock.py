@@ -33,7 +33,6 @@ time.sleep(60)
 
 @pytest.fixture
 def entered(study: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
-    monkeypatch.setenv("DAGSTER_HOME", str(study / "home" / "dagster"))
     monkeypatch.setattr(lock_module, "SECONDS_BETWEEN_TRIES", 0.02)
     return Study.find().enter()
 

@@ -1,15 +1,13 @@
 """Factors against numpy's SVD, planted factors, planted gaps, and FRED-MD."""
 
-import csv
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks.macro_filling import fred_md
 from finembed_core.calendar import Month, month_ends
 from finembed_core.macro.factors import MacroFactors, macro_factors
-from finembed_core.macro.transforms import TRANSFORMS, transform_name
 from finembed_core.panel import Panel
 from finembed_core.settings import MacroSettings
 from tests.shared_data import SHARED, needs_shared
@@ -151,23 +149,11 @@ def test_odd_data_never_stops_it(seed, months, series, missing, rule, step):
         np.testing.assert_allclose(np.square(found.factors.values).mean(0), 1.0, rtol=1e-6)
 
 
-def fred_md(vintage: str) -> Panel:
-    with (SHARED / "macro" / f"fredmd_{vintage}.csv").open() as file:
-        rows = [row for row in csv.reader(file) if row and row[0]]
-    raw = np.array([[float(x) if x else np.nan for x in row[1:]] for row in rows[2:]])
-    columns = [
-        TRANSFORMS[transform_name(code)].function(raw[:, k], 1)
-        for k, code in enumerate(rows[1][1:])
-    ]
-    dates = month_ends(Month.parse("1959-01").ordinal + np.arange(len(raw)))
-    return Panel(dates, tuple(rows[0][1:]), np.column_stack(columns))
-
-
 @needs_shared
 @pytest.mark.parametrize("months", [range(595, 601), range(733, 740)], ids=["2008", "2020"])
 def test_fred_md_factors_keep_their_signs(months):
     """In the two crises: no factor turns round, and the first is real activity."""
-    full = fred_md("2023-06")
+    full = fred_md(SHARED / "macro" / "fredmd_2023-06.csv")
     previous = None
     history = None
     for end in months:
