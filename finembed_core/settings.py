@@ -165,15 +165,22 @@ class PolyModelSettings(Section):
     """PolyModel (arXiv 2408.03320) and StressVaR (arXiv 0911.4030).
 
     ``ridge`` is lambda on the scaled basis He_k / sqrt(k!): near zero the quartic explodes
-    outside its window and StressVaR with it.
+    outside its window and StressVaR with it. With ``cross_validated`` every pair has a lambda of
+    its own for its curve; significance keeps to ``ridge``. ``shuffles`` are those of ``exact``,
+    ``adaptive_shuffles`` the most that ``adaptive`` spends on one pair. ``factor_lags`` offers
+    every factor 1 to 2 months late as well, to funds that report stale prices.
     """
 
     window: Annotated[int, Field(ge=12)] = 36
     min_obs: Annotated[int, Field(ge=8)] = 24
     degree: Annotated[int, Field(ge=1, le=6)] = 4
     ridge: Annotated[float, Field(gt=0)] = 1.0
+    cross_validated: bool = False
     penalize_intercept: bool = False
+    factor_lags: Annotated[int, Field(ge=0, le=2)] = 0
+    significance: Literal["exact", "moments", "adaptive"] = "adaptive"
     shuffles: Annotated[int, Field(ge=19)] = 1000
+    adaptive_shuffles: Annotated[int, Field(ge=1000)] = 10_000
     selection: Literal["absolute", "relative", "benjamini_hochberg"] = "absolute"
     alpha: Annotated[float, Field(gt=0, lt=1)] = 0.01
     relative_share: Share = 0.5
@@ -199,7 +206,8 @@ class PolyModelSettings(Section):
     @model_validator(mode="after")
     def _alpha_can_be_reached(self) -> PolyModelSettings:
         least = 1.0 / (1.0 + self.shuffles)  # the smallest p-value there is
-        if self.selection == "absolute" and least > self.alpha * (1.0 + ROUNDING):
+        stepped = self.significance == "exact" and self.selection == "absolute"
+        if stepped and least > self.alpha * (1.0 + ROUNDING):
             raise ValueError(
                 f"alpha ({self.alpha:g}) is less than 1/(shuffles + 1) = {least:.3g}: "
                 "no pair could ever be selected"
@@ -314,10 +322,15 @@ class BacktestSettings(Section):
 
 
 class ExecutionSettings(Section):
-    """How work is spread; changes no number and is in no fingerprint."""
+    """How work is spread; changes no number and is in no fingerprint.
+
+    ``memory_mb`` bounds what PolyModel works on at once, in each worker.
+    """
 
     mode: Literal["serial", "processes"] = "processes"
     workers: PositiveInt = 2
+    memory_mb: Annotated[int, Field(ge=64)] = 512
+    device: Literal["cpu", "cuda"] = "cpu"
 
 
 class Settings(Section):

@@ -15,23 +15,6 @@ from finembed_core.panel import FloatArray
 FLAT = 1e-10  # a spread below this share of the largest value is rounding, not movement
 
 
-def standardize(history: FloatArray) -> FloatArray:
-    """Long histories in units of their own mean and standard deviation (ddof = 1).
-
-    Parameters
-    ----------
-    history : ndarray, shape (L, J)
-        Factors up to month t, NaN is missing; each moves.
-
-    Returns
-    -------
-    ndarray, shape (L, J)
-    """
-    if history.shape[1] == 0:
-        return history
-    return (history - np.nanmean(history, axis=0)) / np.nanstd(history, axis=0, ddof=1)
-
-
 def is_flat(values: FloatArray) -> NDArray[np.bool_]:
     """Columns of (T, N) whose observed values are all the same up to rounding, or all missing."""
     high = np.where(np.isnan(values), -np.inf, values).max(axis=0, initial=-np.inf)

@@ -15,12 +15,15 @@ from numpy.typing import NDArray
 from finembed_core.calendar import Month
 from finembed_core.fingerprint import digest
 from finembed_core.panel import FloatArray, Panel
-from finembed_core.polymodel.basis import is_flat, standardize
-from finembed_core.polymodel.pairs import fit_pairs, stress_pairs
+from finembed_core.polymodel.basis import is_flat
+from finembed_core.polymodel.device import Device
+from finembed_core.polymodel.fit import patterns
+from finembed_core.polymodel.history import LongHistory
+from finembed_core.polymodel.pairs import fit_pairs, fitted_curves, stress_pairs
 from finembed_core.polymodel.performance import MONTHS_PER_YEAR, morningstar_return, sharpe_ratio
 from finembed_core.polymodel.selection import select_factors
-from finembed_core.polymodel.stress import empirical_quantiles
-from finembed_core.settings import PolyModelSettings
+from finembed_core.polymodel.significance import p_values
+from finembed_core.settings import ExecutionSettings, PolyModelSettings
 
 FEATURES_SCHEMA = {
     "month": pl.Date,
@@ -54,6 +57,7 @@ SELECTED_COLUMNS = [
     "lta",
 ]
 Codes = NDArray[np.object_]
+BYTES_PER_PAIR = 400  # at the peak of a block: projections, moments and what they are made from
 
 
 @dataclass(frozen=True)
@@ -67,14 +71,17 @@ class MonthInputs:
         Returns over the window; funds with one observation at least.
     risk_free : ndarray, shape (T,)
         Monthly return of cash; 0 where no series has that role.
-    factors : Panel, L x J
-        Long histories of the risk factors, L at least T; both panels end with t.
+    factors : Panel, T x J
+        The risk factors in the same months.
+    history : LongHistory
+        Of the J factors, everything known at t.
     """
 
     month: Month
     funds: Panel
     risk_free: FloatArray
     factors: Panel
+    history: LongHistory
 
     def digest(self) -> str:
         """Hash of all values."""
@@ -100,8 +107,17 @@ class MonthFeatures:
     excluded_factors: Mapping[str, list[str]]
 
 
-def polymodel_features(inputs: MonthInputs, settings: PolyModelSettings) -> MonthFeatures:
+def polymodel_features(
+    inputs: MonthInputs, settings: PolyModelSettings, execution: ExecutionSettings | None = None
+) -> MonthFeatures:
     """Features of every fund of one month, by settings of the `polymodel` section.
+
+    Parameters
+    ----------
+    inputs : MonthInputs
+    settings : PolyModelSettings
+    execution : ExecutionSettings, optional
+        Device and memory; they change no number.
 
     Notes
     -----
@@ -114,12 +130,18 @@ def polymodel_features(inputs: MonthInputs, settings: PolyModelSettings) -> Mont
     """
     funds = inputs.funds
     fund_codes = screen_funds(funds.values, settings)
-    factor_codes = screen_factors(inputs.factors.values, settings)
+    factor_codes = screen_factors(inputs.factors.values, inputs.history, settings)
     able = funds.select([f for f, code in zip(funds.ids, fund_codes, strict=True) if not code])
-    factors = inputs.factors.select(
-        [f for f, code in zip(inputs.factors.ids, factor_codes, strict=True) if not code]
-    )
-    relations, pairs = _relations(inputs.month, able, factors, settings)
+    usable = np.flatnonzero(factor_codes == "")
+    factors = inputs.factors.select([inputs.factors.ids[k] for k in usable])
+    history = inputs.history.select(usable)
+    execution = execution or ExecutionSettings()
+    blocks = [
+        _relations(inputs.month, able.select(ids), factors, history, settings, execution)
+        for ids in fund_blocks(able, len(usable), execution.memory_mb)
+    ]
+    relations = pl.concat([block for block, _ in blocks])
+    pairs = pl.concat([block for _, block in blocks]).sort("fund_id", "factor_id")
     performance = _performance(able, inputs.risk_free, settings)
     everyone = pl.DataFrame(
         {
@@ -156,42 +178,48 @@ def screen_funds(returns: FloatArray, settings: PolyModelSettings) -> Codes:
     return np.select([~observed[-1], too_few, is_flat(returns)], codes, "").astype(object)
 
 
-def screen_factors(history: FloatArray, settings: PolyModelSettings) -> Codes:
-    """Why factors of the long history (L, J) cannot be used, shape (J,); "" where they can.
+def screen_factors(window: FloatArray, history: LongHistory, settings: PolyModelSettings) -> Codes:
+    """Why factors of the window (T, J) cannot be used, shape (J,); "" where they can.
 
     A factor whose stress quantiles coincide has nothing to stress with and counts as constant.
     """
-    observed = np.isfinite(history)
-    window = slice(-settings.window, None)
-    outer = [1.0 - settings.stress_probability, settings.stress_probability]
-    constant = is_flat(history[window]) | is_flat(empirical_quantiles(history, outer))
-    too_few = observed[window].sum(axis=0) < settings.min_obs
-    too_short = observed.sum(axis=0) < settings.min_factor_history
+    observed = np.isfinite(window)
+    constant = is_flat(window) | history.stands_still()
+    too_few = observed.sum(axis=0) < settings.min_obs
+    too_short = history.count < settings.min_factor_history
     codes = ["not_reported", "too_few_months", "short_history", "constant"]
     return np.select([~observed[-1], too_few, too_short, constant], codes, "").astype(object)
 
 
+def fund_blocks(funds: Panel, factors: int, memory_mb: int) -> list[list[str]]:
+    """Funds in blocks that `memory_mb` holds, those with the same missing months together."""
+    size = max(int(memory_mb * 2**20 / (BYTES_PER_PAIR * max(factors, 1))), 1)
+    ordered = [funds.ids[k] for _, columns in patterns(funds.values) for k in columns]
+    return [ordered[k : k + size] for k in range(0, len(ordered), size)] or [[]]
+
+
 def _relations(
-    month: Month, funds: Panel, factors: Panel, settings: PolyModelSettings
+    month: Month,
+    funds: Panel,
+    factors: Panel,
+    history: LongHistory,
+    settings: PolyModelSettings,
+    execution: ExecutionSettings,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Per fund what its factors say, and the selected pairs that say it."""
-    returns, history = funds.values, standardize(factors.values)
-    statistics = fit_pairs(returns, history[-len(returns) :], month, settings)
-    selection = select_factors(
-        statistics.p_value,
-        settings.selection,
-        settings.alpha,
-        settings.relative_share,
-        settings.shuffles,
-    )
-    factor, fund = np.nonzero(selection.chosen)
-    stress = stress_pairs(statistics, returns, history, factor, fund, settings)
+    returns, x = funds.values, history.standardize(factors.values)
+    fits = fit_pairs(returns, x, settings)
+    p_value = p_values(fits, month, settings, Device.named(execution.device))
+    selection = select_factors(p_value, settings)
+    curves = fitted_curves(fits, selection.chosen, settings)
+    factor, fund = curves.factor, curves.fund
+    stress = stress_pairs(curves, returns, x, history, settings)
     pairs = pl.DataFrame(
         {
             "fund_id": [funds.ids[i] for i in fund],
             "factor_id": [factors.ids[j] for j in factor],
-            "r2": statistics.r2[factor, fund],
-            "p_value": statistics.p_value[factor, fund],
+            "r2": fits.r2[factor, fund],
+            "p_value": p_value[factor, fund],
             "score": selection.score[factor, fund],
             "y_max": stress.y_max,
             "svar": stress.svar,

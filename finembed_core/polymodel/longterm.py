@@ -10,8 +10,7 @@ import numpy as np
 
 from finembed_core.panel import FloatArray
 from finembed_core.polymodel.basis import hermite_basis
-
-LEVELS = np.array([0.01, 0.16, 0.50, 0.84, 0.99])
+from finembed_core.polymodel.history import LEVELS
 
 
 def lagrange_weights() -> FloatArray:

@@ -1,44 +1,116 @@
-"""All pairs of fund and factor: fitted and tested, the selected ones stressed."""
+"""All pairs of fund and factor of a block: fitted, and the curves of those that are wanted."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from finembed_core.calendar import Month
 from finembed_core.panel import FloatArray
 from finembed_core.polymodel.basis import hermite_basis, is_flat
-from finembed_core.polymodel.fit import Ridge, missing_pattern_groups
-from finembed_core.polymodel.longterm import LEVELS, expected_basis
-from finembed_core.polymodel.significance import exact_p_values, shuffled_rows
-from finembed_core.polymodel.stress import (
-    long_history_quantiles,
-    observed_range,
-    stress_var,
-    worst_loss,
-)
+from finembed_core.polymodel.fit import Index, Ridge, missing_pattern_groups
+from finembed_core.polymodel.history import LongHistory
+from finembed_core.polymodel.longterm import expected_basis
+from finembed_core.polymodel.stress import observed_range, stress_var, worst_loss
 from finembed_core.settings import PolyModelSettings
 
 
 @dataclass(frozen=True)
-class PairStatistics:
-    """Fits of all (factor, fund) pairs; NaN where a pair shares too few months.
+class GroupFit:
+    """Fits of a group of J factors on N funds that share their n months.
 
     Attributes
     ----------
-    coefficients : ndarray, shape (J, N, p)
-        On the scaled Hermite basis of the standardized factor.
-    r2, p_value : ndarray, shape (J, N)
-        Of the fit with an unpenalized intercept, whatever the intercept in use.
-    residual_sd : ndarray, shape (J, N)
-        Unexplained standard deviation ``s = sqrt(RSS / (n - p))`` of the fit in use.
+    factors, funds : ndarray of int
+        Columns in the whole.
+    unit : ndarray, shape (n, N)
+        Centered returns of length 1.
+    total : ndarray, shape (N,)
+        Their squared length before.
+    tested : Ridge
+        With a free intercept: what R2 and its p-value refer to.
+    curve : Ridge
+        The fit in use; another one where the intercept is penalized.
+    projections : ndarray, shape (J, q, N)
+        Returns on the axes of `curve`.
+    level, energy : ndarray, shape (N,)
+        What `curve` takes off the returns, and the sum of squares that is left.
     """
 
-    coefficients: FloatArray
+    factors: Index
+    funds: Index
+    unit: FloatArray
+    total: FloatArray
+    tested: Ridge
+    curve: Ridge
+    projections: FloatArray
+    level: FloatArray
+    energy: FloatArray
+
+    @classmethod
+    def of(
+        cls, factors: Index, funds: Index, x: FloatArray, y: FloatArray, settings: PolyModelSettings
+    ) -> GroupFit:
+        """Fit returns y (n, N) on standardized factors x (n, J)."""
+        basis = hermite_basis(x.T, settings.degree)
+        tested = Ridge.on(basis)
+        curve = Ridge.on(basis, penalize_intercept=True) if settings.penalize_intercept else tested
+        centered = y - y.mean(axis=0)
+        total = np.square(centered).sum(axis=0)
+        level = curve.level(y)
+        energy = np.square(y - level).sum(axis=0)
+        unit = centered / np.sqrt(total)
+        return cls(factors, funds, unit, total, tested, curve, curve.project(y), level, energy)
+
+    @property
+    def cells(self) -> tuple[Any, ...]:
+        """Index of the group's cells in an array of all factors x funds."""
+        return np.ix_(self.factors, self.funds)
+
+    def r2(self, ridge: float) -> FloatArray:
+        """Explained share of the sum of squares, shape (J, N)."""
+        if self.curve is self.tested:
+            return self.tested.explained(self.projections, ridge) / self.total
+        projections = self.tested.axes.transpose(0, 2, 1) @ self.unit
+        return self.tested.explained(projections, ridge)
+
+
+@dataclass(frozen=True)
+class PairFits:
+    """Fits of all (factor, fund) pairs of a block.
+
+    Attributes
+    ----------
+    groups : list of GroupFit
+        Every pair that shares enough months is in one of them.
+    r2 : ndarray, shape (J, N)
+        NaN where a pair shares too few months. Of the fit with a free intercept, whatever the
+        intercept in use.
+    """
+
+    groups: list[GroupFit]
     r2: FloatArray
-    p_value: FloatArray
+
+
+@dataclass(frozen=True)
+class PairCurves:
+    """Fitted curves of M pairs.
+
+    Attributes
+    ----------
+    factor, fund : ndarray of int, shape (M,)
+        Columns of each pair.
+    coefficients : ndarray, shape (M, p)
+        On the scaled Hermite basis of the standardized factor.
+    residual_sd : ndarray, shape (M,)
+        Unexplained standard deviation ``s = sqrt(RSS / (n - p))``.
+    """
+
+    factor: Index
+    fund: Index
+    coefficients: FloatArray
     residual_sd: FloatArray
 
 
@@ -67,10 +139,8 @@ class PairStress:
     lta: FloatArray
 
 
-def fit_pairs(
-    returns: FloatArray, factors: FloatArray, month: Month, settings: PolyModelSettings
-) -> PairStatistics:
-    """Fit and test every fund on every factor, grouped by the months they share.
+def fit_pairs(returns: FloatArray, factors: FloatArray, settings: PolyModelSettings) -> PairFits:
+    """Fit every fund on every factor, grouped by the months they share.
 
     Parameters
     ----------
@@ -78,70 +148,83 @@ def fit_pairs(
         Fund returns in the window, NaN is missing.
     factors : ndarray, shape (T, J)
         Standardized factors in the same months.
-    month : Month
-        Its shuffles are used.
     settings : PolyModelSettings
     """
-    p = settings.degree + 1
-    shape = (factors.shape[1], returns.shape[1])
-    coefficients = np.full((*shape, p), np.nan)
-    r2, p_value, residual_sd = np.full((3, *shape), np.nan)
+    groups: list[GroupFit] = []
+    r2 = np.full((factors.shape[1], returns.shape[1]), np.nan)
     for group in missing_pattern_groups(returns, factors, settings.min_obs):
-        n = len(group.rows)
         y = returns[np.ix_(group.rows, group.funds)]
         moving = ~is_flat(y)
-        y, cells = y[:, moving], np.ix_(group.factors, group.funds[moving])
-        basis = hermite_basis(factors[np.ix_(group.rows, group.factors)].T, settings.degree)
-        centered = Ridge.on(basis, settings.ridge)
-        used = centered
-        if settings.penalize_intercept:
-            used = Ridge.on(basis, settings.ridge, penalize_intercept=True)
-        shuffles = shuffled_rows(n, settings.shuffles, settings.seed, month)
-        total = np.square(y - y.mean(axis=0)).sum(axis=0)
-        coefficients[cells] = used.coefficients(y)
-        residual_sd[cells] = np.sqrt(used.residual_sum_of_squares(y) / (n - p))
-        r2[cells] = 1.0 - centered.residual_sum_of_squares(y) / total
-        p_value[cells] = exact_p_values(centered.factor, y, shuffles)
-    return PairStatistics(coefficients, r2, p_value, residual_sd)
+        if moving.any():
+            x = factors[np.ix_(group.rows, group.factors)]
+            fit = GroupFit.of(group.factors, group.funds[moving], x, y[:, moving], settings)
+            r2[fit.cells] = fit.r2(settings.ridge)
+            groups.append(fit)
+    return PairFits(groups, r2)
+
+
+def fitted_curves(
+    fits: PairFits, chosen: NDArray[np.bool_], settings: PolyModelSettings
+) -> PairCurves:
+    """Curves of the chosen pairs, a mask of shape (J, N); by factor, then fund."""
+    parts: list[PairCurves] = []
+    for group in fits.groups:
+        j, i = np.nonzero(chosen[group.cells])
+        ridge, projections = group.curve.pairs(j), group.projections[j, :, i]
+        energy = group.energy[i]
+        penalty = settings.ridge
+        if settings.cross_validated:
+            penalty = ridge.cross_validated(projections, energy)
+        rss = ridge.unexplained(projections, energy, penalty)
+        parts.append(
+            PairCurves(
+                group.factors[j],
+                group.funds[i],
+                ridge.coefficients(projections, group.level[i], penalty),
+                np.sqrt(rss / (ridge.months - settings.degree - 1)),
+            )
+        )
+    if not parts:
+        none = np.zeros(0, dtype=np.int64)
+        return PairCurves(none, none, np.zeros((0, settings.degree + 1)), np.zeros(0))
+    factor = np.concatenate([part.factor for part in parts])
+    fund = np.concatenate([part.fund for part in parts])
+    order = np.lexsort((fund, factor))
+    coefficients = np.concatenate([part.coefficients for part in parts])
+    residual_sd = np.concatenate([part.residual_sd for part in parts])
+    return PairCurves(factor[order], fund[order], coefficients[order], residual_sd[order])
 
 
 def stress_pairs(
-    statistics: PairStatistics,
+    curves: PairCurves,
     returns: FloatArray,
-    history: FloatArray,
-    factor: NDArray[np.int64],
-    fund: NDArray[np.int64],
+    factors: FloatArray,
+    history: LongHistory,
     settings: PolyModelSettings,
 ) -> PairStress:
-    """StressVaR and long-term alpha of chosen pairs.
+    """StressVaR and long-term alpha of pairs.
 
     Parameters
     ----------
-    statistics : PairStatistics
-    returns : ndarray, shape (T, N)
-    history : ndarray, shape (L, J)
-        Standardized long histories; the last T rows are the window.
-    factor, fund : ndarray of int, shape (M,)
-        Columns of the chosen pairs.
+    curves : PairCurves
+    returns, factors : ndarray, shape (T, N) and (T, J)
+        The window, factors standardized.
+    history : LongHistory
+        Of the J factors.
     settings : PolyModelSettings
     """
-    tail = (settings.tail_share, settings.min_tail_exceedances)
-    outer = [1.0 - settings.stress_probability, settings.stress_probability]
-    nodes = long_history_quantiles(history, LEVELS, *tail)
-    low, high = long_history_quantiles(history, outer, *tail)[:, factor]
-    seen_low, seen_high = observed_range(history[-len(returns) :], returns, factor, fund)
-    coefficients = statistics.coefficients[factor, fund]
-    residual_sd = statistics.residual_sd[factor, fund]
-    y_max = worst_loss(coefficients, low, high)
+    low, high = history.stress_range()[:, curves.factor]
+    seen_low, seen_high = observed_range(factors, returns, curves.factor, curves.fund)
+    y_max = worst_loss(curves.coefficients, low, high)
     y_max_clamped = worst_loss(
-        coefficients, np.clip(low, seen_low, seen_high), np.clip(high, seen_low, seen_high)
+        curves.coefficients, np.clip(low, seen_low, seen_high), np.clip(high, seen_low, seen_high)
     )
-    expectation = expected_basis(nodes, settings.degree)
+    expectation = expected_basis(history.nodes(), settings.degree)[curves.factor]
     return PairStress(
         y_max,
         y_max_clamped,
-        stress_var(y_max, residual_sd, settings.stress_probability),
-        stress_var(y_max_clamped, residual_sd, settings.stress_probability),
+        stress_var(y_max, curves.residual_sd, settings.stress_probability),
+        stress_var(y_max_clamped, curves.residual_sd, settings.stress_probability),
         (low < seen_low) | (high > seen_high),
-        np.einsum("mp,mp->m", coefficients, expectation[factor]),
+        (curves.coefficients * expectation).sum(axis=1),
     )

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from finembed_core.panel import FloatArray
+from finembed_core.settings import PolyModelSettings
 
-Rule = Literal["absolute", "relative", "benjamini_hochberg"]
 ROUNDING = 1e-12
 
 
@@ -41,43 +40,57 @@ class Selection:
     expected_false: FloatArray
 
 
-def select_factors(
-    p_values: FloatArray, rule: Rule, alpha: float, relative_share: float, shuffles: int
-) -> Selection:
-    """Apply a selection rule to p-values of shape (J, N), NaN where a pair was not tested.
+def select_factors(p_values: FloatArray, settings: PolyModelSettings) -> Selection:
+    """Apply the settings' selection rule to p-values of shape (J, N); NaN was not tested.
 
-    Parameters
-    ----------
-    p_values : ndarray, shape (J, N)
-    rule : {"absolute", "relative", "benjamini_hochberg"}
-        p at most `alpha`; score at least `relative_share` of the fund's best; Benjamini and
-        Hochberg (1995) over the fund's factors at false discovery rate `alpha`.
-    alpha, relative_share : float
-    shuffles : int
-        K: p-values come in steps of 1/(K+1). For the relative rule they are floored there
-        whatever their estimator, so that the best score means the same for each.
+    Notes
+    -----
+    ``absolute``: p at most ``alpha``. ``relative``: score at least ``relative_share`` of the
+    fund's best, where scores are floored at the step of `shuffles` whatever their estimator, so
+    that the best means the same for each. ``benjamini_hochberg``: Benjamini and Hochberg (1995)
+    over the fund's factors at false discovery rate ``alpha``.
     """
     known = ~np.isnan(p_values)
     tested = known.sum(axis=0)
     with np.errstate(invalid="ignore"):
         score = 0.0 - np.log(p_values)
-    best = np.where(known, score, -np.inf).max(axis=0, initial=-np.inf)
-    step = 1.0 / (1.0 + shuffles)
-    if rule == "absolute":
-        threshold = np.full(p_values.shape[1], alpha)
-    elif rule == "relative":
-        threshold = np.exp(-relative_share * np.minimum(best, -np.log(step)))
-    else:
-        threshold = _benjamini_hochberg(np.where(known, p_values, np.inf), tested, alpha)
+    threshold = thresholds(p_values, settings)
     chosen = known & (p_values <= threshold * (1.0 + ROUNDING))
     selected = chosen.sum(axis=0)
-    if rule == "benjamini_hochberg":
-        expected_false = alpha * selected
-    else:  # the p-value of pure luck is uniform on its steps
-        reached = np.floor(threshold * (1.0 + shuffles) * (1.0 + ROUNDING)) * step
-        expected_false = tested * np.minimum(reached, 1.0)
-    best = np.where(tested > 0, best, np.nan)
+    if settings.selection == "benjamini_hochberg":
+        expected_false = settings.alpha * selected
+    else:
+        expected_false = tested * np.minimum(_reached(threshold, settings), 1.0)
+    best = np.where(tested > 0, np.fmax.reduce(score, axis=0, initial=-np.inf), np.nan)
     return Selection(score, chosen, tested, selected, best, expected_false)
+
+
+def thresholds(p_values: FloatArray, settings: PolyModelSettings) -> FloatArray:
+    """Largest p-value that is selected, shape (N,), by the rule of `select_factors`."""
+    known = ~np.isnan(p_values)
+    if settings.selection == "absolute":
+        return np.full(p_values.shape[1], settings.alpha)
+    if settings.selection == "relative":
+        best = np.fmin.reduce(p_values, axis=0, initial=1.0)
+        return np.maximum(best, 1.0 / (1.0 + settings.shuffles)) ** settings.relative_share
+    return _benjamini_hochberg(np.where(known, p_values, np.inf), known.sum(axis=0), settings.alpha)
+
+
+def doubtful_below(p_values: FloatArray, settings: PolyModelSettings) -> FloatArray:
+    """Thresholds (N,) of p-values that are not certain: one that nothing passes may be passed."""
+    limit = thresholds(p_values, settings)
+    if settings.selection == "benjamini_hochberg":
+        tested = (~np.isnan(p_values)).sum(axis=0)
+        return np.maximum(limit, settings.alpha / np.maximum(tested, 1))
+    return limit
+
+
+def _reached(threshold: FloatArray, settings: PolyModelSettings) -> FloatArray:
+    """Chance that pure luck passes: the threshold, rounded down to the steps of exact p-values."""
+    if settings.significance != "exact":
+        return threshold
+    steps = 1.0 + settings.shuffles
+    return np.floor(threshold * steps * (1.0 + ROUNDING)) / steps
 
 
 def _benjamini_hochberg(

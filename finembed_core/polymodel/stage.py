@@ -12,13 +12,15 @@ from finembed_core import histories
 from finembed_core.calendar import Month
 from finembed_core.panel import History, Panel
 from finembed_core.polymodel.features import MonthInputs, polymodel_features
-from finembed_core.settings import PolyModelSettings, Settings
+from finembed_core.polymodel.history import SortedHistories
+from finembed_core.settings import ExecutionSettings, PolyModelSettings, Settings
 from finembed_core.stage import Output, Stage
 from finembed_core.store import PartStore
 
 FEATURES, SELECTED = "polymodel_features", "polymodel_selected"
 EXCLUDED = "polymodel_excluded"
 MACRO_PREFIX = "macro_"  # macro factor F1 as a risk factor is macro_F1
+LATE = "_lag"  # factor SMB of the month before is SMB_lag1
 
 
 def polymodel_stage(store: PartStore, settings: Settings) -> Stage[MonthInputs]:
@@ -29,14 +31,16 @@ def polymodel_stage(store: PartStore, settings: Settings) -> Stage[MonthInputs]:
         sections=(settings.polymodel,),
         modules=("finembed_core.polymodel",),
         gather=InformationSets(store, settings).gather,
-        compute=partial(compute, settings=settings.polymodel),
+        compute=partial(compute, settings=settings.polymodel, execution=settings.execution),
         spread=True,
     )
 
 
-def compute(inputs: MonthInputs, settings: PolyModelSettings) -> Mapping[str, Output]:
+def compute(
+    inputs: MonthInputs, settings: PolyModelSettings, execution: ExecutionSettings
+) -> Mapping[str, Output]:
     """Features, selected pairs and excluded factors of one month."""
-    result = polymodel_features(inputs, settings)
+    result = polymodel_features(inputs, settings, execution)
     reasons = result.features["reason"].value_counts().sort("reason").rows()
     notes = {
         "funds": result.features.height,
@@ -66,6 +70,10 @@ class InformationSets:
         self._settings = settings.polymodel
 
     @cached_property
+    def _histories(self) -> SortedHistories:
+        return SortedHistories(self._settings)
+
+    @cached_property
     def _funds(self) -> History:
         return histories.fund_returns(self._store, self._calendar)
 
@@ -89,9 +97,12 @@ class InformationSets:
         funds = _observed(self._funds.as_of(month, window)).window(month, window)
         cash = None if self._cash is None else self._cash.as_of(month, window)
         risk_free = np.zeros(window) if cash is None else cash.values[:, 0]
-        return MonthInputs(month, funds, risk_free, self._risk_factors(month))
+        factors = self._risk_factors(month)
+        history = self._histories.summarize(factors)
+        return MonthInputs(month, funds, risk_free, factors.window(month, window), history)
 
     def _risk_factors(self, month: Month) -> Panel:
+        """Whole histories of all risk factors, with those of the lags."""
         panels = [self._factors.as_of(month)]
         if self._settings.macro_factors_as_risk_factors:
             rows = self._store.read("macro_factors", str(month))
@@ -101,11 +112,23 @@ class InformationSets:
         starts = [Month.of(panel.dates[0].item()) for panel in panels if len(panel.ids)]
         length = max([self._settings.window, *(month - start + 1 for start in starts)])
         panels = [panel.window(month, length) for panel in panels]
+        panels += [
+            _late(panel, lag)
+            for lag in range(1, self._settings.factor_lags + 1)
+            for panel in panels
+        ]
         return Panel(
             panels[0].dates,
             tuple(name for panel in panels for name in panel.ids),
             np.concatenate([panel.values for panel in panels], axis=1),
         )
+
+
+def _late(panel: Panel, lag: int) -> Panel:
+    """What a fund that reacts `lag` months late sees of these factors: those of then, now."""
+    values = np.full_like(panel.values, np.nan)
+    values[lag:] = panel.values[:-lag]
+    return Panel(panel.dates, tuple(f"{name}{LATE}{lag}" for name in panel.ids), values)
 
 
 def _observed(panel: Panel) -> Panel:

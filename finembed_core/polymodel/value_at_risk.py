@@ -14,7 +14,7 @@ from scipy.special import ndtri
 
 from finembed_core.panel import FloatArray
 from finembed_core.polymodel.basis import is_flat
-from finembed_core.polymodel.stress import empirical_quantiles
+from finembed_core.polymodel.history import empirical_quantiles
 
 MAX_SKEWNESS = 6.0 * (np.sqrt(2.0) - 1.0)  # beyond it no kurtosis makes the expansion monotone
 

@@ -13,17 +13,16 @@ from scipy import stats
 from scipy.special import eval_hermitenorm, ndtri
 from sklearn.linear_model import Ridge
 
-from finembed_core.polymodel.basis import standardize
 from finembed_core.polymodel.features import polymodel_features
-from finembed_core.polymodel.longterm import LEVELS, quadrature_weights
-from finembed_core.polymodel.pairs import fit_pairs
-from finembed_core.polymodel.significance import shuffled_rows
-from finembed_core.polymodel.stress import long_history_quantiles
+from finembed_core.polymodel.history import LongHistory
+from finembed_core.polymodel.longterm import quadrature_weights
+from finembed_core.polymodel.pairs import fit_pairs, fitted_curves
+from finembed_core.polymodel.shuffling import shuffled_rows
 from finembed_core.settings import PolyModelSettings
 from tests.polymodel.months import MONTH, month_inputs
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "polymodel.md"
-SETTINGS = PolyModelSettings(shuffles=999)
+SETTINGS = PolyModelSettings(significance="exact", shuffles=999)
 RF = 0.002
 
 T = np.arange(1, 301)
@@ -117,12 +116,13 @@ def test_documented_numbers(numbers):
 
 
 def test_intermediate_numbers(numbers):
-    z = standardize(X[:, None])
-    statistics = fit_pairs(Y[:, None], z[-36:], MONTH, SETTINGS)
+    history = LongHistory.of(X[:, None], SETTINGS)
+    fits = fit_pairs(Y[:, None], history.standardize(X[-36:, None]), SETTINGS)
+    curves = fitted_curves(fits, np.ones((1, 1), dtype=bool), SETTINGS)
     beta = [numbers[f"beta_{k}"] for k in range(5)]
-    np.testing.assert_allclose(statistics.coefficients[0, 0], beta, rtol=1e-9, atol=1e-13)
-    np.testing.assert_allclose(statistics.residual_sd[0, 0], numbers["s"], rtol=1e-10)
-    theta = long_history_quantiles(z, LEVELS, 0.10, 20)
+    np.testing.assert_allclose(curves.coefficients[0], beta, rtol=1e-9, atol=1e-13)
+    np.testing.assert_allclose(curves.residual_sd[0], numbers["s"], rtol=1e-10)
+    theta = history.nodes()
     names = ("01", "16", "50", "84", "99")
     np.testing.assert_allclose(theta[:, 0], [numbers[f"theta_{n}"] for n in names], rtol=1e-10)
     weights = quadrature_weights(theta)[:, 0]

@@ -5,6 +5,8 @@ import numpy as np
 from finembed_core.calendar import Month, month_ends
 from finembed_core.panel import Panel
 from finembed_core.polymodel.features import MonthInputs
+from finembed_core.polymodel.history import LongHistory
+from finembed_core.settings import PolyModelSettings
 
 MONTH = Month.parse("2005-03")
 
@@ -17,7 +19,9 @@ def panel(values, prefix, month=MONTH):
 
 def month_inputs(returns, factors, risk_free=None, month=MONTH):
     cash = np.full(len(returns), 0.002) if risk_free is None else risk_free
-    return MonthInputs(month, panel(returns, "f", month), cash, panel(factors, "x", month))
+    window = panel(factors[len(factors) - len(returns) :], "x", month)
+    history = LongHistory.of(factors, PolyModelSettings())
+    return MonthInputs(month, panel(returns, "f", month), cash, window, history)
 
 
 def planted(seed=1, funds=30, factors=10, length=300, noise=0.01):

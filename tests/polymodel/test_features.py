@@ -13,10 +13,11 @@ from finembed_core.polymodel.features import (
     polymodel_features,
     screen_factors,
 )
+from finembed_core.polymodel.history import LongHistory
 from finembed_core.settings import PolyModelSettings
 from tests.polymodel.months import MONTH, month_inputs, planted
 
-SETTINGS = PolyModelSettings(shuffles=499)
+SETTINGS = PolyModelSettings(significance="exact", shuffles=499)
 EXACT = ["best_score", "n_selected", "n_factors", "n_obs", "expected_false", "svar_factor"]
 
 
@@ -85,7 +86,8 @@ def test_funds_do_not_depend_on_each_other(result):
 def test_factors_do_not_depend_on_each_other():
     inputs = planted()
     names = ["x02", "x00"]
-    some = dataclasses.replace(inputs, factors=inputs.factors.select(names))
+    history = inputs.history.select(np.array([2, 0]))
+    some = dataclasses.replace(inputs, factors=inputs.factors.select(names), history=history)
     alone = polymodel_features(some, SETTINGS).selected
     together = polymodel_features(inputs, SETTINGS).selected
     together = together.filter(pl.col("factor_id").is_in(names))
@@ -150,7 +152,7 @@ def test_reason_codes_of_factors():
     history[-36:, 4] = 0.5  # stood still in the window
     history[:, 5] = 0.0
     history[-5, 5] = 0.3  # one jump: its 1% and 99% quantiles coincide
-    codes = screen_factors(history, SETTINGS).tolist()
+    codes = screen_factors(history[-36:], LongHistory.of(history, SETTINGS), SETTINGS).tolist()
     assert codes == [
         "not_reported",
         "too_few_months",
@@ -222,11 +224,9 @@ def test_other_rules_keep_the_planted_factor(rule):
 
 def test_extrapolation_is_flagged():
     inputs = planted(funds=4)
-    calm = inputs.factors.values.copy()
-    calm[:-36] *= 5.0  # the history was far wilder than the window
-    wild = polymodel_features(
-        dataclasses.replace(inputs, factors=dataclasses.replace(inputs.factors, values=calm)),
-        SETTINGS,
-    ).features
+    rng = np.random.default_rng(1)
+    earlier = rng.standard_t(5, (264, 10)) * 0.2  # the history was far wilder than the window
+    wilder = LongHistory.of(np.concatenate([earlier, inputs.factors.values]), SETTINGS)
+    wild = polymodel_features(dataclasses.replace(inputs, history=wilder), SETTINGS).features
     assert wild["extrapolated"][0] is True
     assert wild["svar"][0] > 1.5 * wild["svar_clamped"][0]

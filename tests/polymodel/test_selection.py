@@ -5,6 +5,7 @@ import pytest
 from scipy.stats import false_discovery_control
 
 from finembed_core.polymodel.selection import select_factors
+from finembed_core.settings import PolyModelSettings
 
 NAN = np.nan
 # three factors (rows), four funds; 1/1000 is the floor of 999 shuffles
@@ -18,7 +19,8 @@ P = np.array(
 
 
 def choose(rule, alpha=0.01, p=P):
-    return select_factors(p, rule, alpha, 0.5, 999)
+    settings = PolyModelSettings(significance="exact", selection=rule, alpha=alpha, shuffles=999)
+    return select_factors(p, settings)
 
 
 def test_absolute():
@@ -68,6 +70,6 @@ def test_benjamini_hochberg_equals_scipy():
 
 @pytest.mark.parametrize("rule", ["absolute", "relative", "benjamini_hochberg"])
 def test_nothing_tested(rule):
-    selection = select_factors(np.full((0, 2), NAN), rule, 0.01, 0.5, 999)
+    selection = choose(rule, p=np.full((0, 2), NAN))
     assert selection.selected.tolist() == [0, 0]
     assert np.isnan(selection.best).all()

@@ -25,7 +25,7 @@ def test_information_set(filled):
     assert inputs.funds.ids == ("f0", "f1", "f2", "f3", "f5")  # f4 is not born yet
     assert inputs.funds.values.shape == (36, 5)
     assert inputs.factors.ids == ("x0", "x1", "x2")
-    assert len(inputs.factors.dates) == 66
+    assert inputs.history.count.tolist() == [66, 66, 66]
     assert inputs.funds.dates[-1] == inputs.factors.dates[-1] == np.datetime64("1999-06-30")
     np.testing.assert_array_equal(inputs.risk_free, 0.002)
 
@@ -33,10 +33,10 @@ def test_information_set(filled):
 def test_macro_factors_join_the_risk_factors(filled):
     wanted = Settings.model_validate({"polymodel": {"macro_factors_as_risk_factors": True}})
     stage = polymodel_stage(filled, wanted)
-    factors = stage.gather(str(DECIDED)).factors
-    assert factors.ids == ("x0", "x1", "x2", "macro_F1")
-    assert factors.values.shape == (90, 4)
-    assert np.isnan(factors.values[:24, 0]).all()
+    inputs = stage.gather(str(DECIDED))
+    assert inputs.factors.ids == ("x0", "x1", "x2", "macro_F1")
+    assert inputs.factors.values.shape == (36, 4)
+    assert inputs.history.count.tolist() == [66, 66, 66, 90]
     with pytest.raises(MissingPartError):
         stage.gather(str(DECIDED + 1))
 

@@ -1,103 +1,23 @@
-"""Quantiles, Pareto tails, worst losses and long-term weights against scipy."""
+"""Worst losses and long-term weights against scipy."""
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import optimize, stats
 
 from finembed_core.polymodel.basis import hermite_basis
+from finembed_core.polymodel.history import LEVELS
 from finembed_core.polymodel.longterm import (
-    LEVELS,
     expected_basis,
     lagrange_weights,
     quadrature_weights,
 )
 from finembed_core.polymodel.stress import (
     GRID,
-    empirical_quantiles,
-    long_history_quantiles,
     observed_range,
-    pareto_upper_quantile,
     stress_var,
     worst_loss,
 )
-
-
-def probability_weighted_fit(excess):
-    """Hosking and Wallis (1987) one observation at a time: shape xi and scale sigma."""
-    y, n = sorted(excess), len(excess)
-    a0 = sum(y) / n
-    a1 = sum((n - i) / (n - 1) * v for i, v in enumerate(y, start=1)) / n
-    return 2 - a0 / (a0 - 2 * a1), 2 * a0 * a1 / (a0 - 2 * a1)
-
-
-def test_empirical_quantiles_equal_numpy():
-    values = np.random.default_rng(1).standard_normal((50, 4))
-    values[:30, 1] = np.nan
-    values[:49, 2] = np.nan
-    levels = [0.0, 0.01, 0.16, 0.5, 0.99, 1.0]
-    expected = np.nanquantile(values, levels, axis=0)
-    np.testing.assert_allclose(empirical_quantiles(values, levels), expected, rtol=1e-14)
-
-
-@pytest.mark.parametrize("degrees", [3, 30])
-def test_pareto_quantile_is_scipys_on_hosking_wallis_parameters(degrees):
-    values = np.random.default_rng(2).standard_t(degrees, (400, 3))
-    quantile = pareto_upper_quantile(values, 0.99, 0.10, 20)
-    for j in range(3):
-        threshold = np.quantile(values[:, j], 0.9)
-        excess = values[values[:, j] > threshold, j] - threshold
-        xi, sigma = probability_weighted_fit(excess)
-        share = len(excess) / 400
-        expected = threshold + stats.genpareto(xi, scale=sigma).isf(0.01 / share)
-        np.testing.assert_allclose(quantile[j], expected, rtol=1e-10)
-
-
-def test_pareto_tail_agrees_with_maximum_likelihood_and_the_truth():
-    values = stats.t(4).ppf((np.arange(4000) + 0.5) / 4000)[:, None]
-    quantile = pareto_upper_quantile(values, 0.99, 0.10, 20)[0]
-    threshold = np.quantile(values, 0.9)
-    excess = values[values > threshold] - threshold
-    xi, _, sigma = stats.genpareto.fit(excess, floc=0)
-    likelihood = threshold + stats.genpareto(xi, scale=sigma).isf(0.1)
-    assert quantile == pytest.approx(likelihood, rel=0.01)
-    assert quantile == pytest.approx(stats.t(4).ppf(0.99), rel=0.01)
-
-
-def test_exponential_tail_has_shape_zero():
-    """Ten excesses of 1 and ten of 39 make a0 = 4 a1, so xi = 0 and sigma = a0 = 20."""
-    first = 1.0 / 0.9  # the threshold is the interpolated 90% quantile, a tenth of the first
-    values = np.array([0.0] * 180 + [first, 39.0 + first / 10] * 10)[:, None]
-    quantile = pareto_upper_quantile(values, 0.99, 0.10, 20)
-    np.testing.assert_allclose(quantile, first / 10 + 20.0 * np.log(10.0), rtol=1e-9)
-
-
-def test_few_exceedances_fall_back_to_the_empirical_quantile():
-    values = np.random.default_rng(4).standard_normal((150, 2))
-    quantiles = long_history_quantiles(values, [0.01, 0.5, 0.99], 0.10, 20)
-    np.testing.assert_allclose(quantiles, np.quantile(values, [0.01, 0.5, 0.99], axis=0))
-
-
-def test_equal_exceedances_fall_back_to_the_empirical_quantile():
-    values = np.r_[np.zeros(180), np.ones(25)][:, None]
-    values[:20] = -1.0
-    assert pareto_upper_quantile(values, 0.99, 0.2, 20)[0] == 1.0
-
-
-def test_lower_tail_mirrors_the_upper():
-    values = np.random.default_rng(5).standard_t(3, (300, 5))
-    low, high = long_history_quantiles(values, [0.01, 0.99], 0.10, 20)
-    mirrored = long_history_quantiles(-values, [0.01, 0.99], 0.10, 20)
-    np.testing.assert_allclose([-high, -low], mirrored, rtol=1e-12)
-
-
-def test_missing_months_do_not_move_a_tail():
-    values = np.random.default_rng(6).standard_t(3, (300, 2))
-    gaps = np.insert(values, [0, 0, 100, 299], np.nan, axis=0)
-    np.testing.assert_allclose(
-        pareto_upper_quantile(gaps, 0.99, 0.1, 20), pareto_upper_quantile(values, 0.99, 0.1, 20)
-    )
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 6))

@@ -90,7 +90,8 @@ def test_kupiec_is_a_g_test(months, share, level):
     oracle = stats.power_divergence([count, months - count], expected, lambda_="log-likelihood")
     ours = kupiec_test(count, months, level)
     assert ours.statistic == pytest.approx(oracle.statistic, rel=1e-9, abs=1e-9)
-    assert ours.p_value == pytest.approx(oracle.pvalue, rel=1e-6)
+    rounded = max(oracle.statistic, 0.0)  # scipy's may fall below 0 by rounding
+    assert ours.p_value == pytest.approx(stats.chi2(1).sf(rounded), rel=1e-6)
 
 
 @given(st.tuples(*[st.integers(1, 300)] * 4))
