@@ -117,6 +117,7 @@ class TargetShuffling:
         """`exceedances` of M chosen pairs by factor and fund, shape (M,)."""
         put, shuffled = self.device.put, self.device.shuffled
         columns, narrow = put(self._columns()), put(self.unit.astype(np.float32))
+        n, q = self.factor.shape[1:]
         count = np.zeros(len(factor), dtype=np.int64)
         by_factor = len(np.unique(factor)) <= len(np.unique(fund))
         for shuffles in _batches(rows, LONGEST):
@@ -125,11 +126,15 @@ class TargetShuffling:
             for where in _runs(factor if by_factor else fund):
                 if by_factor:
                     j, i = factor[where[:1]], fund[where]
-                    products = shuffled(columns[j[0]], index) @ narrow[:, put(i)]  # (q, K, funds)
+                    left = shuffled(columns[j[0]], index).reshape(-1, n)  # (q K, n)
+                    products = (left @ narrow[:, put(i)]).reshape(q, len(shuffles), -1)
                     r2 = _squared_lengths(products, 0)[None]
                 else:
                     j, i = factor[where], fund[where[:1]]
-                    products = columns[put(j)] @ narrow[:, i[0]][index].T  # (factors, q, K)
+                    right = shuffled(narrow[:, i].T, index)[0].T  # (n, K)
+                    products = (columns[put(j)].reshape(-1, n) @ right).reshape(
+                        -1, q, len(shuffles)
+                    )
                     r2 = _squared_lengths(products, 1)[:, :, None]
                 count[where] += self._tally(r2, j, i, shuffles).ravel()
         return count
