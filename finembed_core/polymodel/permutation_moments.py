@@ -132,20 +132,25 @@ def _graph(blocks: list[tuple[int, ...]]) -> Graph:
 
 
 def _graph_sums(factor: FloatArray) -> tuple[FloatArray, ...]:
-    """Sums over ``B = UU'`` of every graph: shapes (J, 1), (J, 3) and (J, 8)."""
-    gram = factor.transpose(0, 2, 1) @ factor  # (J, q, q), with the traces of B
-    carried = factor @ gram  # (J, n, q), B^2 = carried U'
-    b = factor @ factor.transpose(0, 2, 1)  # (J, n, n)
-    diagonal = np.square(factor).sum(axis=2)  # (J, n)
-    t1 = np.einsum("jqq->j", gram)
-    t2 = np.square(gram).sum(axis=(1, 2))
-    t3 = np.einsum("jpq,jqr,jrp->j", gram, gram, gram, optimize=True)
-    squares = np.square(diagonal).sum(axis=1)
-    through = (diagonal * (carried * factor).sum(axis=2)).sum(axis=1)
-    cubes = (b * b * b).sum(axis=(1, 2))
-    between = np.square(np.einsum("jn,jnq->jq", diagonal, factor)).sum(axis=1)
-    third = [t1**3, t1 * t2, t3, t1 * squares, through, cubes, between, (diagonal**3).sum(axis=1)]
-    return t1[:, None], np.stack([t1**2, t2, squares], axis=1), np.stack(third, axis=1)
+    """Sums over ``B = UU'`` of every graph: shapes (J, 1), (J, 3) and (J, 8).
+
+    They follow from the moments of the rows of U, which are fewer than the cells of B.
+    """
+    factors, n, q = factor.shape
+    products = (factor[:, :, :, None] * factor[:, :, None, :]).reshape(factors, n, q * q)
+    gram = products.sum(axis=1)  # (J, q^2), tr B^k = tr gram^k
+    cubes = products.transpose(0, 2, 1) @ factor  # (J, q^2, q)
+    diagonal = products[:, :, :: q + 1].sum(axis=2)  # (J, n), B_ii
+    square = np.square(diagonal)
+    matrix = gram.reshape(factors, q, q)
+    t1, t2 = diagonal.sum(axis=1), np.square(gram).sum(axis=1)
+    t3 = (matrix @ matrix * matrix).sum(axis=(1, 2))
+    s2 = square.sum(axis=1)
+    through = ((diagonal[:, None, :] @ products)[:, 0] * gram).sum(axis=1)
+    triple = np.square(cubes).sum(axis=(1, 2))
+    between = np.square(cubes[:, :: q + 1].sum(axis=1)).sum(axis=1)
+    third = [t1**3, t1 * t2, t3, t1 * s2, through, triple, between, (square * diagonal).sum(axis=1)]
+    return t1[:, None], np.stack([t1**2, t2, s2], axis=1), np.stack(third, axis=1)
 
 
 def _power_sums(unit: FloatArray) -> tuple[FloatArray, ...]:
