@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from finembed_core.panel import FloatArray
+from finembed_core.polymodel.columns import column_product, column_sums
 
 Index = NDArray[np.int64]
 
@@ -109,16 +110,18 @@ class Ridge:
 
     def level(self, returns: FloatArray) -> FloatArray:
         """What is taken off (n, N) returns before they are fitted, shape (N,)."""
-        return np.zeros(returns.shape[1]) if self.center is None else returns.mean(axis=0)
+        if self.center is None:
+            return np.zeros(returns.shape[1])
+        return column_sums(returns) / len(returns)
 
     def project(self, returns: FloatArray) -> FloatArray:
         """Projections z, (n, N) returns -> (J, q, N)."""
-        return self.axes.transpose(0, 2, 1) @ (returns - self.level(returns))
+        return column_product(self.axes.transpose(0, 2, 1), returns - self.level(returns))
 
     def explained(self, projections: FloatArray, penalty: float) -> FloatArray:
         """Explained sums of squares, (J, q, N) -> (J, N)."""
-        weights = _explained(self.spectrum, penalty)[:, None, :]  # (J, 1, q)
-        return (weights @ np.square(projections))[:, 0, :]
+        weights = _explained(self.spectrum, penalty)[:, :, None]  # (J, q, 1)
+        return (weights * np.square(projections)).sum(axis=1)
 
     def pairs(self, factor: Index) -> PairRidge:
         """The regressions of M pairs, given the factor of each."""

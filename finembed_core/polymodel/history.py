@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from finembed_core.panel import FloatArray, Panel
 from finembed_core.polymodel.basis import FLAT
+from finembed_core.polymodel.columns import column_sums
 from finembed_core.settings import PolyModelSettings
 
 LEVELS = np.array([0.01, 0.16, 0.50, 0.84, 0.99])
@@ -46,8 +47,8 @@ class LongHistory:
     @classmethod
     def _of_sorted(cls, ordered: FloatArray, settings: PolyModelSettings) -> LongHistory:
         count = np.isfinite(ordered).sum(axis=0)
-        mean = _total(ordered) / np.maximum(count, 1)
-        variance = _total(np.square(ordered - mean)) / np.maximum(count - 1, 1)
+        mean = column_sums(ordered) / np.maximum(count, 1)
+        variance = column_sums(np.square(ordered - mean)) / np.maximum(count - 1, 1)
         levels = [*LEVELS, 1.0 - settings.stress_probability, settings.stress_probability]
         tail = (settings.tail_share, settings.min_tail_exceedances)
         return cls(count, mean, np.sqrt(variance), long_history_quantiles(ordered, levels, *tail))
@@ -179,9 +180,9 @@ def pareto_upper_quantile(
     count = np.isfinite(ordered).sum(axis=0)
     excess = np.fmax(ordered - threshold, 0.0)
     n = (excess > 0).sum(axis=0)
-    a0 = _total(excess) / np.maximum(n, 1)
+    a0 = column_sums(excess) / np.maximum(n, 1)
     above = count - 1 - np.arange(len(ordered))[:, None]  # n - i for the exceedance of rank i
-    a1 = _total(above * excess) / np.maximum(n * (n - 1), 1)
+    a1 = column_sums(above * excess) / np.maximum(n * (n - 1), 1)
     spread = a0 - 2.0 * a1
     share = n / np.maximum(count, 1)
     fitted = (n >= min_exceedances) & (spread > 1e-12 * a0) & (share > 1.0 - level)
@@ -240,8 +241,3 @@ def _mirrored(ordered: FloatArray) -> FloatArray:
     place = count - 1 - np.arange(len(ordered))[:, None]
     turned = -np.take_along_axis(ordered, np.maximum(place, 0), axis=0)
     return np.where(place >= 0, turned, np.nan)
-
-
-def _total(values: FloatArray) -> FloatArray:
-    """Sums of columns, added row by row: the same bits whatever else is in the array."""
-    return np.cumsum(np.nan_to_num(values), axis=0)[-1]

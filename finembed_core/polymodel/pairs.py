@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from finembed_core.panel import FloatArray
 from finembed_core.polymodel.basis import hermite_basis, is_flat
+from finembed_core.polymodel.columns import column_sums
 from finembed_core.polymodel.fit import Index, Ridge, missing_pattern_groups
 from finembed_core.polymodel.history import LongHistory
 from finembed_core.polymodel.longterm import expected_basis
@@ -57,10 +58,10 @@ class GroupFit:
         basis = hermite_basis(x.T, settings.degree)
         tested = Ridge.on(basis)
         curve = Ridge.on(basis, penalize_intercept=True) if settings.penalize_intercept else tested
-        centered = y - y.mean(axis=0)
-        total = np.square(centered).sum(axis=0)
+        centered = y - column_sums(y) / len(y)
+        total = column_sums(np.square(centered))
         level = curve.level(y)
-        energy = np.square(y - level).sum(axis=0)
+        energy = column_sums(np.square(y - level))
         unit = centered / np.sqrt(total)
         return cls(factors, funds, unit, total, tested, curve, curve.project(y), level, energy)
 
@@ -73,8 +74,7 @@ class GroupFit:
         """Explained share of the sum of squares, shape (J, N)."""
         if self.curve is self.tested:
             return self.tested.explained(self.projections, ridge) / self.total
-        projections = self.tested.axes.transpose(0, 2, 1) @ self.unit
-        return self.tested.explained(projections, ridge)
+        return self.tested.explained(self.tested.project(self.unit), ridge)
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ import numpy as np
 from scipy.special import betainc
 
 from finembed_core.panel import FloatArray
+from finembed_core.polymodel.columns import column_product, column_sums
 
 SMALLEST = float(np.finfo(np.float32).tiny)  # a p-value is never 0
 
@@ -67,7 +68,7 @@ def standardized_moments(factor: FloatArray, unit: FloatArray) -> tuple[FloatArr
     sums = _graph_sums(factor)
     powers = _power_sums(unit)
     mean, second, third = (
-        sums[r] @ moment_coefficients(n, r + 1) @ powers[r] for r in range(3)
+        column_product(sums[r] @ moment_coefficients(n, r + 1), powers[r]) for r in range(3)
     )  # (J, N) each
     variance = np.maximum(second - mean**2, 0.0)
     sd = np.sqrt(variance)
@@ -156,9 +157,8 @@ def _graph_sums(factor: FloatArray) -> tuple[FloatArray, ...]:
 def _power_sums(unit: FloatArray) -> tuple[FloatArray, ...]:
     """Products of power sums: shapes (1, N), (2, N) and (4, N)."""
     square = np.square(unit)
-    p2 = square.sum(axis=0)
-    p3, p4 = (square * unit).sum(axis=0), np.square(square).sum(axis=0)
-    p6 = (square * np.square(square)).sum(axis=0)
+    p2, p3 = column_sums(square), column_sums(square * unit)
+    p4, p6 = column_sums(np.square(square)), column_sums(square * np.square(square))
     return p2[None], np.stack([p2**2, p4]), np.stack([p2**3, p3**2, p2 * p4, p6])
 
 

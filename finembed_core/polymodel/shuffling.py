@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from finembed_core.calendar import Month
 from finembed_core.panel import FloatArray
 from finembed_core.polymodel.basis import FLAT
+from finembed_core.polymodel.columns import column_product, column_sums
 from finembed_core.polymodel.device import Device
 
 TIE = 1e-12  # two R2 that differ by less are equal: far above float64 rounding, below any real gap
@@ -79,9 +80,9 @@ class TargetShuffling:
         length = np.sqrt(np.square(factor).sum(axis=1).max(axis=1))
         scale = np.where(length > FLAT, 1.0 / np.maximum(length, FLAT), 0.0)
         factor = factor * scale[:, None, None]
-        centered = returns - returns.mean(axis=0)
-        unit = centered / np.sqrt(np.square(centered).sum(axis=0))
-        observed = np.square(factor.transpose(0, 2, 1) @ unit).sum(axis=1)
+        centered = returns - column_sums(returns) / len(returns)
+        unit = centered / np.sqrt(column_sums(np.square(centered)))
+        observed = np.square(column_product(factor.transpose(0, 2, 1), unit)).sum(axis=1)
         return cls(factor, unit, observed, device or Device())
 
     def exceedances(self, rows: Rows) -> NDArray[np.int64]:

@@ -12,6 +12,7 @@ from scipy.special import ndtri
 
 from finembed_core.panel import FloatArray
 from finembed_core.polymodel.basis import hermite_basis
+from finembed_core.polymodel.columns import column_product
 
 GRID = 257  # points on the range: the worst loss is low by at most max|Phi''| range^2 / (8 * 256^2)
 PAIRS_AT_ONCE = 4096
@@ -44,11 +45,11 @@ def worst_loss(coefficients: FloatArray, low: FloatArray, high: FloatArray) -> F
         np.vander(np.linspace(-1.0, 1.0, GRID), p, increasing=True).T,
     )
     x = low[:, None] + (nodes + 1.0) / 2.0 * (high - low)[:, None]  # (M, p)
-    at_nodes = np.einsum("mkp,mp->mk", hermite_basis(x, p - 1), coefficients)
+    at_nodes = (hermite_basis(x, p - 1) * coefficients[:, None, :]).sum(axis=2)
     loss = np.empty(len(coefficients))
     for first in range(0, len(loss), PAIRS_AT_ONCE):
         block = slice(first, first + PAIRS_AT_ONCE)
-        loss[block] = -(at_nodes[block] @ to_grid).min(axis=1)
+        loss[block] = -column_product(to_grid.T, at_nodes[block].T).min(axis=0)
     return np.maximum(loss, 0.0)
 
 

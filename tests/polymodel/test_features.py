@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
+from finembed_core.polymodel import features
 from finembed_core.polymodel.features import (
     FEATURES_SCHEMA,
     SELECTED_COLUMNS,
@@ -14,7 +15,7 @@ from finembed_core.polymodel.features import (
     screen_factors,
 )
 from finembed_core.polymodel.history import LongHistory
-from finembed_core.settings import PolyModelSettings
+from finembed_core.settings import ExecutionSettings, PolyModelSettings
 from tests.polymodel.months import MONTH, month_inputs, planted
 
 SETTINGS = PolyModelSettings(significance="exact", shuffles=499)
@@ -98,6 +99,21 @@ def test_again_gives_the_same_bytes(result):
     again = polymodel_features(planted(), SETTINGS)
     assert_frame_equal(again.features, result.features, check_exact=True)
     assert_frame_equal(again.selected, result.selected, check_exact=True)
+
+
+@pytest.mark.parametrize("significance", ["exact", "moments", "adaptive"])
+def test_memory_changes_no_number(monkeypatch, significance):
+    """Births and gaps, in blocks of 3, 7 and all funds."""
+    inputs = planted(funds=40)
+    inputs.funds.values[:5, 3] = inputs.funds.values[:5, 17] = np.nan
+    inputs.funds.values[[9, 20], 5] = np.nan
+    settings = SETTINGS.model_copy(update={"significance": significance})
+    whole = polymodel_features(inputs, settings)
+    for size in (3, 7):
+        monkeypatch.setattr(features, "BYTES_PER_PAIR", 512 * 2**20 / (size * 10))
+        cut = polymodel_features(inputs, settings, ExecutionSettings(memory_mb=512))
+        assert_frame_equal(cut.features, whole.features, check_exact=True)
+        assert_frame_equal(cut.selected, whole.selected, check_exact=True)
 
 
 def test_reason_codes_of_funds():

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -127,6 +127,7 @@ def months(values, ids):
     return Panel(month_ends(np.arange(12_000, 12_000 + len(values))), ids, values)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**32 - 1))
 def test_month_by_month_equals_from_scratch(seed):
     """Gaps, births, restatements, skipped months and months gone back to included."""

@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -25,6 +25,7 @@ def random_test(rng, n, q=3, factors=2, funds=3):
     return TargetShuffling.of(factor, rng.standard_normal((n, funds)) ** 3)
 
 
+@settings(deadline=None, max_examples=30)
 @given(st.integers(0, 2**32 - 1), st.sampled_from([6, 7]))
 def test_moments_are_those_of_all_orders(seed, n):
     test = random_test(np.random.default_rng(seed), n)

@@ -5,9 +5,11 @@ import polars as pl
 import pytest
 
 from finembed_core.errors import MissingPartError
+from finembed_core.polymodel.features import polymodel_features
 from finembed_core.polymodel.stage import EXCLUDED, FEATURES, SELECTED, polymodel_stage
-from finembed_core.settings import ExecutionSettings, Settings
+from finembed_core.settings import ExecutionSettings, PolyModelSettings, Settings
 from finembed_core.stage import build
+from tests.polymodel.months import month_inputs
 from tests.polymodel.stores import DECIDED, write_store
 
 SETTINGS = Settings.model_validate({"polymodel": {"shuffles": 199}})
@@ -52,6 +54,30 @@ def test_build_then_skip(filled):
     assert filled.read(SELECTED, str(DECIDED)).height >= 4
     again = list(build(polymodel_stage(filled, SETTINGS), KEYS, filled))
     assert [part.skipped for part in again] == [True, True]
+
+
+def test_lagged_factors_are_those_of_the_months_before(filled):
+    plain = polymodel_stage(filled, Settings()).gather(str(DECIDED))
+    wanted = Settings.model_validate({"polymodel": {"factor_lags": 2}})
+    inputs = polymodel_stage(filled, wanted).gather(str(DECIDED))
+    now, before = plain.factors, inputs.factors
+    names = [f"x{k}{lag}" for lag in ("", "_lag1", "_lag2") for k in range(3)]
+    assert list(before.ids) == names
+    np.testing.assert_array_equal(before.values[:, :3], now.values)
+    np.testing.assert_array_equal(before.values[1:, 3:6], now.values[:-1])
+    np.testing.assert_array_equal(before.values[2:, 6:], now.values[:-2])
+    assert np.isfinite(before.values).all()  # the months before the window are known, too
+    assert inputs.history.count.tolist() == [66] * 3 + [65] * 3 + [64] * 3
+
+
+def test_a_fund_that_reacts_late_selects_the_lagged_factor():
+    rng = np.random.default_rng(3)
+    x = rng.standard_normal((120, 1)) * 0.04
+    y = rng.standard_normal((36, 1)) * 0.01
+    y[:, 0] += 0.5 * x[-37:-1, 0]
+    late = np.concatenate([[[np.nan]], x[:-1]])
+    result = polymodel_features(month_inputs(y, np.column_stack([x, late])), PolyModelSettings())
+    assert result.selected["factor_id"].to_list() == ["x01"]
 
 
 def test_excluded_factors_have_a_table_with_their_reasons(filled):
