@@ -17,6 +17,8 @@ from finembed_core.settings import (
     MODEL_KINDS,
     DatasetSettings,
     FilesSource,
+    PairChoice,
+    PairsSettings,
     PolyModelSettings,
     Section,
     Settings,
@@ -25,8 +27,8 @@ from finembed_core.settings import (
 )
 from finembed_core.store import PartStore
 
-HOW_AND_WHERE = ("execution.", "dataset.files.")
-OTHERS: tuple[Any, ...] = (True, False, 1, 2, 3, 5, 30, 40, 100, 0.3, 0.7, 1.5, -0.5)
+HOW_AND_WHERE = ("execution.", "dataset.files.", "pairs")
+OTHERS: tuple[Any, ...] = (True, False, 1, 2, 3, 5, 30, 40, 100, 5000, 0.3, 0.7, 1.5, -0.5)
 OTHERS += (
     "2001-03",
     "other",
@@ -36,6 +38,7 @@ OTHERS += (
     [0.5],
     [7],
     {"ret": "x"},
+    {"first_month": "2001-03", "funds": ["F1"], "columns": ["r2"]},
 )
 
 
@@ -72,7 +75,7 @@ def value_at(settings: Settings, path: str) -> Any:
 
 def changed(path: str) -> Settings:
     """Settings that differ from the defaults in this one place."""
-    section = dict(sections())[path.rpartition(".")[0] + "."]
+    section = dict(sections())[path[: path.rfind(".") + 1]]
     field = section.model_fields[path.rpartition(".")[2]]
     table = {"path": "/data/table.csv"}
     named = typing.get_args(field.annotation)
@@ -183,9 +186,8 @@ def test_a_model_is_not_trained_again_for_the_settings_of_another(tmp_path: Path
 @pytest.mark.parametrize("path", [path for path in LEAVES if path.startswith(HOW_AND_WHERE)])
 def test_how_and_where_make_no_stage_stale(tmp_path: Path, path: str) -> None:
     before, after = (chain(PartStore(tmp_path), s) for s in (Settings(), changed(path)))
-    assert {n: k.stage.settings for n, k in after.items()} == {
-        n: k.stage.settings for n, k in before.items()
-    }
+    for name, link in before.items():
+        assert after[name].stage.settings == link.stage.settings, name
 
 
 @pytest.mark.parametrize("path", [path for path, _ in sections()])
@@ -221,6 +223,21 @@ def test_a_misspelt_name_is_answered_with_the_names_of_its_section(
         ("polymodel: {shuffles: many}", "`polymodel.shuffles` is 'many'", "shuffles"),
         ("dataset: {first_month: 2000-01-31}", "`dataset.first_month` is datetime.date", "month"),
         ("polymodel: 3", "`polymodel` is 3: it is a section", "polymodel"),
+        ("pairs: {}", "`pairs.first_month` is needed", "last_month"),
+        ("pairs: {frist_month: 2001-03}", "no setting `pairs.frist_month`", "first_month"),
+        ("pairs: {first_month: 2001-13}", "`pairs.first_month` is '2001-13'", "YYYY-MM"),
+        (
+            "pairs: {first_month: 2001-03, last_month: 2001-02}",
+            "in section `pairs`: first_month (2001-03) comes after last_month (2001-02)",
+            "pairs",
+        ),
+        ("pairs: {first_month: 2001-03, funds: []}", "`pairs.funds` is []", "factors"),
+        ("pairs: {first_month: 2001-03, columns: [beta]}", "`pairs.columns.0` is 'beta'", "funds"),
+        (
+            "pairs: {first_month: 2001-03, columns: [beta_3]}\npolymodel: {degree: 2}",
+            "between sections: pairs.columns names beta_3, and polymodel.degree is 2",
+            "pairs",
+        ),
         (
             "polymodel: {window: 12, min_obs: 24}",
             "in section `polymodel`: min_obs (24) is more than the window",
@@ -232,7 +249,7 @@ def test_a_misspelt_name_is_answered_with_the_names_of_its_section(
             "dataset",
         ),
         (
-            "polymodel: {shuffles: 98}",
+            "polymodel: {significance: exact, shuffles: 98}",
             "alpha (0.01) is less than 1/(shuffles + 1) = 0.0101: no pair could ever be selected",
             "polymodel",
         ),
@@ -260,6 +277,32 @@ def test_a_mistake_is_named_by_its_path_with_what_is_allowed_there(
 def test_a_message_names_no_class(tmp_path: Path, text: str) -> None:
     said = str(complaint(tmp_path, text))
     assert "Settings" not in said and "Value error" not in said and "instance" not in said
+
+
+def test_pairs_are_kept_in_the_months_asked_for_alone() -> None:
+    assert Settings().pairs is None
+    open_end = PairsSettings(first_month="2001-11")
+    year = PairsSettings(first_month="2001-01", last_month="2001-12")
+    asked = ["2000-12", "2001-11", "2001-12", "2002-01"]
+    assert [open_end.holds(month) for month in asked] == [False, True, True, True]
+    assert [year.holds(month) for month in asked] == [False, True, True, False]
+
+
+def test_statistics_of_pairs_come_in_one_order_and_as_far_as_the_degree() -> None:
+    named = PairChoice(columns=["lta", "beta_1", "r2"])
+    assert named.statistics(4) == ["r2", "beta_1", "lta"]
+    coefficients = [name for name in PairChoice().statistics(2) if name.startswith("beta")]
+    assert coefficients == ["beta_0", "beta_1", "beta_2"]
+
+
+def test_other_months_of_pairs_make_no_part_stale(tmp_path: Path) -> None:
+    def fingerprint(**pairs: Any) -> str:
+        settings = Settings.model_validate({"pairs": {"first_month": "2001-01", **pairs}})
+        return chain(PartStore(tmp_path), settings)["polymodel_pairs"].stage.settings
+
+    assert fingerprint() == fingerprint(first_month="1999-05", last_month="2003-01")
+    for other in ({"funds": ["F1"]}, {"factors": ["X"]}, {"columns": ["r2"]}):
+        assert fingerprint(**other) != fingerprint()
 
 
 def test_an_alpha_at_the_smallest_p_value_is_reached() -> None:
