@@ -1,19 +1,21 @@
-"""Map a pure function over work items: serially or over processes, with the same bytes out."""
+"""Map a pure function over work items: here, over processes or Ray, with the same bytes out."""
 
 from __future__ import annotations
 
 import multiprocessing
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain, islice
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from threadpoolctl import threadpool_limits
 
 from finembed_core.errors import FinembedError
+from finembed_core.execution_ray import Submit, load_ray, ray_workers
 from finembed_core.settings import ExecutionSettings
 
 Item = TypeVar("Item")
@@ -44,7 +46,7 @@ def map_items(
     Parameters
     ----------
     function : callable
-        Pure; picklable when ``settings.mode`` is ``processes``.
+        Pure; picklable unless ``settings.mode`` is ``serial``.
     items : iterable
     settings : ExecutionSettings
         Mode and number of workers.
@@ -52,8 +54,10 @@ def map_items(
     Raises
     ------
     FinembedError
-        A worker process ended in the middle of its work.
+        A worker process ended in the middle of its work, or there is no Ray to be used.
     """
+    if settings.mode == "ray":
+        load_ray()  # whether it is installed should not depend on how many items are stale
     if settings.mode == "serial" or settings.workers == 1:
         yield from _serially(function, items)
         return
@@ -62,34 +66,45 @@ def map_items(
     if len(first) < 2:  # a process would cost more than it saves
         yield from _serially(function, map(_item, first))
         return
-    drawn = chain(first, drawn)
+    work = partial(_on_one_thread, function)
+    spread = ray_workers if settings.mode == "ray" else _processes
+    try:
+        with spread(work, settings.workers) as submit:
+            yield from _in_order(submit, chain(first, drawn), settings.workers * AHEAD)
+    except BrokenExecutor:
+        raise FinembedError(
+            "a worker process ended in the middle of its work",
+            where=f"execution.mode {settings.mode}, {settings.workers} workers",
+            remedy="often memory runs out: lower execution.workers or set execution.mode to"
+            " serial; run again to go on from the last finished part",
+        ) from None
+
+
+@contextmanager
+def _processes(function: Callable[[Any], Any], workers: int) -> Iterator[Submit]:
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(settings.workers, context) as pool:
-
-        def submitted(count: int) -> Iterator[Future[Result]]:
-            for each in islice(drawn, count):
-                try:
-                    yield pool.submit(_on_one_thread, function, _item(each))
-                except Exception as error:
-                    failed: Future[Result] = Future()
-                    failed.set_exception(error)
-                    yield failed
-
+    with ProcessPoolExecutor(workers, context) as pool:
         try:
-            flight = deque(submitted(settings.workers * AHEAD))
-            while flight:
-                result = flight.popleft().result()
-                flight.extend(submitted(1))
-                yield result
-        except BrokenProcessPool:
-            raise FinembedError(
-                "a worker process ended in the middle of its work",
-                where=f"one of {settings.workers} processes",
-                remedy="often memory runs out: lower execution.workers or set execution.mode to"
-                " serial; run again to go on from the last finished part",
-            ) from None
+            yield lambda item: pool.submit(function, item).result
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+def _in_order(submit: Submit, drawn: Iterator[Any], ahead: int) -> Iterator[Any]:
+    """Have `ahead` items with the workers, and wait for each in its turn."""
+
+    def submitted(count: int) -> Iterator[Callable[[], Any]]:
+        for each in islice(drawn, count):
+            try:
+                yield submit(_item(each))
+            except Exception as error:
+                yield partial(_item, _Fault(error))
+
+    flight = deque(submitted(ahead))
+    while flight:
+        result = flight.popleft()()
+        flight.extend(submitted(1))
+        yield result
 
 
 def _drawn(items: Iterable[Item]) -> Iterator[Item | _Fault]:

@@ -322,12 +322,14 @@ class BacktestSettings(Section):
 
 
 class ExecutionSettings(Section):
-    """How work is spread; changes no number and is in no fingerprint.
+    """How work is spread: serial, over processes or a ray cluster; no number depends on it.
 
+    It is in no fingerprint. ``ray`` uses the cluster that ``RAY_ADDRESS`` names in the environment,
+    else one of this machine with ``workers`` CPUs. One worker is serial in every mode.
     ``memory_mb`` bounds what PolyModel works on at once, in each worker.
     """
 
-    mode: Literal["serial", "processes"] = "processes"
+    mode: Literal["serial", "processes", "ray"] = "processes"
     workers: PositiveInt = 2
     memory_mb: Annotated[int, Field(ge=64)] = 512
     device: Literal["cpu", "cuda"] = "cpu"
