@@ -40,16 +40,14 @@ def worst_loss(coefficients: FloatArray, low: FloatArray, high: FloatArray) -> F
     """
     p = coefficients.shape[1]
     nodes = -np.cos(np.pi * np.arange(p) / (p - 1))
-    to_grid = np.linalg.solve(
-        np.vander(nodes, increasing=True).T,
-        np.vander(np.linspace(-1.0, 1.0, GRID), p, increasing=True).T,
-    )
+    powers = np.vander(np.linspace(-1.0, 1.0, GRID), p, increasing=True)
+    to_grid = np.asarray(powers @ np.linalg.inv(np.vander(nodes, increasing=True)), np.float64)
     x = low[:, None] + (nodes + 1.0) / 2.0 * (high - low)[:, None]  # (M, p)
     at_nodes = (hermite_basis(x, p - 1) * coefficients[:, None, :]).sum(axis=2)
     loss = np.empty(len(coefficients))
     for first in range(0, len(loss), PAIRS_AT_ONCE):
         block = slice(first, first + PAIRS_AT_ONCE)
-        loss[block] = -column_product(to_grid.T, at_nodes[block].T).min(axis=0)
+        loss[block] = -column_product(to_grid, at_nodes[block].T).min(axis=0)
     return np.maximum(loss, 0.0)
 
 
