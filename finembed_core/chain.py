@@ -13,7 +13,7 @@ from finembed_core.ingest.universe import universe_stage
 from finembed_core.learning.samples import SampleReader
 from finembed_core.learning.stage import model_table, prediction_stage, training_stage
 from finembed_core.macro.stage import macro_stage
-from finembed_core.polymodel.stage import polymodel_stage
+from finembed_core.polymodel.stage import PAIRS, pairs_stage, polymodel_stage
 from finembed_core.progress import Progress, Silent
 from finembed_core.settings import Settings
 from finembed_core.stage import Stage
@@ -30,11 +30,17 @@ class Link:
     ----------
     stage : Stage
     keyed_by : str
-        ``month``, or ``retraining``: the months at which a model is trained.
+        ``month``; ``retraining``: the months at which a model is trained; ``kept``: the months of
+        the settings' section `pairs`.
     """
 
     stage: Stage[Any]
-    keyed_by: Literal["month", "retraining"] = "month"
+    keyed_by: Literal["month", "retraining", "kept"] = "month"
+
+    @property
+    def dead_end(self) -> bool:
+        """Whether nothing else is computed from it: it is kept to be looked at."""
+        return self.keyed_by == "kept"
 
     def keys(self, months: Sequence[Month], settings: Settings) -> list[str]:
         """Keys of the parts that these months need."""
@@ -42,6 +48,8 @@ class Link:
             return []
         if self.keyed_by == "month":
             return [str(month) for month in months]
+        if self.keyed_by == "kept":
+            return [str(m) for m in months if settings.pairs and settings.pairs.holds(str(m))]
         every = settings.learning.retrain_every
         return [str(month) for month in retraining_months(months[0], months[-1], every)]
 
@@ -54,10 +62,13 @@ class LinkState:
     ----------
     name : str
     keys : dict of str to State
+    dead_end : bool
+        Nothing else is computed from it.
     """
 
     name: str
     keys: dict[str, State]
+    dead_end: bool = False
 
     @property
     def first_open(self) -> str | None:
@@ -76,10 +87,12 @@ def chain(store: PartStore, settings: Settings) -> dict[str, Link]:
         model_table(kind): Link(training_stage(store, settings, kind, reader), "retraining")
         for kind in settings.learning.models
     }
+    pairs = settings.pairs
     return {
         "universe": Link(universe_stage(store, settings)),
         "macro_factors": Link(macro_stage(store, settings)),
         "polymodel_features": Link(polymodel_stage(store, settings)),
+        **({PAIRS: Link(pairs_stage(store, settings, pairs), "kept")} if pairs else {}),
         **training,
         "predictions": Link(prediction_stage(store, settings, reader)),
     }
@@ -128,16 +141,16 @@ def chain_state(
             found[key] = _part_state(link, store, key, changed_from)
             progress.advance(key)
         progress.finish()
-        state = LinkState(name, found)
+        state = LinkState(name, found, link.dead_end)
         states.append(state)
-        if state.first_open is not None:
+        if state.first_open is not None and not link.dead_end:
             opened = Month.parse(state.first_open)
             changed_from = opened if changed_from is None else min(changed_from, opened)
     return states
 
 
 def last_current_month(store: PartStore, settings: Settings) -> Month:
-    """Last month up to which everything that the settings ask for is current.
+    """Last month up to which everything that predictions rest on is current.
 
     Raises
     ------
@@ -145,7 +158,8 @@ def last_current_month(store: PartStore, settings: Settings) -> Month:
         Not even the first month is.
     """
     months = decision_months(store)
-    opened = first_open_month(chain_state(store, settings, months))
+    states = chain_state(store, settings, months)
+    opened = first_open_month([state for state in states if not state.dead_end])
     if not months or (opened is not None and opened <= months[0]):
         raise MissingPartError(
             "no month is current: there is nothing to backtest",
@@ -156,20 +170,20 @@ def last_current_month(store: PartStore, settings: Settings) -> Month:
 
 
 def discard_foreign_parts(store: PartStore, settings: Settings) -> int:
-    """Delete parts of months that the data no longer have; returns how many.
+    """Delete parts of months that the data or the settings no longer have; returns how many.
 
     A study that ends earlier or begins later than before must not keep what was made from the
-    rest: its months would show in tables and backtests.
+    rest: its months would show in tables and backtests. Pair statistics that nobody asks for any
+    more would fill the disk.
     """
     months = decision_months(store)
-    deleted = 0
+    wanted: dict[str, list[str]] = {PAIRS: []}
     for link in chain(store, settings).values():
-        wanted = set(link.keys(months, settings))
-        for table in link.stage.tables:
-            for key in set(store.keys(table)) - wanted:
-                store.delete(table, key)
-                deleted += 1
-    return deleted
+        wanted |= dict.fromkeys(link.stage.tables, link.keys(months, settings))
+    foreign = [(t, key) for t, keys in wanted.items() for key in set(store.keys(t)) - set(keys)]
+    for table, key in foreign:
+        store.delete(table, key)
+    return len(foreign)
 
 
 def _part_state(link: Link, store: PartStore, key: str, changed_from: Month | None) -> State:

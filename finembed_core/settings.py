@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from finembed_core.calendar import DecisionCalendar, Month
 from finembed_core.errors import FinembedError
@@ -20,8 +20,43 @@ PositiveInt = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]  # what every generator in use takes
 Divisor = Literal[1, 2, 3, 4, 6, 12]
 ModelKind = Literal["itransformer", "majority", "persistence", "logistic", "lightgbm"]
+PairColumn = Literal[
+    "r2",
+    "adjusted_r2",
+    "p_value",
+    "score",
+    "beta_0",
+    "beta_1",
+    "beta_2",
+    "beta_3",
+    "beta_4",
+    "beta_5",
+    "beta_6",
+    "residual_sd",
+    "y_max",
+    "y_max_clamped",
+    "svar",
+    "svar_clamped",
+    "lta",
+]
 ROUNDING = 1e-12  # relative; what a p-value may exceed its threshold by
 MODEL_KINDS: tuple[ModelKind, ...] = get_args(ModelKind)
+PAIR_COLUMNS: tuple[PairColumn, ...] = get_args(PairColumn)
+
+
+def _month_name(text: str) -> str:
+    try:
+        return str(Month.parse(text))
+    except FinembedError as error:  # pydantic adds which setting it is
+        raise ValueError(f"{error.what}; {error.remedy}") from None
+
+
+def _check_order(first: str | None, last: str | None) -> None:
+    if first and last and first > last:
+        raise ValueError(f"first_month ({first}) comes after last_month ({last})")
+
+
+MonthName = Annotated[str, AfterValidator(_month_name)]
 
 
 class Section(BaseModel):
@@ -72,8 +107,8 @@ class DatasetSettings(Section):
 
     source: Literal["packaged", "files", "simulated"] = "packaged"
     name: str = "french_monthly"
-    first_month: str | None = None
-    last_month: str | None = None
+    first_month: MonthName | None = None
+    last_month: MonthName | None = None
     profile: Literal["liquid", "hedge_funds"] = "liquid"
     fund_lag_days: Annotated[int, Field(ge=0, le=365)] | None = None
     price_lag_days: Annotated[int, Field(ge=0, le=365)] = 0
@@ -82,19 +117,9 @@ class DatasetSettings(Section):
     files: FilesSource = FilesSource()
     simulated: SimulatedSource = SimulatedSource()
 
-    @field_validator("first_month", "last_month")
-    @classmethod
-    def _is_month(cls, text: str | None) -> str | None:
-        try:
-            return None if text is None else str(Month.parse(text))
-        except FinembedError as error:  # pydantic adds which setting it is
-            raise ValueError(f"{error.what}; {error.remedy}") from None
-
     @model_validator(mode="after")
     def _months_are_in_order(self) -> DatasetSettings:
-        if self.first_month and self.last_month and self.first_month > self.last_month:
-            span = f"first_month ({self.first_month}) comes after last_month ({self.last_month})"
-            raise ValueError(span)
+        _check_order(self.first_month, self.last_month)
         return self
 
     @property
@@ -213,6 +238,44 @@ class PolyModelSettings(Section):
                 "no pair could ever be selected"
             )
         return self
+
+
+class PairChoice(Section):
+    """Which statistics of which pairs of fund and factor; null is all of them."""
+
+    funds: Annotated[list[str], Field(min_length=1), Once] | None = None
+    factors: Annotated[list[str], Field(min_length=1), Once] | None = None
+    columns: Annotated[list[PairColumn], Field(min_length=1), Once] | None = None
+
+    def statistics(self, degree: int) -> list[str]:
+        """The chosen columns in the order of the table, for polynomials of this degree."""
+        chosen = [name for name in PAIR_COLUMNS if self.columns is None or name in self.columns]
+        coefficients = [name for name in PAIR_COLUMNS if name.startswith("beta_")]
+        return [name for name in chosen if name not in coefficients[degree + 1 :]]
+
+
+class PairsSettings(PairChoice):
+    """Pair statistics to keep (docs/polymodel_pairs.md), of every month from `first_month` on.
+
+    They are large: 10,000 funds times 300 factors are 0.16 GB a month.
+    """
+
+    first_month: MonthName
+    last_month: MonthName | None = None
+
+    @model_validator(mode="after")
+    def _months_are_in_order(self) -> PairsSettings:
+        _check_order(self.first_month, self.last_month)
+        return self
+
+    @property
+    def choice(self) -> PairChoice:
+        """What a month holds, whichever other months are kept."""
+        return PairChoice(funds=self.funds, factors=self.factors, columns=self.columns)
+
+    def holds(self, month: str) -> bool:
+        """Whether a month, ``YYYY-MM``, is kept."""
+        return self.first_month <= month and (self.last_month is None or month <= self.last_month)
 
 
 class ITransformerSettings(Section):
@@ -336,13 +399,17 @@ class ExecutionSettings(Section):
 
 
 class Settings(Section):
-    """The whole tree; `finembed init` writes it out with comments."""
+    """The whole tree; `finembed init` writes it out with comments.
+
+    Without ``pairs`` no pair statistics are kept.
+    """
 
     dataset: DatasetSettings = DatasetSettings()
     ingest: IngestSettings = IngestSettings()
     universe: UniverseSettings = UniverseSettings()
     macro: MacroSettings = MacroSettings()
     polymodel: PolyModelSettings = PolyModelSettings()
+    pairs: PairsSettings | None = None
     learning: LearningSettings = LearningSettings()
     portfolio: PortfolioSettings = PortfolioSettings()
     backtest: BacktestSettings = BacktestSettings()
@@ -370,14 +437,27 @@ class Settings(Section):
             )
         return self
 
+    @model_validator(mode="after")
+    def _kept_coefficients_exist(self) -> Settings:
+        if self.pairs and self.pairs.columns:
+            kept = self.pairs.statistics(self.polymodel.degree)
+            absent = [name for name in self.pairs.columns if name not in kept]
+            if absent:
+                raise ValueError(
+                    f"pairs.columns names {', '.join(absent)}, and polymodel.degree is "
+                    f"{self.polymodel.degree}"
+                )
+        return self
+
     @property
     def study(self) -> dict[str, Any]:
         """Everything that changes a number, as plain values: what a run is known by.
 
-        Without the way work is spread, and without the places of input files: their content is
-        hashed as data.
+        Without the way work is spread, without the pair statistics that are kept beside, and
+        without the places of input files: their content is hashed as data.
         """
-        return self.model_dump(mode="json", exclude={"execution": True, "dataset": {"files"}})
+        left_out = {"execution": True, "pairs": True, "dataset": {"files"}}
+        return self.model_dump(mode="json", exclude=left_out)
 
 
 def load_settings(path: Path | None) -> Settings:

@@ -117,6 +117,8 @@ def _first_complaint(error: ValidationError) -> str:
     said = first["msg"].removeprefix("Value error, ")
     if first["type"] == "extra_forbidden":
         return f"there is no setting `{name}`{more}"
+    if first["type"] == "missing":
+        return f"setting `{name}` is needed{more}"
     if first["type"] in ("model_type", "model_attributes_type"):
         return f"setting `{name}` is {first['input']!r}: it is a section, with settings below{more}"
     if first["type"] == "value_error" and isinstance(first["input"], dict):

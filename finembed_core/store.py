@@ -23,6 +23,7 @@ from finembed_core.errors import IntegrityError, MissingPartError
 from finembed_core.files import written_whole
 
 FRAME = "parquet"
+GROUP = 2**16  # rows of a Parquet row group, of which a query reads those that may hold its rows
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,10 @@ class PartStore:
         payload = dict(files or {})
         if frame is not None:
             buffer = io.BytesIO()
-            frame.write_parquet(buffer, compression="zstd", statistics=False)
+            several = frame.height > GROUP  # or else statistics tell nothing apart
+            frame.write_parquet(
+                buffer, compression="zstd", statistics=several, row_group_size=GROUP
+            )
             payload[FRAME] = buffer.getvalue()
         hashes = {s: hashlib.sha256(payload[s]).hexdigest() for s in sorted(payload)}
         rows = 0 if frame is None else frame.height

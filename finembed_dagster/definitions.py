@@ -9,7 +9,7 @@ from finembed_dagster.assets.features import feature_assets
 from finembed_dagster.assets.ingest import ingested
 from finembed_dagster.assets.models import model_assets
 from finembed_dagster.assets.monthly import ProgressFor
-from finembed_dagster.assets.portfolios import backtests, warehouse
+from finembed_dagster.assets.portfolios import backtests, warehouse_asset
 from finembed_dagster.checks import asset_checks
 from finembed_dagster.jobs import FULL_HISTORY, IN_PROCESS, INGEST, MONTHLY_REBALANCE, jobs
 from finembed_dagster.progress import LogProgress
@@ -42,7 +42,7 @@ def build_definitions(study: Study, progress_for: ProgressFor = log_progress) ->
             *feature_assets(settings),
             *model_assets(settings),
             backtests,
-            warehouse,
+            warehouse_asset(settings),
         ],
         asset_checks=asset_checks(),
         jobs=list(by_name.values()),

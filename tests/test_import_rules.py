@@ -45,7 +45,7 @@ ALLOWED = {
     "portfolio": BASICS | READING,
     "backtest": BASICS | READING | {"ingest", "learning", "portfolio", "version"},
     "warehouse": BASICS | {"store"},
-    "report": BASICS | {"store"},
+    "report": BASICS | READING | {"macro.transforms", "polymodel"},
     "chain": BASICS | READING | {"sources", "ingest", "macro", "polymodel", "learning"},
 }
 """What each room may know besides itself; a room stands after all that it may know.
@@ -84,7 +84,8 @@ def _sources() -> dict[str, Path]:
 
 FILES = _sources()
 PACKAGES = {module for module in FILES if FILES[module].name == "__init__.py"}
-LINKS = chain(PartStore(Path("none")), Settings())
+KEEPS_PAIRS = Settings.model_validate({"pairs": {"first_month": "2000-01"}})
+LINKS = chain(PartStore(Path("none")), KEEPS_PAIRS)
 
 
 @cache

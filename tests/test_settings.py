@@ -225,7 +225,7 @@ def test_a_misspelt_name_is_answered_with_the_names_of_its_section(
         ("polymodel: 3", "`polymodel` is 3: it is a section", "polymodel"),
         ("pairs: {}", "`pairs.first_month` is needed", "last_month"),
         ("pairs: {frist_month: 2001-03}", "no setting `pairs.frist_month`", "first_month"),
-        ("pairs: {first_month: 2001-13}", "`pairs.first_month` is '2001-13'", "YYYY-MM"),
+        ("pairs: {first_month: 2001-13}", "`pairs.first_month` is '2001-13'", "last_month"),
         (
             "pairs: {first_month: 2001-03, last_month: 2001-02}",
             "in section `pairs`: first_month (2001-03) comes after last_month (2001-02)",

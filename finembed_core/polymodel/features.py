@@ -19,7 +19,7 @@ from finembed_core.polymodel.basis import is_flat
 from finembed_core.polymodel.device import Device
 from finembed_core.polymodel.fit import patterns
 from finembed_core.polymodel.history import LongHistory
-from finembed_core.polymodel.pairs import fit_pairs, fitted_curves, stress_pairs
+from finembed_core.polymodel.pairs import PairFits, fit_pairs, fitted_curves, stress_pairs
 from finembed_core.polymodel.performance import MONTHS_PER_YEAR, morningstar_return, sharpe_ratio
 from finembed_core.polymodel.selection import select_factors
 from finembed_core.polymodel.significance import p_values
@@ -89,6 +89,79 @@ class MonthInputs:
 
 
 @dataclass(frozen=True)
+class ScreenedMonth:
+    """What of a month can be fitted, and why the rest cannot.
+
+    Attributes
+    ----------
+    month : Month
+    funds, factors : Panel
+        T x N and T x J.
+    history : LongHistory
+        Of the J factors.
+    fund_codes, factor_codes : ndarray of str
+        Of all funds and factors of the month, see `polymodel_features`; "" where they can.
+    """
+
+    month: Month
+    funds: Panel
+    factors: Panel
+    history: LongHistory
+    fund_codes: Codes
+    factor_codes: Codes
+
+    @classmethod
+    def of(cls, inputs: MonthInputs, settings: PolyModelSettings) -> ScreenedMonth:
+        """Screen the funds and factors of a month."""
+        fund_codes = screen_funds(inputs.funds.values, settings)
+        factor_codes = screen_factors(inputs.factors.values, inputs.history, settings)
+        able, usable = np.flatnonzero(fund_codes == ""), np.flatnonzero(factor_codes == "")
+        return cls(
+            inputs.month,
+            inputs.funds.select([inputs.funds.ids[k] for k in able]),
+            inputs.factors.select([inputs.factors.ids[k] for k in usable]),
+            inputs.history.select(usable),
+            fund_codes,
+            factor_codes,
+        )
+
+
+@dataclass(frozen=True)
+class FittedBlock:
+    """Some funds of a month, each fitted on all its factors and tested against them.
+
+    Attributes
+    ----------
+    funds : Panel, T x N
+    factors : ndarray, shape (T, J)
+        Standardized.
+    fits : PairFits
+    p_values : ndarray, shape (J, N)
+        NaN where not tested.
+    """
+
+    funds: Panel
+    factors: FloatArray
+    fits: PairFits
+    p_values: FloatArray
+
+    @classmethod
+    def of(
+        cls,
+        month: ScreenedMonth,
+        ids: list[str],
+        settings: PolyModelSettings,
+        execution: ExecutionSettings,
+    ) -> FittedBlock:
+        """Fit and test the funds `ids`, one of the blocks of `fund_blocks`."""
+        funds = month.funds.select(ids)
+        factors = month.history.standardize(month.factors.values)
+        fits = fit_pairs(funds.values, factors, settings)
+        device = Device.named(execution.device)
+        return cls(funds, factors, fits, p_values(fits, month.month, settings, device))
+
+
+@dataclass(frozen=True)
 class MonthFeatures:
     """What a month yields.
 
@@ -128,27 +201,21 @@ def polymodel_features(
     and LTS. ``constant_excess`` (the same over cash every month): no Sharpe ratio. Of a factor:
     ``not_reported``, ``too_few_months``, ``short_history``, ``constant``.
     """
-    funds = inputs.funds
-    fund_codes = screen_funds(funds.values, settings)
-    factor_codes = screen_factors(inputs.factors.values, inputs.history, settings)
-    able = funds.select([f for f, code in zip(funds.ids, fund_codes, strict=True) if not code])
-    usable = np.flatnonzero(factor_codes == "")
-    factors = inputs.factors.select([inputs.factors.ids[k] for k in usable])
-    history = inputs.history.select(usable)
+    funds, month = inputs.funds, ScreenedMonth.of(inputs, settings)
     execution = execution or ExecutionSettings()
     blocks = [
-        _relations(inputs.month, able.select(ids), factors, history, settings, execution)
-        for ids in fund_blocks(able, len(usable), execution.memory_mb)
+        _relations(month, ids, settings, execution)
+        for ids in fund_blocks(month, execution.memory_mb)
     ]
     relations = pl.concat([block for block, _ in blocks])
     pairs = pl.concat([block for _, block in blocks]).sort("fund_id", "factor_id")
-    performance = _performance(able, inputs.risk_free, settings)
+    performance = _performance(month.funds, inputs.risk_free, settings)
     everyone = pl.DataFrame(
         {
             "month": np.full(len(funds.ids), np.datetime64(inputs.month.end)),
             "fund_id": list(funds.ids),
             "n_obs": np.isfinite(funds.values).sum(axis=0),
-            "code": fund_codes.tolist(),
+            "code": month.fund_codes.tolist(),
         },
         schema={"month": pl.Date, "fund_id": pl.String, "n_obs": pl.Int64, "code": pl.String},
     )
@@ -167,7 +234,7 @@ def polymodel_features(
     selected = pairs.select(
         pl.lit(inputs.month.end).alias("month"), *(pl.col(name) for name in SELECTED_COLUMNS[1:])
     )
-    return MonthFeatures(features, selected, _by_code(inputs.factors.ids, factor_codes))
+    return MonthFeatures(features, selected, _by_code(inputs.factors.ids, month.factor_codes))
 
 
 def screen_funds(returns: FloatArray, settings: PolyModelSettings) -> Codes:
@@ -191,35 +258,32 @@ def screen_factors(window: FloatArray, history: LongHistory, settings: PolyModel
     return np.select([~observed[-1], too_few, too_short, constant], codes, "").astype(object)
 
 
-def fund_blocks(funds: Panel, factors: int, memory_mb: int) -> list[list[str]]:
+def fund_blocks(month: ScreenedMonth, memory_mb: int) -> list[list[str]]:
     """Funds in blocks that `memory_mb` holds, those with the same missing months together."""
+    funds, factors = month.funds, len(month.factors.ids)
     size = max(int(memory_mb * 2**20 / (BYTES_PER_PAIR * max(factors, 1))), 1)
     ordered = [funds.ids[k] for _, columns in patterns(funds.values) for k in columns]
     return [ordered[k : k + size] for k in range(0, len(ordered), size)] or [[]]
 
 
 def _relations(
-    month: Month,
-    funds: Panel,
-    factors: Panel,
-    history: LongHistory,
+    month: ScreenedMonth,
+    ids: list[str],
     settings: PolyModelSettings,
     execution: ExecutionSettings,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Per fund what its factors say, and the selected pairs that say it."""
-    returns, x = funds.values, history.standardize(factors.values)
-    fits = fit_pairs(returns, x, settings)
-    p_value = p_values(fits, month, settings, Device.named(execution.device))
-    selection = select_factors(p_value, settings)
-    curves = fitted_curves(fits, selection.chosen, settings)
+    block = FittedBlock.of(month, ids, settings, execution)
+    selection = select_factors(block.p_values, settings)
+    curves = fitted_curves(block.fits, selection.chosen, settings)
     factor, fund = curves.factor, curves.fund
-    stress = stress_pairs(curves, returns, x, history, settings)
+    stress = stress_pairs(curves, block.funds.values, block.factors, month.history, settings)
     pairs = pl.DataFrame(
         {
-            "fund_id": [funds.ids[i] for i in fund],
-            "factor_id": [factors.ids[j] for j in factor],
-            "r2": fits.r2[factor, fund],
-            "p_value": p_value[factor, fund],
+            "fund_id": [ids[i] for i in fund],
+            "factor_id": [month.factors.ids[j] for j in factor],
+            "r2": block.fits.r2[factor, fund],
+            "p_value": block.p_values[factor, fund],
             "score": selection.score[factor, fund],
             "y_max": stress.y_max,
             "svar": stress.svar,
@@ -238,7 +302,7 @@ def _relations(
     )
     tested = pl.DataFrame(
         {
-            "fund_id": list(funds.ids),
+            "fund_id": ids,
             "best_score": selection.best,
             "n_factors": selection.tested,
             "n_selected": selection.selected,

@@ -52,8 +52,7 @@ def select_factors(p_values: FloatArray, settings: PolyModelSettings) -> Selecti
     """
     known = ~np.isnan(p_values)
     tested = known.sum(axis=0)
-    with np.errstate(invalid="ignore"):
-        score = 0.0 - np.log(p_values)
+    score = scores(p_values)
     threshold = thresholds(p_values, settings)
     chosen = known & (p_values <= threshold * (1.0 + ROUNDING))
     selected = chosen.sum(axis=0)
@@ -63,6 +62,12 @@ def select_factors(p_values: FloatArray, settings: PolyModelSettings) -> Selecti
         expected_false = tested * np.minimum(_reached(threshold, settings), 1.0)
     best = np.where(tested > 0, np.fmax.reduce(score, axis=0, initial=-np.inf), np.nan)
     return Selection(score, chosen, tested, selected, best, expected_false)
+
+
+def scores(p_values: FloatArray) -> FloatArray:
+    """P-value scores ``-ln p`` in nats, of any shape; NaN stays."""
+    with np.errstate(invalid="ignore"):
+        return 0.0 - np.log(p_values)
 
 
 def thresholds(p_values: FloatArray, settings: PolyModelSettings) -> FloatArray:

@@ -1,8 +1,9 @@
-"""The PolyModel stage: a month's features from the store, built when they are stale."""
+"""The PolyModel stages: a month's features, and pair statistics where they are asked for."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 from functools import cached_property, partial
 
 import numpy as np
@@ -10,15 +11,23 @@ import polars as pl
 
 from finembed_core import histories
 from finembed_core.calendar import Month
+from finembed_core.errors import SettingsError
 from finembed_core.panel import History, Panel
 from finembed_core.polymodel.features import MonthInputs, polymodel_features
 from finembed_core.polymodel.history import SortedHistories
-from finembed_core.settings import ExecutionSettings, PolyModelSettings, Settings
+from finembed_core.polymodel.pair_table import pair_table
+from finembed_core.settings import (
+    ExecutionSettings,
+    PairChoice,
+    PairsSettings,
+    PolyModelSettings,
+    Settings,
+)
 from finembed_core.stage import Output, Stage
 from finembed_core.store import PartStore
 
 FEATURES, SELECTED = "polymodel_features", "polymodel_selected"
-EXCLUDED = "polymodel_excluded"
+EXCLUDED, PAIRS = "polymodel_excluded", "polymodel_pairs"
 MACRO_PREFIX = "macro_"  # macro factor F1 as a risk factor is macro_F1
 LATE = "_lag"  # factor SMB of the month before is SMB_lag1
 
@@ -61,6 +70,40 @@ def compute(
     }
 
 
+def pairs_stage(store: PartStore, settings: Settings, pairs: PairsSettings) -> Stage[MonthInputs]:
+    """Stage that writes pair statistics, from the information sets that features are made from."""
+    information = InformationSets(store, settings)
+
+    def gather(key: str) -> MonthInputs:
+        information.require_known(pairs)
+        return information.gather(key)
+
+    return Stage(
+        name="pairs",
+        tables=(PAIRS,),
+        sections=(settings.polymodel, pairs.choice),
+        modules=("finembed_core.polymodel",),
+        gather=gather,
+        compute=partial(
+            compute_pairs,
+            settings=settings.polymodel,
+            choice=pairs.choice,
+            execution=settings.execution,
+        ),
+        spread=True,
+    )
+
+
+def compute_pairs(
+    inputs: MonthInputs,
+    settings: PolyModelSettings,
+    choice: PairChoice,
+    execution: ExecutionSettings,
+) -> Mapping[str, Output]:
+    """Pair statistics of one month."""
+    return {PAIRS: Output(pair_table(inputs, settings, choice, execution))}
+
+
 class InformationSets:
     """Reads the store once, on first use, and cuts each month's information set from it."""
 
@@ -101,6 +144,25 @@ class InformationSets:
         history = self._histories.summarize(factors)
         return MonthInputs(month, funds, risk_free, factors.window(month, window), history)
 
+    def require_known(self, choice: PairChoice) -> None:
+        """Refuse names that no month has; one that only some months have is none of them.
+
+        Raises
+        ------
+        SettingsError
+        """
+        _refuse_unknown("funds", choice.funds, self._funds.ids)
+        _refuse_unknown("factors", choice.factors, self._factor_names)
+
+    @cached_property
+    def _factor_names(self) -> list[str]:
+        names = list(self._factors.ids)
+        if self._settings.macro_factors_as_risk_factors:
+            macro = self._store.read_many("macro_factors")["factor"].unique().sort()
+            names += [MACRO_PREFIX + name for name in macro]
+        lags = range(1, self._settings.factor_lags + 1)
+        return names + [f"{name}{LATE}{lag}" for lag in lags for name in names]
+
     def _risk_factors(self, month: Month) -> Panel:
         """Whole histories of all risk factors, with those of the lags."""
         panels = [self._factors.as_of(month)]
@@ -129,6 +191,19 @@ def _late(panel: Panel, lag: int) -> Panel:
     values = np.full_like(panel.values, np.nan)
     values[lag:] = panel.values[:-lag]
     return Panel(panel.dates, tuple(f"{name}{LATE}{lag}" for name in panel.ids), values)
+
+
+def _refuse_unknown(what: str, chosen: list[str] | None, known: Iterable[str]) -> None:
+    known = sorted(known)
+    unknown = sorted(set(chosen or ()).difference(known))
+    if unknown:
+        like = ", ".join([*get_close_matches(unknown[0], known, cutoff=0.0), "..."])
+        more = f" and {len(unknown) - 1} more" if len(unknown) > 1 else ""
+        raise SettingsError(
+            f"there are no {what} called {unknown[0]}{more} in the data",
+            where=f"settings, pairs.{what}",
+            remedy=f"write the names as the data do ({like}), or null for all",
+        )
 
 
 def _observed(panel: Panel) -> Panel:

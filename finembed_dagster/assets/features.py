@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from finembed_core.polymodel.stage import PAIRS
 from finembed_core.settings import Settings
 from finembed_dagster.assets.monthly import monthly_asset
 from finembed_dagster.partitions import decision_months_definition
@@ -9,8 +10,17 @@ from finembed_dagster.pictures import explained_variance, stress_var, universe_s
 
 
 def feature_assets(settings: Settings) -> list[dg.AssetsDefinition]:
-    """Assets from observations to features."""
+    """Assets from observations to features, and pair statistics where they are asked for."""
     months = decision_months_definition(settings)
+    observed = ["fund_observations", "series_observations", "series", "macro_factors"]
+    pairs = monthly_asset(
+        PAIRS,
+        "Fit, significance and stress of every pair of fund and factor, in the months asked for.",
+        deps=observed,
+        months=months,
+        group="features",
+        kinds={"numpy", "parquet"},
+    )
     return [
         monthly_asset(
             "universe",
@@ -33,10 +43,11 @@ def feature_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         monthly_asset(
             "polymodel_features",
             "P-value score, selected factors, StressVaR, LTA, LTR, LTS, Sharpe, MRAR per fund.",
-            deps=["fund_observations", "series_observations", "series", "macro_factors"],
+            deps=observed,
             months=months,
             group="features",
             kinds={"numpy", "parquet"},
             picture=stress_var,
         ),
+        *([pairs] if settings.pairs else []),
     ]

@@ -5,6 +5,8 @@ import dagster as dg
 from finembed_core.backtest.run import backtest, identify
 from finembed_core.calendar import Month
 from finembed_core.chain import last_current_month
+from finembed_core.polymodel.stage import PAIRS
+from finembed_core.settings import Settings
 from finembed_core.warehouse.publish import publish
 from finembed_core.warehouse.query import query
 from finembed_dagster.assets.monthly import ProgressFor
@@ -34,7 +36,13 @@ def backtests(
     return dg.MaterializeResult(metadata=wealth(study, report.run_id) | facts)
 
 
-@dg.asset(deps=[backtests], group_name="portfolios", kinds={"duckdb"}, pool="warehouse")
+def warehouse_asset(settings: Settings) -> dg.AssetsDefinition:
+    """The warehouse, after everything that it shows."""
+    shown = [dg.AssetKey("backtests"), *([dg.AssetKey(PAIRS)] if settings.pairs else [])]
+    kinds = {"duckdb"}
+    return dg.asset(deps=shown, group_name="portfolios", kinds=kinds, pool="warehouse")(warehouse)
+
+
 def warehouse(
     context: dg.AssetExecutionContext, study: dg.ResourceParam[Study]
 ) -> dg.MaterializeResult:

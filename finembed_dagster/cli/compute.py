@@ -143,6 +143,8 @@ def _require_free(port: int) -> None:
 def _require_in_force(study: Study, month: Month) -> None:
     """Refuse a month that was decided with other settings or formulas than those in force."""
     for name, link in chain(study.store, study.settings).items():
+        if link.dead_end:
+            continue
         stage, keys = link.stage, link.keys([month], study.settings)
         for manifest in (study.store.manifest(t, key) for t in stage.tables for key in keys):
             if manifest is None or (manifest.settings, manifest.code) == (

@@ -47,7 +47,8 @@ def status(options: argparse.Namespace) -> int:
         return 0
     states = chain_state(study.store, study.settings, months, TerminalProgress())
     console.print(f"home {study.home.root}, months {months[0]} to {months[-1]}")
-    states += _results(study, months[-1], first_open_month(states))
+    opened = first_open_month([state for state in states if not state.dead_end])
+    states += _results(study, months[-1], opened)
     show(console, pl.DataFrame([_status_row(state) for state in states]))
     show(console, study.store.read("data_quality", "all"), title="data quality")
     show(console, _reasons(study.store), title="reason codes, by fund or series and month")

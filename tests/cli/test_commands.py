@@ -5,9 +5,10 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+import yaml
 
 from finembed_core.home import Home
-from finembed_core.settings import load_settings
+from finembed_core.settings import Settings, load_settings
 from tests.study_runs import finembed, store_bytes
 
 
@@ -169,6 +170,9 @@ def test_init_writes_settings_that_load(tmp_path: Path, capsys: pytest.CaptureFi
         for line in (tmp_path / "mine" / "finembed.yaml").read_text().splitlines()
     ]
     assert "polymodel:" in uncommented
+    start = uncommented.index("pairs:")
+    pairs = yaml.safe_load("\n".join(uncommented[start : start + 6]))
+    assert Settings.model_validate(pairs).pairs is not None
     assert finembed("init", tmp_path / "mine") == 2
     assert "already" in capsys.readouterr().err
 
