@@ -77,16 +77,21 @@ def page(
     parts = [
         f"<h1>Wealth of every strategy, net of costs{kind}</h1>",
         f'<p class="facts">{_facts(facts)}</p>',
-        _notes(json.loads(facts["warnings"])),
+        notes(json.loads(facts["warnings"])),
         *_charts(returns, RETURNS_SQL.format(run_id=run_id)),
         _table(strategies, metrics),
         f"<pre>{escape(METRICS_SQL.format(run_id=run_id))}</pre>",
         _absent(absent.select("strategy", "reason").rows()),
     ]
+    return document(f"finembed {run_id}{kind}", parts)
+
+
+def document(title: str, parts: Iterable[str]) -> str:
+    """A whole page in the house style around these parts of a body."""
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>finembed {escape(run_id)}{kind}</title><style>{STYLE}</style></head>"
+        f"<title>{escape(title)}</title><style>{STYLE}</style></head>"
         f"<body>{''.join(parts)}</body></html>"
     )
 
@@ -103,8 +108,8 @@ def _facts(run: dict) -> str:
     return escape(" · ".join(known))
 
 
-def _notes(warnings: Sequence[str]) -> str:
-    """What to know before believing the numbers."""
+def notes(warnings: Sequence[str]) -> str:
+    """What to know before believing the numbers, as a list that is seen."""
     items = "".join(f"<li>{escape(warning)}</li>" for warning in warnings)
     return f'<ul class="notes">{items}</ul>' if warnings else ""
 

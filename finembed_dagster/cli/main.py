@@ -13,7 +13,8 @@ from rich.markup import escape
 from finembed_core import __version__
 from finembed_core.calendar import Month
 from finembed_core.errors import FinembedError
-from finembed_dagster.cli import compute, inspect
+from finembed_core.polymodel.explain import MOST
+from finembed_dagster.cli import compute, explain, inspect
 from finembed_dagster.study import DEFAULT_HOME, DEFAULT_SETTINGS, HOME_VARIABLE, SETTINGS_VARIABLE
 
 USER_MISTAKE = 2
@@ -26,6 +27,7 @@ a first look     finembed demo
 your own funds   finembed init my-study; edit my-study/finembed.yaml; cd my-study; finembed run
 every month      finembed run; finembed rebalance --month 2024-05
 look             finembed query "select * from leaderboard";  finembed ui
+one fund         finembed explain FUND
 
 Everything lies under one home folder: --home, else ${HOME_VARIABLE}, else {DEFAULT_HOME}/.
 Settings come from --settings, else ${SETTINGS_VARIABLE}, else {DEFAULT_SETTINGS}, else defaults.
@@ -90,6 +92,19 @@ def _parser() -> argparse.ArgumentParser:
     )
     rebalance.add_argument("--strategy", help="such as sa_itransformer (see `finembed query`)")
 
+    text = "Which risk factors move a fund, and what they could do to it."
+    explained = add("explain", explain.explain, text)
+    explained.epilog = explain.GUIDE
+    explained.formatter_class = argparse.RawDescriptionHelpFormatter
+    explained.add_argument("fund", metavar="FUND", help="its id, or its name where no other has it")
+    explained.add_argument(
+        "--month", type=_month, metavar="YYYY-MM", help="default: the last that the fund has"
+    )
+    explained.add_argument(
+        "--factors", type=_positive, default=MOST, metavar="N", help="how many to show: %(default)s"
+    )
+    explained.add_argument("--output", type=Path, metavar="FILE.html", help="write the picture")
+
     add("status", inspect.status, "What is done, stale or missing, and the reason codes.")
 
     query = add("query", inspect.query, "Ask the warehouse one SELECT (read-only).")
@@ -110,6 +125,12 @@ def _parser() -> argparse.ArgumentParser:
 def _port(text: str) -> int:
     if not text.isdigit() or not 0 < int(text) < 2**16:
         raise argparse.ArgumentTypeError(f"{text!r} is no port number (1 to 65535)")
+    return int(text)
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 on")
     return int(text)
 
 
