@@ -39,7 +39,7 @@ def test_the_table_says_what_the_store_says(
     assert any("factors selected (p at most 0.1; luck alone would select" in s for s in found)
     assert "note: simulated data: this is no real fund" in found
     assert found[-1] == "picture   add --output FILE.html"
-    assert not any("other numbers" in line for line in found)
+    assert not any("other data" in line for line in found)
 
 
 def test_without_a_month_the_last_one_fitted_is_explained(
@@ -114,7 +114,7 @@ def test_numbers_that_the_store_does_not_hold_are_marked(
     text = (study / "finembed.yaml").read_text()
     (study / "finembed.yaml").write_text(text.replace("window: 18", "window: 20"))
     assert finembed("explain", FITTED) == 0
-    assert "the store holds other numbers" in capsys.readouterr().out
+    assert "other data, settings or formulas" in capsys.readouterr().out
 
 
 def test_help_teaches_by_example(capsys: pytest.CaptureFixture[str]) -> None:
