@@ -53,7 +53,7 @@ def explain(options: argparse.Namespace) -> int:
     notes = explained.notes(explanation)
     if not current:
         notes.append(
-            "the stored features are from other data, settings or formulas: `finembed run` renews them"
+            "stored features are from other data, settings or formulas: `finembed run` renews them"
         )
     if settings.dataset.source == "simulated":
         notes.append("simulated data: this is no real fund")
