@@ -30,6 +30,15 @@ FEATURES, SELECTED = "polymodel_features", "polymodel_selected"
 EXCLUDED, PAIRS = "polymodel_excluded", "polymodel_pairs"
 MACRO_PREFIX = "macro_"  # macro factor F1 as a risk factor is macro_F1
 LATE = "_lag"  # factor SMB of the month before is SMB_lag1
+MODULES = tuple(
+    f"finembed_core.polymodel.{name}"
+    for name in (
+        *("adaptive", "basis", "columns", "device", "features", "fit", "history", "longterm"),
+        *("pair_table", "pairs", "performance", "permutation_moments", "selection", "shuffling"),
+        *("significance", "stage", "stress"),
+    )
+)
+"""What the stages compute with; a change of the rest of the room makes none of them stale."""
 
 
 def polymodel_stage(store: PartStore, settings: Settings) -> Stage[MonthInputs]:
@@ -38,7 +47,7 @@ def polymodel_stage(store: PartStore, settings: Settings) -> Stage[MonthInputs]:
         name="polymodel",
         tables=(FEATURES, SELECTED, EXCLUDED),
         sections=(settings.polymodel,),
-        modules=("finembed_core.polymodel",),
+        modules=MODULES,
         gather=InformationSets(store, settings).gather,
         compute=partial(compute, settings=settings.polymodel, execution=settings.execution),
         spread=True,
@@ -82,7 +91,7 @@ def pairs_stage(store: PartStore, settings: Settings, pairs: PairsSettings) -> S
         name="pairs",
         tables=(PAIRS,),
         sections=(settings.polymodel, pairs.choice),
-        modules=("finembed_core.polymodel",),
+        modules=MODULES,
         gather=gather,
         compute=partial(
             compute_pairs,

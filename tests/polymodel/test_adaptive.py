@@ -127,3 +127,14 @@ def test_planted_exposures_are_selected():
     fits = fit_pairs(inputs.funds.values, x, settings)
     chosen = select_factors(p_values(fits, MONTH, settings), settings).chosen
     assert all(chosen[k % 4, k] for k in range(30) if k % 4 < 3)
+
+
+@pytest.mark.parametrize("rule", ["absolute", "relative", "benjamini_hochberg"])
+def test_p_values_of_a_fund_do_not_depend_on_other_funds(rule):
+    x, y = outliers(7, factors=9, funds=12)
+    y[:5, 2] = np.nan
+    settings = PolyModelSettings(selection=rule, alpha=0.05)
+    together = p_values(fit_pairs(y, x, settings), MONTH, settings)
+    for i in range(12):
+        alone = p_values(fit_pairs(y[:, [i]], x, settings), MONTH, settings)
+        np.testing.assert_array_equal(alone[:, 0], together[:, i])
