@@ -57,7 +57,7 @@ SELECTED_COLUMNS = [
     "lta",
 ]
 Codes = NDArray[np.object_]
-BYTES_PER_PAIR = 400  # at the peak of a block: projections, moments and what they are made from
+BYTES_PER_PAIR = 300  # at the peak of a block: projections, moments and what they are made from
 
 
 @dataclass(frozen=True)
@@ -263,7 +263,8 @@ def fund_blocks(month: ScreenedMonth, memory_mb: int) -> list[list[str]]:
     funds, factors = month.funds, len(month.factors.ids)
     size = max(int(memory_mb * 2**20 / (BYTES_PER_PAIR * max(factors, 1))), 1)
     ordered = [funds.ids[k] for _, columns in patterns(funds.values) for k in columns]
-    return [ordered[k : k + size] for k in range(0, len(ordered), size)] or [[]]
+    blocks = max(-(-len(ordered) // size), 1)
+    return [block.tolist() for block in np.array_split(np.array(ordered, dtype=object), blocks)]
 
 
 def _relations(

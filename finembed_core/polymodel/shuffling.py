@@ -36,7 +36,7 @@ def shuffled_rows(n: int, shuffles: int, seed: int, month: Month) -> Rows:
 
     They depend on nothing else: not on the funds, the factors, or their order.
     """
-    generator = np.random.default_rng([seed, month.ordinal, n])
+    generator = np.random.default_rng([seed, month.ordinal % 2**32, n])  # before 1970 as well
     rows = generator.permuted(np.tile(np.arange(n), (shuffles, 1)), axis=1)
     rows.flags.writeable = False
     return rows

@@ -129,6 +129,7 @@ def test_p_values_are_uniform_under_independence(law):
 
 
 def test_shuffles_depend_on_seed_month_and_length_alone():
+    assert len(shuffled_rows(36, 5, 1, Month.parse("1949-01"))) == 5
     rows = shuffled_rows(36, 50, 1, MONTH)
     assert (np.sort(rows, axis=1) == np.arange(36)).all()
     np.testing.assert_array_equal(rows, shuffled_rows(36, 50, 1, MONTH))
