@@ -57,7 +57,7 @@ SELECTED_COLUMNS = [
     "lta",
 ]
 Codes = NDArray[np.object_]
-BYTES_PER_PAIR = 300  # at the peak of a block: projections, moments and what they are made from
+BYTES_PER_PAIR = 400  # at the peak of a block: projections, moments and what they are made from
 
 
 @dataclass(frozen=True)
