@@ -365,6 +365,7 @@ def rules():
         records = gathered(f"rules, {name}", grid, 100, swing)
         print(f"\n### {name.capitalize()}")
         show_ratios("StressVaR over true VaR", grid, records)
+        show_ratios("The best-scoring factor's", grid, records, "best")
         show_selection("Selection; long-term alpha: mean error (RMSE), % a month", grid, records)
 
 
