@@ -22,16 +22,22 @@ from finembed_core.fingerprint import digest
 from finembed_core.settings import Settings
 from finembed_core.store import PartStore
 from finembed_core.warehouse.checks import first_fault, row_fault
+from finembed_core.warehouse.pairs import create_pairs_view
 from finembed_core.warehouse.query import reading
 from finembed_core.warehouse.schema import Table, schema_sql, warehouse_schema
 from finembed_core.warehouse.sources import (
     DERIVED,
     OWN,
+    PAIRS,
     Part,
     committed_parts,
     with_verdicts,
 )
 
+NO_PAIRS = f"""
+    SELECT pairs_folder FROM publication WHERE pairs_folder IS NOT NULL
+    AND NOT EXISTS (FROM parts WHERE "table" = '{PAIRS}' AND left_out = '' AND rows > 0)
+"""
 REMEDY = (
     "the old warehouse still stands; run `finembed run` to rebuild the part that holds this row"
 )
@@ -94,7 +100,8 @@ def publish(
     path.parent.mkdir(parents=True, exist_ok=True)
     with lock(path.with_name(path.name + ".lock"), wait=True):
         parts = committed_parts(store, settings, through)
-        content = _content(parts, settings, latest)
+        folder = _pairs_folder(store, settings)
+        content = _content(parts, settings, latest, folder)
         standing = _standing(path, content)
         if standing is not None:
             return standing
@@ -103,7 +110,7 @@ def publish(
         try:
             with duckdb.connect() as connection:
                 _attach_new(connection, building)
-                _build(connection, with_verdicts(parts), content, settings, latest)
+                _build(connection, with_verdicts(parts), content, settings, latest, folder)
             put_in_place(building, path)
         except duckdb.IOException as error:
             raise WarehouseError(
@@ -124,14 +131,23 @@ def is_published(
     latest: str | None = None,
 ) -> bool:
     """Whether `publish` would find the warehouse as it should be."""
-    content = _content(committed_parts(store, settings, through), settings, latest)
+    parts = committed_parts(store, settings, through)
+    content = _content(parts, settings, latest, _pairs_folder(store, settings))
     return _standing(path, content) is not None
 
 
-def _content(parts: list[Part], settings: Settings, latest: str | None) -> str:
+def _pairs_folder(store: PartStore, settings: Settings) -> str | None:
+    """Where the view of pair statistics reads; in the hash, since a home can be moved."""
+    return str((store.root / PAIRS).resolve()) if settings.pairs else None
+
+
+def _content(
+    parts: list[Part], settings: Settings, latest: str | None, pairs_folder: str | None
+) -> str:
     """Hash of what the file will hold."""
     each = [f"{part.manifest!r}{part.created_at}{part.left_out}" for part in parts]
-    return digest(schema_sql(), settings.study, each, latest)
+    columns = settings.pairs and settings.pairs.columns
+    return digest(schema_sql(), settings.study, each, latest, pairs_folder, columns)
 
 
 def _standing(path: Path, content: str) -> PublishReport | None:
@@ -158,6 +174,7 @@ def _build(
     content: str,
     settings: Settings,
     latest: str | None,
+    pairs_folder: str | None,
 ) -> None:
     connection.execute(schema_sql())
     _write_parts(connection, parts)
@@ -165,12 +182,13 @@ def _build(
         if table.name not in OWN and not table.is_view:
             own = [p for p in parts if p.target == table.name and p.path and not p.left_out]
             _load(connection, table, own)
+    create_pairs_view(connection, parts, settings)
     lag = settings.dataset.calendar.decision_lag_days
     connection.execute(
         "INSERT INTO publication SELECT ?, (SELECT run_id FROM runs"
         " ORDER BY run_id IS NOT DISTINCT FROM ? DESC, config_hash IS NOT DISTINCT FROM ? DESC,"
-        " created_at DESC, run_id LIMIT 1), ?",
-        [content, latest, digest(settings.study), lag],
+        " created_at DESC, run_id LIMIT 1), ?, ?",
+        [content, latest, digest(settings.study), lag, pairs_folder],
     )
     fault = first_fault(connection)
     if fault is not None:
@@ -284,8 +302,11 @@ def _report(path: Path, *, skipped: bool) -> PublishReport:
             "SELECT left_out, count(*), min(\"table\" || ' ' || key) FROM parts"
             " WHERE left_out <> '' GROUP BY left_out ORDER BY ALL"
         ).fetchall()
-    warnings = tuple(_told(why, int(count), first) for why, count, first in out)
-    return PublishReport(path, counts, latest[0] if latest else None, warnings, skipped)
+        hollow = connection.execute(NO_PAIRS).fetchone()
+    warnings = [_told(why, int(count), first) for why, count, first in out]
+    if hollow:
+        warnings.append(f"{PAIRS} is empty: no month that the settings keep has tested pairs")
+    return PublishReport(path, counts, latest[0] if latest else None, tuple(warnings), skipped)
 
 
 def _told(why: str, count: int, first: str) -> str:

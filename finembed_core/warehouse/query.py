@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
@@ -16,7 +17,6 @@ from polars import selectors as cs
 from finembed_core.errors import WarehouseError
 from finembed_core.files import written_whole
 
-READING = (duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN)
 LIST_SEPARATOR = "|"
 INTEGERS = {f"{sign}{size}int" for sign in ("", "u") for size in ("tiny", "small", "big", "huge")}
 STAMPS = {"date", "time", "timestamp", "timestamp_s", "timestamp_ms", "timestamp_ns"}
@@ -28,6 +28,8 @@ PLAIN |= INTEGERS | STAMPS | {"timestamp with time zone"}
 @contextmanager
 def reading(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection that can only read this warehouse: no other file, no setting, no variable.
+
+    The files of pair statistics, which a view of it reads, belong to it.
 
     The file is attached to an instance of its own, so that every call sees the file that stands
     under `path` now, also while another connection of this process holds a replaced one.
@@ -48,12 +50,16 @@ def reading(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         try:
             connection.execute(f"ATTACH '{quoted}' AS warehouse (READ_ONLY)")
             connection.execute("USE warehouse")
+            folders = connection.execute(
+                "SELECT pairs_folder FROM publication WHERE pairs_folder IS NOT NULL"
+            ).fetchall()
         except duckdb.Error as error:
             raise WarehouseError(
                 f"the warehouse cannot be opened: {_first_line(error)}",
                 where=str(path),
                 remedy="delete the file and publish again: everything in it is in the store",
             ) from None
+        connection.execute("SET allowed_directories = $1", [[folder for (folder,) in folders]])
         connection.execute("SET enable_external_access = false")
         connection.execute("SET python_enable_replacements = false")
         connection.execute("SET lock_configuration = true")
@@ -71,13 +77,19 @@ def query(path: Path, sql: str) -> pl.DataFrame:
     with reading(path) as connection:
         try:
             statements = connection.extract_statements(sql)
-            if len(statements) != 1 or statements[0].type not in READING:
+            if len(statements) != 1 or not _only_reads(statements[0]):
                 raise WarehouseError(
                     "one SELECT at a time: the warehouse is read-only",
                     where=sql.strip(),
                     remedy="results change by running the chain, never by SQL",
                 )
             return _frame(connection, sql)
+        except duckdb.IOException as error:  # a file that a view reads
+            raise WarehouseError(
+                f"the query failed: {_first_line(error)}",
+                where=sql.strip(),
+                remedy="`finembed run` publishes pair statistics that were computed again since",
+            ) from None
         except duckdb.Error as error:
             raise WarehouseError(
                 f"the query failed: {_first_line(error)}",
@@ -136,6 +148,13 @@ def csv_text(frame: pl.DataFrame) -> str:
         if isinstance(kind, pl.List)
     ]
     return frame.with_columns(flat).write_csv()
+
+
+def _only_reads(statement: duckdb.Statement) -> bool:
+    """EXPLAIN ANALYZE runs what it explains, and COPY would write where files may be read."""
+    if statement.type == duckdb.StatementType.EXPLAIN:
+        return re.search(r"\bcopy\b", statement.query, re.IGNORECASE) is None
+    return statement.type == duckdb.StatementType.SELECT
 
 
 def _frame(connection: duckdb.DuckDBPyConnection, sql: str) -> pl.DataFrame:

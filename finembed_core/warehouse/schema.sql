@@ -9,12 +9,14 @@
 CREATE TABLE publication (
     content VARCHAR NOT NULL PRIMARY KEY,
     latest_run VARCHAR,
-    decision_lag_days INTEGER NOT NULL CHECK (decision_lag_days >= 0)
+    decision_lag_days INTEGER NOT NULL CHECK (decision_lag_days >= 0),
+    pairs_folder VARCHAR
 );
 COMMENT ON TABLE publication IS 'One row: what this file was made from.';
 COMMENT ON COLUMN publication.content IS 'hash of all published parts, the schema and the settings in force';
 COMMENT ON COLUMN publication.latest_run IS 'the run that the views latest_run, leaderboard and latest_rebalance show';
 COMMENT ON COLUMN publication.decision_lag_days IS 'days from a month''s end to its decision day';
+COMMENT ON COLUMN publication.pairs_folder IS 'folder of the files that the view polymodel_pairs reads; NULL where the settings keep no pair statistics';
 
 CREATE TABLE parts (
     "table" VARCHAR NOT NULL,

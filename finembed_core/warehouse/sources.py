@@ -12,6 +12,7 @@ import polars as pl
 
 from finembed_core.calendar import Month
 from finembed_core.errors import IntegrityError
+from finembed_core.fingerprint import settings_fingerprint
 from finembed_core.settings import Settings
 from finembed_core.store import Manifest, PartStore
 from finembed_core.warehouse.schema import warehouse_schema
@@ -28,6 +29,7 @@ DERIVED: Mapping[str, Mapping[str, str]] = {
     "runs": {"created_at": "part.created_at"},
 }
 OWN = ("publication", "parts")  # made here, not loaded
+PAIRS = "polymodel_pairs"  # not loaded either: a view reads its files
 TREND_MODEL = "trend_model_"
 INPUTS = ("fund_observations", "series_observations")
 MONTH_KEY = re.compile(r"\d{4}-\d{2}")
@@ -73,8 +75,9 @@ def committed_parts(
 ) -> list[Part]:
     """All committed parts of a store, by table and key.
 
-    Left out are models that the settings do not have, and what was computed for months after
-    `through`, which may rest on other settings or on values that were restated since.
+    Left out are models that the settings do not have, pair statistics that they do not keep, and
+    what was computed for months after `through`, which may rest on other settings or on values that
+    were restated since.
     """
     return [
         Part(
@@ -94,10 +97,19 @@ def _not_in_force(manifest: Manifest, settings: Settings, through: Month | None)
     model = table.removeprefix(TREND_MODEL)
     if model != table and model not in settings.learning.models:
         return "no model of the settings"
+    if table == PAIRS and not _is_kept(manifest, settings):
+        return "not what the settings keep of pair statistics"
     computed = table not in INPUTS and MONTH_KEY.fullmatch(manifest.key) is not None
     if through is not None and computed and Month.parse(manifest.key) > through:
         return f"after {through}, up to which the study was computed"
     return ""
+
+
+def _is_kept(manifest: Manifest, settings: Settings) -> bool:
+    pairs = settings.pairs
+    if pairs is None or not pairs.holds(manifest.key):
+        return False
+    return manifest.settings == settings_fingerprint(settings.polymodel, pairs.choice)
 
 
 def _created_at(store: PartStore, manifest: Manifest) -> dt.datetime:

@@ -58,6 +58,23 @@ def test_the_asset_graph(entered: Study) -> None:
     assert all(node.group_name != "default" and node.kinds for node in graph.asset_nodes)
 
 
+def test_pair_statistics_are_an_asset_where_they_are_kept(entered: Study) -> None:
+    with Path("finembed.yaml").open("a") as file:
+        file.write("pairs: {first_month: 1994-03}\n")
+    definitions = build_definitions(Study.find())
+    graph = definitions.resolve_asset_graph()
+    parents = {
+        name: {parent.to_user_string() for parent in graph.get(dg.AssetKey(name)).parent_keys}
+        for name in (*GRAPH, "polymodel_pairs")
+    }
+    assert parents.pop("polymodel_pairs") == GRAPH["polymodel_features"]
+    assert parents.pop("warehouse") == {"backtests", "polymodel_pairs"}
+    assert parents.items() <= GRAPH.items()
+    for job in ("full_history", "monthly_rebalance"):
+        selected = definitions.resolve_job_def(job).asset_layer.selected_asset_keys
+        assert dg.AssetKey("polymodel_pairs") in selected
+
+
 def test_every_month_left_its_facts_and_every_check_passed(entered: Study) -> None:
     with dg.DagsterInstance.get() as instance:
         months = set(decision_months_definition(entered.settings).get_partition_keys())

@@ -33,6 +33,7 @@ SETTINGS = {
         "alpha": 0.1,
         "macro_factors_as_risk_factors": True,
     },
+    "pairs": {"first_month": "2001-06"},
     "macro": {"min_months": 24, "n_components": 2},
     "learning": {
         "models": ["majority", "persistence", "logistic", "lightgbm"],
@@ -220,7 +221,8 @@ def test_what_comes_after_t_changes_no_byte_up_to_t(tmp_path: Path, profile: str
     true = run(tmp_path / "true", world, profile, LAST)
     noisy = run(tmp_path / "noise", other_future(world, settings), profile, LAST)
     one, two = parts(true), parts(noisy)
-    assert {table for table, _ in one} >= {*MONTHLY, "polymodel_selected", "macro_loadings"}
+    kinds = {"polymodel_selected", "polymodel_pairs", "macro_loadings"}
+    assert {table for table, _ in one} >= {*MONTHLY, *kinds}
     assert ("trend_model_logistic", str(CUT + 1)) in one
     assert true.read("predictions", str(CUT)).height == noisy.read("predictions", str(CUT)).height
     assert true.read("polymodel_selected", str(CUT)).height > 0
