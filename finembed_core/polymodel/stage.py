@@ -160,8 +160,10 @@ class InformationSets:
         ------
         SettingsError
         """
-        _refuse_unknown("funds", choice.funds, self._funds.ids)
-        _refuse_unknown("factors", choice.factors, self._factor_names)
+        if choice.funds:
+            _refuse_unknown("funds", choice.funds, self._funds.ids)
+        if choice.factors:
+            _refuse_unknown("factors", choice.factors, self._factor_names)
 
     @cached_property
     def _factor_names(self) -> list[str]:
@@ -202,9 +204,9 @@ def _late(panel: Panel, lag: int) -> Panel:
     return Panel(panel.dates, tuple(f"{name}{LATE}{lag}" for name in panel.ids), values)
 
 
-def _refuse_unknown(what: str, chosen: list[str] | None, known: Iterable[str]) -> None:
+def _refuse_unknown(what: str, chosen: list[str], known: Iterable[str]) -> None:
     known = sorted(known)
-    unknown = sorted(set(chosen or ()).difference(known))
+    unknown = sorted(set(chosen).difference(known))
     if unknown:
         like = ", ".join([*get_close_matches(unknown[0], known, cutoff=0.0), "..."])
         more = f" and {len(unknown) - 1} more" if len(unknown) > 1 else ""
