@@ -189,8 +189,10 @@ class MacroSettings(Section):
 class PolyModelSettings(Section):
     """PolyModel (arXiv 2408.03320) and StressVaR (arXiv 0911.4030).
 
-    ``ridge`` is lambda on the scaled basis He_k / sqrt(k!): near zero the quartic explodes
-    outside its window and StressVaR with it. With ``cross_validated`` every pair has a lambda of
+    ``degree``, ``ridge``, ``selection`` and ``alpha`` are what the calibration study recommends
+    (docs/polymodel_calibration.md); the papers have degree 4 and leave the rest open. ``ridge`` is
+    lambda on the scaled basis He_k / sqrt(k!): near zero a curve explodes outside its window and
+    StressVaR with it. With ``cross_validated`` every pair has a lambda of
     its own for its curve; significance keeps to ``ridge``. ``shuffles`` are those of ``exact``,
     ``adaptive_shuffles`` the most that ``adaptive`` spends on one pair. ``factor_lags`` offers
     every factor 1 to 2 months late as well, to funds that report stale prices.
@@ -198,16 +200,16 @@ class PolyModelSettings(Section):
 
     window: Annotated[int, Field(ge=12)] = 36
     min_obs: Annotated[int, Field(ge=8)] = 24
-    degree: Annotated[int, Field(ge=1, le=6)] = 4
-    ridge: Annotated[float, Field(gt=0)] = 1.0
+    degree: Annotated[int, Field(ge=1, le=6)] = 2
+    ridge: Annotated[float, Field(gt=0)] = 5.0
     cross_validated: bool = False
     penalize_intercept: bool = False
     factor_lags: Annotated[int, Field(ge=0, le=2)] = 0
     significance: Literal["exact", "moments", "adaptive"] = "adaptive"
     shuffles: Annotated[int, Field(ge=19)] = 1000
     adaptive_shuffles: Annotated[int, Field(ge=1000)] = 10_000
-    selection: Literal["absolute", "relative", "benjamini_hochberg"] = "absolute"
-    alpha: Annotated[float, Field(gt=0, lt=1)] = 0.01
+    selection: Literal["absolute", "relative", "benjamini_hochberg"] = "benjamini_hochberg"
+    alpha: Annotated[float, Field(gt=0, lt=1)] = 0.1
     relative_share: Share = 0.5
     min_factor_history: Annotated[int, Field(ge=24)] = 60
     tail_share: Annotated[float, Field(gt=0, lt=0.5)] = 0.10

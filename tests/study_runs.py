@@ -13,7 +13,7 @@ dataset:
   source: simulated
   profile: hedge_funds
   simulated: {funds: 10, months: 60, factors: 4, seed: 3}
-polymodel: {shuffles: 39, alpha: 0.1, window: 18, min_obs: 12, min_factor_history: 24}
+polymodel: {selection: absolute, alpha: 0.1, window: 18, min_obs: 12, min_factor_history: 24}
 macro: {min_months: 24, n_components: 2}
 learning:
   models: [majority, persistence]

@@ -249,7 +249,7 @@ def test_a_misspelt_name_is_answered_with_the_names_of_its_section(
             "dataset",
         ),
         (
-            "polymodel: {significance: exact, shuffles: 98}",
+            "polymodel: {significance: exact, selection: absolute, alpha: 0.01, shuffles: 98}",
             "alpha (0.01) is less than 1/(shuffles + 1) = 0.0101: no pair could ever be selected",
             "polymodel",
         ),
@@ -308,8 +308,9 @@ def test_other_months_of_pairs_make_no_part_stale(tmp_path: Path) -> None:
 def test_an_alpha_at_the_smallest_p_value_is_reached() -> None:
     for shuffles in range(19, 400):
         alpha = 1 / (shuffles + 1)
-        assert PolyModelSettings(shuffles=shuffles, alpha=alpha).alpha == alpha
-    assert PolyModelSettings(shuffles=19, selection="benjamini_hochberg").alpha == 0.01
+        exact = {"significance": "exact", "selection": "absolute", "shuffles": shuffles}
+        assert PolyModelSettings(alpha=alpha, **exact).alpha == alpha
+    assert PolyModelSettings(shuffles=19, selection="benjamini_hochberg").alpha == 0.1
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ Clifford 1991, but towards both sides).
 from __future__ import annotations
 
 import numpy as np
+from scipy.special import betaincinv
 
 from finembed_core.panel import FloatArray
 from finembed_core.polymodel.shuffling import Rows, TargetShuffling
@@ -18,7 +19,7 @@ CERTAIN = np.log(1e3)  # a settled verdict is wrong with a chance of at most 1e-
 LOOKS = np.array([250, 500, 700, 1000, 1500, 2250, 3500, 5000, 7500])
 """Shuffles after which to look at the counts: the same for all, so that no fund or block of funds
 changes what another one is tested with. At 1% nothing is settled before 690."""
-COUNTABLE = 10  # exceedances from which their share is a better estimate than the moments'
+CONFIDENCE = 0.68  # of the interval of the shuffles that moments may not leave: one standard error
 
 
 def settled_p_values(
@@ -40,8 +41,8 @@ def settled_p_values(
     Returns
     -------
     ndarray, shape (J, N)
-        ``(1 + c) / (1 + L)`` of the pairs shuffled, L shuffles with c exceedances; where c is
-        small, the moments' value if it is smaller. Of all others the moments' value.
+        The moments' value; of the pairs shuffled it is moved into the interval of Clopper and
+        Pearson (1934) for their count, which has no floor.
     """
     factor, fund = np.nonzero(moments <= MARGIN * threshold)
     count = np.zeros(len(factor), dtype=np.int64)
@@ -54,11 +55,18 @@ def settled_p_values(
         count[live] += shuffling.pair_exceedances(factor[live], fund[live], batch)
         trials[live] += len(batch)
         live = live[_evidence(count[live], trials[live], limit[live]) < CERTAIN]
-    shuffled = (1.0 + count) / (1.0 + trials)
+    low, high = _interval(count, trials)
     found = moments.copy()
-    guess = moments[factor, fund]
-    found[factor, fund] = np.where(count < COUNTABLE, np.minimum(shuffled, guess), shuffled)
+    found[factor, fund] = np.clip(moments[factor, fund], low, high)
     return found
+
+
+def _interval(count: Rows, trials: Rows) -> tuple[FloatArray, FloatArray]:
+    """Clopper and Pearson's interval for the share of exceedances."""
+    tail = (1.0 - CONFIDENCE) / 2.0
+    low = betaincinv(np.maximum(count, 1), trials - count + 1, tail)
+    high = betaincinv(count + 1, np.maximum(trials - count, 1), 1.0 - tail)
+    return np.where(count > 0, low, 0.0), np.where(count < trials, high, 1.0)
 
 
 def _evidence(count: Rows, trials: Rows, threshold: FloatArray) -> FloatArray:

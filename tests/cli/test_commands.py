@@ -46,7 +46,7 @@ def test_status_and_warehouse_count_what_was_excluded(
     study: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     limits = "window: 18, min_obs: 12, min_factor_history: 24"
-    text = (study / "finembed.yaml").read_text().replace(limits, f"{limits}, degree: 2")
+    text = (study / "finembed.yaml").read_text().replace(limits, f"{limits}, degree: 3")
     text = text.replace("min_factor_history: 24", "min_factor_history: 170")
     (study / "finembed.yaml").write_text(text.replace("min_months: 24", "min_months: 150"))
     assert finembed("run") == 0

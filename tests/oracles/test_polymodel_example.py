@@ -18,11 +18,10 @@ from finembed_core.polymodel.history import LongHistory
 from finembed_core.polymodel.longterm import quadrature_weights
 from finembed_core.polymodel.pairs import fit_pairs, fitted_curves
 from finembed_core.polymodel.shuffling import shuffled_rows
-from finembed_core.settings import PolyModelSettings
-from tests.polymodel.months import MONTH, month_inputs
+from tests.polymodel.months import MONTH, month_inputs, paper_settings
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "polymodel.md"
-SETTINGS = PolyModelSettings(significance="exact", shuffles=999)
+SETTINGS = paper_settings(significance="exact", shuffles=999)
 RF = 0.002
 
 T = np.arange(1, 301)

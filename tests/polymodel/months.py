@@ -11,6 +11,12 @@ from finembed_core.settings import PolyModelSettings
 MONTH = Month.parse("2005-03")
 
 
+def paper_settings(**changes):
+    """The papers' degree 4, with the lambda and rule that tests count on."""
+    paper = {"degree": 4, "ridge": 1.0, "selection": "absolute", "alpha": 0.01}
+    return PolyModelSettings(**(paper | changes))
+
+
 def panel(values, prefix, month=MONTH):
     ordinals = np.arange(month.ordinal - len(values) + 1, month.ordinal + 1)
     ids = tuple(f"{prefix}{k:02d}" for k in range(values.shape[1]))

@@ -13,8 +13,7 @@ from finembed_core.polymodel.pairs import fit_pairs
 from finembed_core.polymodel.selection import select_factors, thresholds
 from finembed_core.polymodel.shuffling import TargetShuffling, shuffled_rows
 from finembed_core.polymodel.significance import moments_p_values, p_values
-from finembed_core.settings import PolyModelSettings
-from tests.polymodel.months import planted
+from tests.polymodel.months import paper_settings, planted
 
 MONTH = Month.parse("2005-03")
 
@@ -39,7 +38,7 @@ def both_verdicts(settings):
 
 
 def test_verdicts_are_those_of_exact_wherever_these_are_settled():
-    chosen, exact, expected = both_verdicts(PolyModelSettings())
+    chosen, exact, expected = both_verdicts(paper_settings())
     settled = np.abs(exact - 0.01) > 4.0 * np.sqrt(exact * (1 - exact) / 10_000)
     np.testing.assert_array_equal(chosen[settled], expected[settled])
     assert settled.mean() > 0.97
@@ -49,7 +48,7 @@ def test_verdicts_are_those_of_exact_wherever_these_are_settled():
 @pytest.mark.parametrize("rule", ["relative", "benjamini_hochberg"])
 def test_verdicts_against_thresholds_that_follow_from_the_p_values(rule):
     """These thresholds are as uncertain as the p-values they come from."""
-    chosen, _, expected = both_verdicts(PolyModelSettings(selection=rule, alpha=0.3))
+    chosen, _, expected = both_verdicts(paper_settings(selection=rule, alpha=0.3))
     assert expected.sum() > 10
     assert (chosen != expected).sum() <= 0.1 * expected.sum()
 
@@ -82,7 +81,7 @@ def test_certain_pairs_cost_few_shuffles(monkeypatch):
     rng = np.random.default_rng(3)
     x = rng.standard_normal((36, 5))
     y = x[:, [0]] + 0.2 * rng.standard_normal((36, 50))
-    p_values(fit_pairs(y, x, PolyModelSettings()), MONTH, PolyModelSettings())
+    p_values(fit_pairs(y, x, paper_settings()), MONTH, paper_settings())
     certain = sum(pairs * shuffles for pairs, shuffles in spent if pairs >= 50)
     assert certain <= 60 * 1500
 
@@ -111,7 +110,7 @@ def test_torch_counts_as_numpy_does():
 
 def test_false_selections_stay_at_their_rate():
     rng = np.random.default_rng(6)
-    settings = PolyModelSettings(alpha=0.05)
+    settings = paper_settings(alpha=0.05)
     chosen = []
     for k in range(30):  # new factors each time: funds tested on one factor are not independent
         fits = fit_pairs(rng.standard_t(4, (36, 10)), rng.standard_normal((36, 10)), settings)
@@ -122,7 +121,7 @@ def test_false_selections_stay_at_their_rate():
 
 def test_planted_exposures_are_selected():
     inputs = planted()
-    settings = PolyModelSettings()
+    settings = paper_settings()
     x = inputs.history.standardize(inputs.factors.values)
     fits = fit_pairs(inputs.funds.values, x, settings)
     chosen = select_factors(p_values(fits, MONTH, settings), settings).chosen
@@ -133,7 +132,7 @@ def test_planted_exposures_are_selected():
 def test_p_values_of_a_fund_do_not_depend_on_other_funds(rule):
     x, y = outliers(7, factors=9, funds=12)
     y[:5, 2] = np.nan
-    settings = PolyModelSettings(selection=rule, alpha=0.05)
+    settings = paper_settings(selection=rule, alpha=0.05)
     together = p_values(fit_pairs(y, x, settings), MONTH, settings)
     for i in range(12):
         alone = p_values(fit_pairs(y[:, [i]], x, settings), MONTH, settings)

@@ -11,12 +11,11 @@ from finembed_core.errors import MissingPartError
 from finembed_core.polymodel.explain import LEVEL_NAMES, explain
 from finembed_core.polymodel.features import SELECTED_COLUMNS, polymodel_features
 from finembed_core.polymodel.history import LongHistory
-from finembed_core.settings import PolyModelSettings
 from tests.oracles.test_polymodel_example import RF, SETTINGS, X, Y, worked_example
-from tests.polymodel.months import month_inputs, planted
+from tests.polymodel.months import month_inputs, paper_settings, planted
 
-ADAPTIVE = PolyModelSettings()
-STRICT = PolyModelSettings(alpha=1e-9)  # what no noise passes
+ADAPTIVE = paper_settings()
+STRICT = paper_settings(alpha=1e-9)  # what no noise passes
 
 
 @pytest.mark.parametrize(
@@ -30,7 +29,7 @@ STRICT = PolyModelSettings(alpha=1e-9)  # what no noise passes
     ],
 )
 def test_numbers_are_those_of_the_features(chosen):
-    settings = PolyModelSettings(**chosen)
+    settings = paper_settings(**chosen)
     inputs = planted(funds=8)
     inputs.funds.values[:5, 2] = np.nan
     month = polymodel_features(inputs, settings)
@@ -72,7 +71,7 @@ def test_a_mirrored_exposure_is_told_by_its_mirrored_words():
 
 def test_the_curve_through_a_line_is_the_line():
     inputs = planted(noise=1e-6)
-    line = explain(inputs, PolyModelSettings(ridge=1e-9), "f00").factors.row(0, named=True)
+    line = explain(inputs, paper_settings(ridge=1e-9), "f00").factors.row(0, named=True)
     for name, theta in zip(LEVEL_NAMES, inputs.history.quantiles[:5, 0], strict=True):
         assert line[f"factor_{name}"] == theta
         assert line[f"fund_{name}"] == pytest.approx(0.003 + 0.8 * theta, abs=1e-4)
@@ -132,7 +131,7 @@ def test_shapes_end_where_the_window_ends():
     earlier = np.random.default_rng(1).standard_t(5, (264, 10)) * 0.4
     wilder = LongHistory.of(np.concatenate([earlier, inputs.factors.values]), ADAPTIVE)
     wild = dataclasses.replace(inputs, history=wilder)
-    best = explain(wild, PolyModelSettings(ridge=1e-6), "f00").factors.row(0, named=True)
+    best = explain(wild, paper_settings(ridge=1e-6), "f00").factors.row(0, named=True)
     assert best["extrapolated"]
     assert best["factor_01"] < 2 * best["seen_low"] < 0
     assert best["shape"] == "moves with it"
@@ -142,7 +141,7 @@ def test_the_best_come_first_and_the_one_that_sets_stress_var_always_comes():
     inputs = planted(funds=4)
     returns, x = inputs.funds.values, inputs.factors.values
     returns[:, 0] = 0.8 * x[:, 0] - 20.0 * x[:, 1] ** 2 + 0.3 * returns[:, 0]
-    settings = PolyModelSettings(alpha=0.05)
+    settings = paper_settings(alpha=0.05)
     found = explain(inputs, settings, "f00", most=10)
     assert found.factors["score"].is_sorted(descending=True)
     assert found.factors.height == found.features["n_selected"][0] > 1

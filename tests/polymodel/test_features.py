@@ -15,10 +15,10 @@ from finembed_core.polymodel.features import (
     screen_factors,
 )
 from finembed_core.polymodel.history import LongHistory
-from finembed_core.settings import ExecutionSettings, PolyModelSettings
-from tests.polymodel.months import MONTH, month_inputs, planted
+from finembed_core.settings import ExecutionSettings
+from tests.polymodel.months import MONTH, month_inputs, paper_settings, planted
 
-SETTINGS = PolyModelSettings(significance="exact", shuffles=499)
+SETTINGS = paper_settings(significance="exact", shuffles=499)
 EXACT = ["best_score", "n_selected", "n_factors", "n_obs", "expected_false", "svar_factor"]
 
 

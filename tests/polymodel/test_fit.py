@@ -14,7 +14,7 @@ from finembed_core.polymodel.basis import hermite_basis, is_flat
 from finembed_core.polymodel.fit import PENALTIES, missing_pattern_groups
 from finembed_core.polymodel.pairs import fit_pairs, fitted_curves
 from finembed_core.polymodel.significance import p_values
-from finembed_core.settings import PolyModelSettings
+from tests.polymodel.months import paper_settings
 
 MONTH = Month.parse("2005-03")
 
@@ -41,7 +41,7 @@ def test_flat_columns():
 def test_fit_equals_scikit_learn(penalize_intercept):
     rng = np.random.default_rng(1)
     x, y = rng.standard_normal((36, 3)), rng.standard_normal((36, 4)) * 0.03 + 0.01
-    settings = PolyModelSettings(ridge=0.7, penalize_intercept=penalize_intercept)
+    settings = paper_settings(ridge=0.7, penalize_intercept=penalize_intercept)
     fits = fit_pairs(y, x, settings)
     curves = fitted_curves(fits, np.ones((3, 4), dtype=bool), settings)
     basis = hermite_basis(x.T, 4)
@@ -66,7 +66,7 @@ def test_cross_validated_lambda_is_the_best_of_the_grid():
     x = rng.standard_normal((36, 2))
     y = np.column_stack([0.5 * x[:, 0], 0.1 * x[:, 0] ** 2, 0.02 * x[:, 1], 0 * x[:, 0]])
     y += rng.standard_normal(y.shape) * 0.3
-    fits = fit_pairs(y, x, PolyModelSettings())
+    fits = fit_pairs(y, x, paper_settings())
     group = fits.groups[0]
     basis = hermite_basis(x.T, 4)[..., 1:]
     for j in range(2):
@@ -85,7 +85,7 @@ def test_cross_validated_lambda_is_the_best_of_the_grid():
 def test_near_singular_basis_gives_finite_small_coefficients():
     x = np.zeros((36, 1))
     x[0] = 1e-9  # a factor that stands still in this window, but for one twitch
-    settings = PolyModelSettings()
+    settings = paper_settings()
     fits = fit_pairs(np.random.default_rng(2).standard_normal((36, 2)), x, settings)
     beta = fitted_curves(fits, np.ones((1, 2), dtype=bool), settings).coefficients
     assert np.isfinite(beta).all()
@@ -109,7 +109,7 @@ def test_groups_partition_the_pairs(seed):
 @pytest.mark.parametrize("significance", ["exact", "moments", "adaptive"])
 def test_missing_patterns_equal_a_loop_over_pairs(significance):
     rng = np.random.default_rng(3)
-    settings = PolyModelSettings(significance=significance, shuffles=99)
+    settings = paper_settings(significance=significance, shuffles=99)
     returns, factors = rng.standard_normal((36, 8)) * 0.03, rng.standard_normal((36, 4))
     returns[:7, 1] = returns[:7, 2] = np.nan  # two births
     returns[[5, 20], 3] = np.nan  # interior gaps

@@ -9,11 +9,11 @@ from finembed_core.polymodel import features, pair_table
 from finembed_core.polymodel.features import MonthInputs, polymodel_features
 from finembed_core.polymodel.history import LongHistory
 from finembed_core.polymodel.pair_table import pair_table as pairs_of
-from finembed_core.settings import ExecutionSettings, PairChoice, PolyModelSettings
-from tests.polymodel.months import MONTH, panel, planted
+from finembed_core.settings import ExecutionSettings, PairChoice
+from tests.polymodel.months import MONTH, panel, paper_settings, planted
 
 EVERYTHING = PairChoice()
-SETTINGS = PolyModelSettings(shuffles=199)
+SETTINGS = paper_settings(shuffles=199)
 KEY = ["month", "fund_id", "factor_id"]
 
 

@@ -7,9 +7,9 @@ import pytest
 from finembed_core.errors import MissingPartError
 from finembed_core.polymodel.features import polymodel_features
 from finembed_core.polymodel.stage import EXCLUDED, FEATURES, SELECTED, polymodel_stage
-from finembed_core.settings import ExecutionSettings, PolyModelSettings, Settings
+from finembed_core.settings import ExecutionSettings, Settings
 from finembed_core.stage import build
-from tests.polymodel.months import month_inputs
+from tests.polymodel.months import month_inputs, paper_settings
 from tests.polymodel.stores import DECIDED, write_store
 
 SETTINGS = Settings.model_validate({"polymodel": {"shuffles": 199}})
@@ -76,7 +76,7 @@ def test_a_fund_that_reacts_late_selects_the_lagged_factor():
     y = rng.standard_normal((36, 1)) * 0.01
     y[:, 0] += 0.5 * x[-37:-1, 0]
     late = np.concatenate([[[np.nan]], x[:-1]])
-    result = polymodel_features(month_inputs(y, np.column_stack([x, late])), PolyModelSettings())
+    result = polymodel_features(month_inputs(y, np.column_stack([x, late])), paper_settings())
     assert result.selected["factor_id"].to_list() == ["x01"]
 
 
