@@ -49,7 +49,7 @@ def settled_p_values(
     trials = np.zeros(len(factor), dtype=np.int64)
     limit = threshold[fund]
     live = np.arange(len(factor))
-    for batch in np.split(rows, np.extract(LOOKS < len(rows), LOOKS)):
+    for batch in np.split(rows, LOOKS[: np.searchsorted(LOOKS, len(rows))]):
         if not len(live):
             break
         count[live] += shuffling.pair_exceedances(factor[live], fund[live], batch)
