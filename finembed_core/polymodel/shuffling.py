@@ -30,16 +30,18 @@ RECHECK = 2**14  # statistics recomputed at once in float64
 Rows = NDArray[np.int64]
 
 
-@lru_cache(maxsize=64)
 def shuffled_rows(n: int, shuffles: int, seed: int, month: Month) -> Rows:
-    """Random permutations of n rows, shape (shuffles, n), read-only.
+    """Random permutations of n rows, shape (shuffles, n).
 
     They depend on nothing else: not on the funds, the factors, or their order.
     """
+    return _permutations(n, shuffles, seed, month).astype(np.int64)
+
+
+@lru_cache(maxsize=64)
+def _permutations(n: int, shuffles: int, seed: int, month: Month) -> NDArray[np.int16]:
     generator = np.random.default_rng([seed, month.ordinal % 2**32, n])  # before 1970 as well
-    rows = generator.permuted(np.tile(np.arange(n), (shuffles, 1)), axis=1)
-    rows.flags.writeable = False
-    return rows
+    return generator.permuted(np.tile(np.arange(n, dtype=np.int16), (shuffles, 1)), axis=1)
 
 
 def circular_shifts(n: int) -> Rows:
