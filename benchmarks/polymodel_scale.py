@@ -229,6 +229,7 @@ def history_settings(method):
         {
             "dataset": {
                 "source": "simulated",
+                "profile": "hedge_funds",
                 "simulated": {"funds": FUNDS, "factors": FACTORS, "months": MONTHS},
             },
             "polymodel": {"significance": method},
