@@ -57,6 +57,7 @@ SELECTED_COLUMNS = [
     "lta",
 ]
 Codes = NDArray[np.object_]
+PATTERN = 10  # funds that weigh as much as the bases of one more missing pattern
 BYTES_PER_PAIR = 400  # at the peak of a block: projections, moments and what they are made from
 
 
@@ -262,9 +263,12 @@ def fund_blocks(month: ScreenedMonth, memory_mb: int) -> list[list[str]]:
     """Funds in blocks that `memory_mb` holds, those with the same missing months together."""
     funds, factors = month.funds, len(month.factors.ids)
     size = max(int(memory_mb * 2**20 / (BYTES_PER_PAIR * max(factors, 1))), 1)
-    ordered = [funds.ids[k] for _, columns in patterns(funds.values) for k in columns]
-    blocks = max(-(-len(ordered) // size), 1)
-    return [block.tolist() for block in np.array_split(np.array(ordered, dtype=object), blocks)]
+    groups = [columns for _, columns in patterns(funds.values)]
+    weight = [np.r_[1 + PATTERN, np.ones(len(group) - 1, dtype=int)] for group in groups]
+    block = np.cumsum(np.concatenate([[0], *weight]))[1:] // size
+    ordered = [funds.ids[k] for group in groups for k in group]
+    cuts = np.flatnonzero(np.diff(block)) + 1
+    return [part.tolist() for part in np.split(np.array(ordered, dtype=object), cuts)]
 
 
 def _relations(
