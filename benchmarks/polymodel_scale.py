@@ -187,10 +187,9 @@ def memory():
             shown = subprocess.run(
                 [sys.executable, "-c", code], capture_output=True, text=True, check=True
             ).stdout.split()
-            print(
-                f"| {funds:,} | {factors} | {months} | {method} | {shown[0]} | {shown[1]} |",
-                flush=True,
-            )
+            whole, held = (float(text) for text in shown)
+            size = f"{funds:,} | {factors} | {months} | {method}"
+            print(f"| {size} | {whole:.2f} | {held:.3f} |", flush=True)
 
 
 def peak(funds, factors, months, method):
