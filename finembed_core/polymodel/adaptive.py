@@ -1,9 +1,10 @@
 """Shuffle only the pairs whose verdict is open, and each only until it is settled.
 
 The moments of the permutation distribution say where the p-value of every pair lies, well enough
-to leave most of them alone. Those below `MARGIN` times their threshold are shuffled, batch by
-batch, until the count of exceedances contradicts p = threshold (sequential as in Besag and
-Clifford 1991, but towards both sides).
+to leave most of them alone. Those below `MARGIN` times their threshold, or so small that one month
+of the fund meeting one of the factor may hide a smaller p, are shuffled, batch by batch, until the
+count of exceedances contradicts p = threshold (sequential as in Besag and Clifford 1991, but
+towards both sides).
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from scipy.special import betaincinv
 from finembed_core.panel import FloatArray
 from finembed_core.polymodel.shuffling import Rows, TargetShuffling
 
-MARGIN = 3.0  # moments are off by a factor of 2.2 at most where p is .003 to .1 (docs/polymodel.md)
+MARGIN = 3.0  # over the threshold: above it moments hide nothing at 1% (polymodel_significance.md)
+MEETING = 1.5  # over n: moments say about 1/n where one month meets another, however rare that is
 CERTAIN = np.log(1e3)  # a settled verdict is wrong with a chance of at most 1e-3 per look
 LOOKS = np.array([250, 500, 700, 1000, 1500, 2250, 3500, 5000, 7500])
 """Shuffles after which to look at the counts: the same for all, so that no fund or block of funds
@@ -44,7 +46,8 @@ def settled_p_values(
         The moments' value; of the pairs shuffled it is moved into the interval of Clopper and
         Pearson (1934) for their count, which has no floor.
     """
-    factor, fund = np.nonzero(moments <= MARGIN * threshold)
+    open_below = np.maximum(MARGIN * threshold, MEETING / rows.shape[1])
+    factor, fund = np.nonzero(moments <= open_below)
     count = np.zeros(len(factor), dtype=np.int64)
     trials = np.zeros(len(factor), dtype=np.int64)
     limit = threshold[fund]
