@@ -1,0 +1,1 @@
+"""Are PolyModel's p-values right? Real panels, planted exposures, simulated independence."""
