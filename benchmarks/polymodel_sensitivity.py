@@ -34,7 +34,9 @@ PANELS = ("french", "india", "edhec")
 SAMPLE, LEAST, SEED = 300, 36, 1  # Indian funds, months that each has at least
 FIRST = Month.parse("1970-01")  # shuffles are seeded by months since then
 LONGEST, EVERY = 60, 3  # months: before the first that is computed, and between them
-DEFAULT = PolyModelSettings(significance="moments")
+PAPER = PolyModelSettings(
+    significance="moments", degree=4, ridge=1.0, selection="absolute", alpha=0.01
+)
 KEY = ["month", "fund_id"]
 
 
@@ -52,7 +54,7 @@ class Variant:
     @property
     def settings(self):
         """The default's, changed."""
-        return DEFAULT.model_copy(update=self.changes)
+        return PAPER.model_copy(update=self.changes)
 
 
 VARIANTS = [
@@ -123,7 +125,7 @@ def compute(universe, variants):
     panels = {v.lags: with_lags(universe.factors, v.lags) for v in variants}
     settled = {lags: replace(universe, factors=factors) for lags, factors in panels.items()}
     features, pairs = ({v.name: [] for v in variants} for _ in range(2))
-    histories = {(v.lags, v.months_late): SortedHistories(DEFAULT) for v in variants}
+    histories = {(v.lags, v.months_late): SortedHistories(PAPER) for v in variants}
     for month in track(months_of(universe), universe.name, console=Console(stderr=True)):
         known = {
             (lags, late): kept.summarize(panels[lags].as_of((month - late).end))

@@ -50,7 +50,9 @@ BLOCK, DRAWS, SEED = 12, 1000, 1
 MIN_MONTHS = 60  # judged, for tests per fund
 MIN_FUNDS, WORST = 8, 0.1  # in a month, for rank correlations; share of months, by mean return
 BONDS = {"bond", "cash", "fixed_term"}
-DEFAULT = PolyModelSettings(significance="moments")
+PAPER = PolyModelSettings(
+    significance="moments", degree=4, ridge=1.0, selection="absolute", alpha=0.01
+)
 RIDGES = {"1": {}, "10": {"ridge": 10.0}, "cross-validated": {"cross_validated": True}}
 SHAPES = {
     "p <= .01": {},
@@ -58,7 +60,7 @@ SHAPES = {
     "p <= .01, straight line": {"degree": 1},
 }
 VARIANTS = {
-    f"{ridge}, {shape}": DEFAULT.model_copy(update=RIDGES[ridge] | SHAPES[shape])
+    f"{ridge}, {shape}": PAPER.model_copy(update=RIDGES[ridge] | SHAPES[shape])
     for ridge, shape in product(RIDGES, SHAPES)
 }
 CRISES = {
@@ -119,13 +121,13 @@ def forecast(universe):
     factor = np.full(shape, None)
     own = {name: np.full(shape, np.nan) for name in own_vars(universe.funds.values[:1])}
     default = next(iter(VARIANTS))
-    histories = SortedHistories(DEFAULT)
+    histories = SortedHistories(PAPER)
     place = {name: k for k, name in enumerate(universe.funds.ids)}
     for t in track(range(len(months) - 1), universe.name, console=Console(stderr=True)):
         month = Month(int(months[t]))
         history = histories.summarize(universe.factors.as_of(month.end))
-        inputs = month_inputs(universe, month, DEFAULT.window, history)
-        able = screen_funds(inputs.funds.values, DEFAULT) == ""
+        inputs = month_inputs(universe, month, PAPER.window, history)
+        able = screen_funds(inputs.funds.values, PAPER) == ""
         inputs = select_funds(inputs, able)
         columns = [place[name] for name in inputs.funds.ids]
         for name, values in own_vars(universe.funds.values[: t + 1, columns]).items():
@@ -147,7 +149,7 @@ def select_funds(inputs, able):
 
 def own_vars(returns):
     """VaR of funds from their own returns up to now (L, N)."""
-    window = returns[-DEFAULT.window :]
+    window = returns[-PAPER.window :]
     volatility = trailing_volatility(returns)
     surprises = returns[1:] / volatility[:-1]
     return {
