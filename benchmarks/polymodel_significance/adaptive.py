@@ -17,7 +17,7 @@ from benchmarks.polymodel_significance.pairs import TRUTH, known_pairs, month_te
 from benchmarks.polymodel_significance.tables import interval, joined, progress, table
 from finembed_core.calendar import Month
 from finembed_core.polymodel import adaptive as shipped
-from finembed_core.polymodel.adaptive import MARGIN, settled_p_values
+from finembed_core.polymodel.adaptive import MARGIN, MEETING, settled_p_values
 from finembed_core.polymodel.selection import doubtful_below, select_factors, thresholds
 from finembed_core.polymodel.shuffling import TargetShuffling, exact_p_values, shuffled_rows
 from finembed_core.polymodel.significance import moments_p_values
@@ -25,7 +25,6 @@ from finembed_core.polymodel.significance import moments_p_values
 SCANNED, SCAN_SEED = 6, 77  # every how many months
 RULES = {"absolute": "p <=", "benjamini_hochberg": "BH"}
 TOGETHER = 5
-FLOOR = 1.5  # over n: how high moments may be where one month meets another
 
 
 @dataclass
@@ -53,20 +52,20 @@ def adaptive():
 
 def verdicts_table(tests, shape):
     names = list(dict.fromkeys(test.panel for test in tests))
-    cases = [(name, [name], "absolute", 0.01, 0.0) for name in names]
+    cases = [(name, [name], "absolute", 0.01, MEETING) for name in names]
     rules = [("absolute", alpha) for alpha in (0.05, 0.01, 0.005, 0.001)]
     rules += [("benjamini_hochberg", alpha) for alpha in (0.1, 0.01)]
-    cases += [("all", names, *rule, floor) for floor in (0.0, FLOOR) for rule in rules]
+    cases += [("all", names, *rule, meeting) for meeting in (MEETING, 0.0) for rule in rules]
     exact = {
         id(test): test.shuffling.exceedances(test.rows(shape.adaptive_shuffles, 2))
         for test in tests
     }
     rows, notes, funds = [], [], []
-    for label, wanted, rule, alpha, floor in progress(cases, "adaptive"):
+    for label, wanted, rule, alpha, meeting in progress(cases, "adaptive"):
         settings = shape.model_copy(update={"selection": rule, "alpha": alpha})
         some = [test for test in tests if test.panel in wanted]
-        compared = [compare(test, exact[id(test)], settings, floor) for test in some]
-        rule = f"{RULES[rule]} {alpha:g}" + f", to {floor:g}/n" * (floor > 0)
+        compared = [compare(test, exact[id(test)], settings, meeting) for test in some]
+        rule = f"{RULES[rule]} {alpha:g}" + f", {MARGIN:g} alpha alone" * (not meeting)
         rows.append([label, rule, *summary(compared)])
         if len(wanted) > 1:
             notes += [(rule, *note) for one in compared for note in one["differ"]]
@@ -81,7 +80,7 @@ def verdicts_table(tests, shape):
     table(f"Funds with {TOGETHER} wrong verdicts of adaptive or more", columns, funds)
 
 
-def compare(test, count, settings, floor):
+def compare(test, count, settings, meeting):
     """Adaptive's verdicts, those of many shuffles and of very many, and what was spent.
 
     Many have settled a verdict where their 99.9% interval does not hold the threshold. One that
@@ -90,7 +89,7 @@ def compare(test, count, settings, floor):
     many, meter = settings.adaptive_shuffles, Meter(test.shuffling)
     moments = moments_p_values(test.shuffling)
     limit = doubtful_below(moments, settings)
-    with patch.object(shipped, "MARGIN", np.maximum(MARGIN, floor / test.months / limit)):
+    with patch.object(shipped, "MEETING", meeting):
         found = settled_p_values(meter, moments, limit, test.rows(many, settings.seed))
     exact, truth = exact_p_values(count, many), exact_p_values(test.count, TRUTH)
     adaptive, shuffled, right = (select_factors(p, settings).chosen for p in (found, exact, truth))
@@ -142,7 +141,7 @@ def margin_table(tests, shape):
         rows += left_out(f"returns {law}, factors Student 3", wild(law, shape), (0.05, 0.01, 0.001))
     margins = [f"{margin:g} alpha" for margin in (1.5, 2.0, MARGIN, 5.0)]
     header = ["pairs", "of", "alpha", "p below", "moments above alpha", *margins]
-    header += [f"{MARGIN:g} alpha and {FLOOR:g}/n", "largest / alpha", "largest times n"]
+    header += [f"{MARGIN:g} alpha and {MEETING:g}/n", "largest / alpha", "largest times n"]
     table("Pairs that deserve selection and that a margin would leave out", header, rows)
 
 
@@ -156,7 +155,7 @@ def left_out(label, known, alphas):
         right = p <= alpha
         above, months = moments[right], n[right]
         limits = [alpha * margin for margin in (1.0, 1.5, 2.0, MARGIN, 5.0)]
-        limits.append(np.maximum(MARGIN * alpha, FLOOR / months))
+        limits.append(np.maximum(MARGIN * alpha, MEETING / months))
         counts = [f"{(above > limit).sum():,}" for limit in limits]
         far = above[above > alpha], months[above > alpha]
         largest = f"{above.max() / alpha:.2f}", f"{(far[0] * far[1]).max(initial=0.0):.2f}"
