@@ -1,0 +1,131 @@
+"""Sections about what comes in: dataset, ingest, universe and macro series."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from finembed_core.calendar import DecisionCalendar
+from finembed_core.settings.section import MonthName, PositiveInt, Section, Seed, Share, check_order
+
+
+class TableFiles(Section):
+    """Where one input table lies, and how its columns are named there.
+
+    ``columns`` maps our names to the file's. ``layout: wide`` reads a matrix of dates x ids, whose
+    cells are ``value_column`` (``ret``, ``nav``, ``aum`` or ``value``).
+    """
+
+    path: str
+    layout: Literal["long", "wide"] = "long"
+    columns: dict[str, str] = {}
+    constants: dict[str, Any] = {}
+    value_column: str | None = None
+    date_format: str | None = None
+
+
+class FilesSource(Section):
+    """The user's own tables; relative paths and globs start at the settings file's folder."""
+
+    fund_observations: list[TableFiles] = []
+    funds: TableFiles | None = None
+    series_observations: list[TableFiles] = []
+    series: TableFiles | None = None
+
+
+class SimulatedSource(Section):
+    """Size and seed of the simulated universe."""
+
+    funds: PositiveInt = 200
+    months: Annotated[int, Field(ge=48, le=1200)] = 240
+    factors: Annotated[int, Field(ge=2, le=1000)] = 20
+    seed: Seed = 1
+
+
+class DatasetSettings(Section):
+    """What a study looks at, and when its numbers become known.
+
+    The ``liquid`` profile has funds report at the month's end, ``hedge_funds`` 15 days later;
+    prices at once and macro series after 30 days in both (`availability lags`, in days).
+    """
+
+    source: Literal["packaged", "files", "simulated"] = "packaged"
+    name: str = "french_monthly"
+    first_month: MonthName | None = None
+    last_month: MonthName | None = None
+    profile: Literal["liquid", "hedge_funds"] = "liquid"
+    fund_lag_days: Annotated[int, Field(ge=0, le=365)] | None = None
+    price_lag_days: Annotated[int, Field(ge=0, le=365)] = 0
+    macro_lag_days: Annotated[int, Field(ge=0, le=365)] = 30
+    decision_lag_days: Annotated[int, Field(ge=0, le=365)] | None = None
+    files: FilesSource = FilesSource()
+    simulated: SimulatedSource = SimulatedSource()
+
+    @model_validator(mode="after")
+    def _months_are_in_order(self) -> DatasetSettings:
+        check_order(self.first_month, self.last_month)
+        return self
+
+    @property
+    def label(self) -> str:
+        """What to call the data: the packaged dataset, or else the name given to them."""
+        unnamed = self.source != "packaged" and "name" not in self.model_fields_set
+        return self.source if unnamed else self.name
+
+    @property
+    def fund_lag(self) -> int:
+        """Days from a month's end to its fund returns."""
+        default = 15 if self.profile == "hedge_funds" else 0
+        return default if self.fund_lag_days is None else self.fund_lag_days
+
+    @property
+    def calendar(self) -> DecisionCalendar:
+        """Decision calendar: by default decide as soon as the month's fund returns are known."""
+        lag = self.fund_lag if self.decision_lag_days is None else self.decision_lag_days
+        return DecisionCalendar(lag)
+
+
+class IngestSettings(Section):
+    """Quality gates, and when a fund that falls silent is taken for dead.
+
+    Funds of ``maturing_categories`` (fixed-term plans, whose end is in their prospectus) have then
+    matured; the others have stopped reporting.
+    """
+
+    max_abs_return: Annotated[float, Field(gt=0)] = 1.0
+    stale_months: Annotated[int, Field(ge=2)] = 6
+    duplicate_months: Annotated[int, Field(ge=6)] = 24
+    drop_first_months: Annotated[int, Field(ge=0)] = 0
+    dead_after_missing: PositiveInt = 3
+    maturing_categories: list[str] = []
+
+
+class UniverseSettings(Section):
+    """Who may be bought. Every exclusion is recorded with its reason."""
+
+    min_history_months: PositiveInt = 24
+    min_aum: Annotated[float, Field(ge=0)] | None = None
+    categories: list[str] | None = None
+    exclude_categories: list[str] = []
+    currencies: list[str] | None = None
+    require_open: bool = True
+
+
+class MacroSettings(Section):
+    """PCA macro factors (McCracken and Ng 2016 for transforms; Bai and Ng 2002 for the count).
+
+    ``min_coverage``: share of the series that have begun when the sample starts, and of a series'
+    months that must be observed; too low, and factors rest on filled cells. ``outlier_iqr``: a
+    value this many interquartile ranges from its series' median counts as missing (10 in
+    McCracken and Ng 2016; null keeps all).
+    """
+
+    rule: Literal["fixed", "explained", "bai_ng"] = "fixed"
+    n_components: PositiveInt = 3
+    explained_share: Share = 0.6
+    max_components: PositiveInt = 8
+    min_months: Annotated[int, Field(ge=24)] = 60
+    min_coverage: Share = 0.8
+    max_staleness_months: PositiveInt = 12
+    outlier_iqr: Annotated[float, Field(gt=0)] | None = 10.0
