@@ -20,6 +20,7 @@ from finembed_core.portfolio.rebalance import rebalance as orders_of
 from finembed_core.sources.files import check_header, check_separator
 from finembed_core.warehouse.query import query as ask
 from finembed_dagster.cli.init import write_settings
+from finembed_dagster.cli.interruption import interruptible
 from finembed_dagster.cli.orders import show_orders, what_stays
 from finembed_dagster.cli.tables import show_leaderboard, show_notes
 from finembed_dagster.progress import TerminalProgress
@@ -56,18 +57,14 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _run(study: Study, through: Month | None) -> int:
-    from dagster import DagsterExecutionInterruptedError
-
     from finembed_dagster.launch import Launcher
 
     console = Console()
     study.enter()
     progress = TerminalProgress()
     try:
-        with study.lock.held():
+        with interruptible(), study.lock.held():
             outcome = Launcher(study, lambda _: progress).bring_up_to_date(through)
-    except DagsterExecutionInterruptedError:
-        raise KeyboardInterrupt from None
     finally:
         progress.finish()
     if outcome.computed is None:

@@ -1,14 +1,18 @@
-"""A run that is stopped, politely or not, is gone on with to the same bytes."""
+"""A run that is stopped, politely or not, ends as asked and is gone on with to the same bytes."""
 
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from finembed_dagster.cli.interruption import interruptible
 from tests.study_runs import finembed, store_bytes
 
 PATIENCE = 60.0
@@ -43,3 +47,61 @@ def test_a_stopped_run_is_gone_on_with_to_the_same_bytes(study: Path, name: str,
     assert standing.items() <= whole.items()
     assert finembed("run", "--home", study / "fresh") == 0
     assert store_bytes(study / "fresh") == whole
+
+
+@contextmanager
+def _handler(number: signal.Signals, handler: object) -> Iterator[None]:
+    before = signal.signal(number, handler)  # type: ignore[arg-type]
+    try:
+        yield
+    finally:
+        signal.signal(number, before)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_that_a_handler_drops_still_ends_the_command(number: signal.Signals) -> None:
+    with (
+        _handler(number, lambda *_: None),
+        pytest.raises(KeyboardInterrupt),
+        interruptible(),
+    ):
+        signal.raise_signal(number)
+
+
+def test_an_interrupt_that_became_an_error_of_a_library_is_an_interrupt() -> None:
+    def stop() -> None:
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt:
+            raise RuntimeError("Query interrupted") from None
+
+    with pytest.raises(KeyboardInterrupt) as caught, interruptible():
+        stop()
+    assert str(caught.value.__cause__) == "Query interrupted"
+
+
+def test_what_nobody_interrupted_ends_as_it_would() -> None:
+    before = signal.set_wakeup_fd(-1)
+    with interruptible():
+        pass
+    with (
+        _handler(signal.SIGUSR1, lambda *_: None),
+        pytest.raises(ValueError, match="wrong"),
+        interruptible(),
+    ):
+        signal.raise_signal(signal.SIGUSR1)
+        raise ValueError("wrong")
+    assert signal.set_wakeup_fd(before) == -1
+
+
+def test_threads_have_no_signals_to_watch() -> None:
+    done: list[bool] = []
+
+    def work() -> None:
+        with interruptible():
+            done.append(True)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert done == [True]
