@@ -23,7 +23,9 @@ from rich.progress import track
 from scipy.stats import spearmanr
 
 from benchmarks.panels import universes
-from benchmarks.polymodel_var import MIN_FUNDS, month_inputs, with_interval
+from benchmarks.polymodel_var.forecasts import month_inputs
+from benchmarks.polymodel_var.parts import MIN_FUNDS
+from benchmarks.polymodel_var.scores import with_interval
 from finembed_core.calendar import Month, month_range
 from finembed_core.panel import Panel
 from finembed_core.polymodel.features import polymodel_features

@@ -1,0 +1,1 @@
+"""Which lambda, degree and selection rule PolyModel should have."""

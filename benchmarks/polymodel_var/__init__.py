@@ -1,0 +1,1 @@
+"""StressVaR out of sample, against other value-at-risk forecasts."""
