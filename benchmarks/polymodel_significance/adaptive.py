@@ -17,8 +17,8 @@ from benchmarks.polymodel_significance.pairs import TRUTH, known_pairs, month_te
 from benchmarks.polymodel_significance.tables import interval, joined, progress, table
 from finembed_core.calendar import Month
 from finembed_core.polymodel import adaptive as shipped
-from finembed_core.polymodel.adaptive import MARGIN, MEETING, settled_p_values
-from finembed_core.polymodel.selection import doubtful_below, select_factors, thresholds
+from finembed_core.polymodel.adaptive import MARGIN, MEETING, GroupShuffles, settled_p_values
+from finembed_core.polymodel.selection import select_factors, thresholds
 from finembed_core.polymodel.shuffling import TargetShuffling, exact_p_values, shuffled_rows
 from finembed_core.polymodel.significance import moments_p_values
 
@@ -83,19 +83,20 @@ def verdicts_table(tests, shape):
 def compare(test, count, settings, meeting):
     """Adaptive's verdicts, those of many shuffles and of very many, and what was spent.
 
-    Many have settled a verdict where their 99.9% interval does not hold the threshold. One that
-    follows from the p-values themselves is as uncertain as they are: nothing is settled then.
+    Many have settled a verdict where their 99.9% interval does not meet the threshold's, which
+    may follow from the p-values themselves.
     """
     many, meter = settings.adaptive_shuffles, Meter(test.shuffling)
     moments = moments_p_values(test.shuffling)
-    limit = doubtful_below(moments, settings)
+    places = [np.arange(size) for size in moments.shape]
+    group = GroupShuffles(*places, meter, test.rows(many, settings.seed))
     with patch.object(shipped, "MEETING", meeting):
-        found = settled_p_values(meter, moments, limit, test.rows(many, settings.seed))
+        found = settled_p_values(moments, [group], settings)
     exact, truth = exact_p_values(count, many), exact_p_values(test.count, TRUTH)
     adaptive, shuffled, right = (select_factors(p, settings).chosen for p in (found, exact, truth))
     low, high = interval(count, many, 0.999)
-    settled = (settings.alpha < low) | (settings.alpha > high)
-    settled &= settings.selection == "absolute"
+    limits = thresholds(low, settings), thresholds(high, settings)
+    settled = (np.maximum(*limits) < low) | (np.minimum(*limits) > high)
     values = np.stack([moments, found, exact, truth], axis=-1)
     panel = f"{test.panel} {test.month}"
     by_fund = (adaptive != right).sum(axis=0), (shuffled != right).sum(axis=0)
@@ -125,7 +126,8 @@ def summary(compared):
         f"{right.sum():,}",
         *(kind.sum() for both in wrong for kind in both),
         f"{same.mean():.2%}",
-        *((f"{settled.mean():.1%}", f"{same[settled].mean():.2%}") if settled.any() else ("", "")),
+        f"{settled.mean():.1%}",
+        f"{same[settled].mean():.2%}",
         f"{pairs / right.size:.1%}",
         f"{spent / right.size:,.0f}",
     ]

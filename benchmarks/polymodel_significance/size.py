@@ -14,7 +14,7 @@ from benchmarks.polymodel_significance.laws import (
     students,
 )
 from benchmarks.polymodel_significance.tables import progress, rate, table
-from finembed_core.polymodel.adaptive import settled_p_values
+from finembed_core.polymodel.adaptive import GroupShuffles, settled_p_values
 from finembed_core.polymodel.shuffling import circular_shifts, exact_p_values, shuffled_rows
 from finembed_core.polymodel.significance import moments_p_values
 
@@ -22,6 +22,9 @@ BATCH = 25  # funds, each with a factor of its own
 LUCKY, SERIALLY = 20_000, 10_000  # independent tests per law, per kind of dependence
 EXACT = 999  # shuffles: 5% and 1% are steps
 SHARED = (0.3, 0.5)  # standard deviation of log volatility
+STRICT = [
+    SETTINGS.model_copy(update={"selection": "absolute", "alpha": alpha}) for alpha in (0.05, 0.01)
+]
 
 
 def size():
@@ -54,10 +57,11 @@ def independent(draw, shape, k):
     exact = test.exceedances(shuffled_rows(36, EXACT, 1, START + k)).diagonal()
     every = moments_p_values(test)
     moments = np.where(np.eye(BATCH, dtype=bool), every, 1.0)
+    places = np.arange(BATCH)
     many = shuffled_rows(36, SETTINGS.adaptive_shuffles, 2, START + k)
+    group = GroupShuffles(places, places, test, many)
     verdicts = [
-        settled_p_values(test, moments, np.full(BATCH, alpha), many).diagonal() <= alpha
-        for alpha in (0.05, 0.01)
+        settled_p_values(moments, [group], rule).diagonal() <= rule.alpha for rule in STRICT
     ]
     return exact_p_values(exact, EXACT), every.diagonal(), *verdicts
 

@@ -71,23 +71,17 @@ def scores(p_values: FloatArray) -> FloatArray:
 
 
 def thresholds(p_values: FloatArray, settings: PolyModelSettings) -> FloatArray:
-    """Largest p-value that is selected, shape (N,), by the rule of `select_factors`."""
-    known = ~np.isnan(p_values)
+    """Largest p-value that passes, shape (N,), by the rule of `select_factors`.
+
+    The smaller the p-values, the higher is Benjamini and Hochberg's threshold, and the lower that
+    of the relative rule.
+    """
     if settings.selection == "absolute":
         return np.full(p_values.shape[1], settings.alpha)
     if settings.selection == "relative":
         best = np.fmin.reduce(p_values, axis=0, initial=1.0)
         return np.maximum(best, 1.0 / (1.0 + settings.shuffles)) ** settings.relative_share
-    return _benjamini_hochberg(np.where(known, p_values, np.inf), known.sum(axis=0), settings.alpha)
-
-
-def doubtful_below(p_values: FloatArray, settings: PolyModelSettings) -> FloatArray:
-    """Thresholds (N,) of p-values that are not certain: one that nothing passes may be passed."""
-    limit = thresholds(p_values, settings)
-    if settings.selection == "benjamini_hochberg":
-        tested = (~np.isnan(p_values)).sum(axis=0)
-        return np.maximum(limit, settings.alpha / np.maximum(tested, 1))
-    return limit
+    return _benjamini_hochberg(p_values, settings.alpha)
 
 
 def _reached(threshold: FloatArray, settings: PolyModelSettings) -> FloatArray:
@@ -98,11 +92,15 @@ def _reached(threshold: FloatArray, settings: PolyModelSettings) -> FloatArray:
     return np.floor(threshold * steps * (1.0 + ROUNDING)) / steps
 
 
-def _benjamini_hochberg(
-    p_values: FloatArray, tested: NDArray[np.int64], alpha: float
-) -> FloatArray:
-    """Largest p_(k) <= alpha k / m per column; 0 where there is none."""
-    ordered = np.sort(p_values, axis=0)
-    k = np.arange(1, len(ordered) + 1)[:, None]
-    passes = ordered <= alpha * k / np.maximum(tested, 1) * (1.0 + ROUNDING)
-    return np.where(passes, ordered, 0.0).max(axis=0, initial=0.0)
+def _benjamini_hochberg(p_values: FloatArray, alpha: float) -> FloatArray:
+    """Of m p-values: alpha k / m, k the largest with p_(k) <= alpha k / m, or 1 if none has.
+
+    As many p-values pass at k as make up the next, smaller k, until they are k.
+    """
+    tested = (~np.isnan(p_values)).sum(axis=0)
+    step = alpha / np.maximum(tested, 1)
+    passing = tested
+    while True:
+        k, passing = passing, (p_values <= step * passing * (1.0 + ROUNDING)).sum(axis=0)
+        if (passing == k).all():
+            return step * np.maximum(k, 1)

@@ -126,7 +126,7 @@ class TargetShuffling:
         for shuffles in _batches(rows, LONGEST):
             # to shuffle the fund is to shuffle the factor back
             index = put(np.argsort(shuffles, axis=1) if by_factor else np.array(shuffles))
-            for where in _runs(factor if by_factor else fund):
+            for where in runs(factor if by_factor else fund):
                 if by_factor:
                     j, i = factor[where[:1]], fund[where]
                     left = shuffled(columns[j[0]], index).reshape(-1, n)  # (q K, n)
@@ -183,15 +183,16 @@ def float32_error(n: int, q: int) -> float:
     return 2.0 * np.sqrt(q) * delta + q * delta**2 + 2.0 * (q + 3) * unit
 
 
+def runs(values: Rows) -> Iterator[Rows]:
+    """Places of every distinct value."""
+    if len(values):
+        order = np.argsort(values, kind="stable")
+        yield from np.split(order, np.flatnonzero(np.diff(values[order])) + 1)
+
+
 def _squared_lengths(products: Any, axis: int) -> Any:
     products *= products
     return products.sum(axis)
-
-
-def _runs(values: Rows) -> Iterator[Rows]:
-    """Places of every distinct value."""
-    order = np.argsort(values, kind="stable")
-    yield from np.split(order, np.flatnonzero(np.diff(values[order])) + 1)
 
 
 def _batches(rows: Rows, size: int) -> Iterator[Rows]:

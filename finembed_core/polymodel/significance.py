@@ -7,16 +7,17 @@ the moments leave the verdict open.
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 
 from finembed_core.calendar import Month
 from finembed_core.panel import FloatArray
-from finembed_core.polymodel.adaptive import settled_p_values
+from finembed_core.polymodel.adaptive import GroupShuffles, settled_p_values
 from finembed_core.polymodel.basis import FLAT
 from finembed_core.polymodel.device import Device
-from finembed_core.polymodel.pairs import GroupFit, PairFits
+from finembed_core.polymodel.pairs import PairFits
 from finembed_core.polymodel.permutation_moments import beta_p_values, standardized_moments
-from finembed_core.polymodel.selection import doubtful_below
 from finembed_core.polymodel.shuffling import (
     Rows,
     TargetShuffling,
@@ -44,8 +45,9 @@ def p_values(
     """
     found = np.full(fits.r2.shape, np.nan)
 
-    def rows(group: GroupFit, shuffles: int) -> Rows:
-        return shuffled_rows(len(group.unit), shuffles, settings.seed, month)
+    @cache
+    def rows(n: int, shuffles: int) -> Rows:
+        return shuffled_rows(n, shuffles, settings.seed, month)
 
     tests = [
         (group, TargetShuffling.of(group.tested.factor(settings.ridge), group.unit, device))
@@ -53,20 +55,18 @@ def p_values(
     ]
     if settings.significance == "exact":
         for group, test in tests:
-            count = test.exceedances(rows(group, settings.shuffles))
+            count = test.exceedances(rows(len(group.unit), settings.shuffles))
             found[group.cells] = exact_p_values(count, settings.shuffles)
         return found
     for group, test in tests:
         found[group.cells] = moments_p_values(test)
-    if settings.significance == "adaptive":
-        limit = doubtful_below(found, settings)
-        for group, test in tests:
-            found[group.cells] = settled_p_values(
-                test,
-                found[group.cells],
-                limit[group.funds],
-                rows(group, settings.adaptive_shuffles),
-            )
+    if settings.significance == "adaptive" and tests:
+        many = settings.adaptive_shuffles
+        groups = [
+            GroupShuffles(group.factors, group.funds, test, rows(len(group.unit), many))
+            for group, test in tests
+        ]
+        return settled_p_values(found, groups, settings)
     return found
 
 

@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from finembed_core.calendar import Month
-from finembed_core.polymodel.adaptive import MEETING, settled_p_values
+from finembed_core.polymodel.adaptive import MEETING, GroupShuffles, settled_p_values
 from finembed_core.polymodel.basis import hermite_basis
 from finembed_core.polymodel.device import Device
 from finembed_core.polymodel.fit import Ridge
@@ -27,30 +27,42 @@ def outliers(seed, factors=20, funds=60):
     return x / x.std(axis=0), y
 
 
-def both_verdicts(settings):
-    """Adaptive's selection, and p-values and selection of 10,000 other shuffles of every pair."""
+def settled(test, moments, alpha, rows):
+    j, i = (np.arange(k) for k in moments.shape)
+    settings = paper_settings(selection="absolute", alpha=alpha)
+    return settled_p_values(moments, [GroupShuffles(j, i, test, rows)], settings)
+
+
+@pytest.mark.parametrize("rule", ["absolute", "relative", "benjamini_hochberg"])
+def test_verdicts_are_those_of_exact_wherever_these_are_settled(rule):
+    """Settled: the intervals of the p-value and of the fund's threshold do not meet."""
+    settings = paper_settings(selection=rule, alpha={"absolute": 0.01}.get(rule, 0.2))
     x, y = outliers(1)
     fits = fit_pairs(y, x, settings)
-    found = select_factors(p_values(fits, MONTH, settings), settings)
+    chosen = select_factors(p_values(fits, MONTH, settings), settings).chosen
     many = settings.model_copy(update={"significance": "exact", "shuffles": 10_000, "seed": 2})
     exact = p_values(fits, MONTH, many)
-    return found.chosen, exact, exact <= thresholds(exact, settings)
+    error = 4.0 * np.sqrt(exact * (1 - exact) / 10_000)
+    low, high = exact - error, exact + error
+    limits = thresholds(low, settings), thresholds(high, settings)
+    yes, no = high <= np.minimum(*limits), low > np.maximum(*limits)
+    assert chosen[yes].all()
+    assert not chosen[no].any()
+    assert (yes | no).mean() > 0.9
+    assert yes.sum() > 10
 
 
-def test_verdicts_are_those_of_exact_wherever_these_are_settled():
-    chosen, exact, expected = both_verdicts(paper_settings())
-    settled = np.abs(exact - 0.01) > 4.0 * np.sqrt(exact * (1 - exact) / 10_000)
-    np.testing.assert_array_equal(chosen[settled], expected[settled])
-    assert settled.mean() > 0.97
-    assert chosen[settled].sum() > 10
-
-
-@pytest.mark.parametrize("rule", ["relative", "benjamini_hochberg"])
-def test_verdicts_against_thresholds_that_follow_from_the_p_values(rule):
-    """These thresholds are as uncertain as the p-values they come from."""
-    chosen, _, expected = both_verdicts(paper_settings(selection=rule, alpha=0.3))
-    assert expected.sum() > 10
-    assert (chosen != expected).sum() <= 0.1 * expected.sum()
+@pytest.mark.parametrize("rule", ["absolute", "benjamini_hochberg"])
+def test_moments_settle_nothing_that_may_be_selected(rule):
+    """Adaptive selects as shuffling every pair until the end would: moments leave none out."""
+    settings = paper_settings(selection=rule, alpha={"absolute": 0.01}.get(rule, 0.2))
+    x, y = outliers(8)
+    fits = fit_pairs(y, x, settings)
+    adaptive = select_factors(p_values(fits, MONTH, settings), settings).chosen
+    whole = settings.model_copy(update={"significance": "exact", "shuffles": 10_000})
+    exact = select_factors(p_values(fits, MONTH, whole), settings).chosen
+    assert exact.sum() > 10
+    assert (adaptive != exact).sum() <= 0.05 * exact.sum()
 
 
 def test_refined_pairs_have_the_share_of_their_shuffles():
@@ -58,7 +70,7 @@ def test_refined_pairs_have_the_share_of_their_shuffles():
     test = TargetShuffling.of(Ridge.on(hermite_basis(x.T, 4)).factor(1.0), y)
     moments = moments_p_values(test)
     rows = shuffled_rows(36, 10_000, 1, MONTH)
-    found = settled_p_values(test, moments, np.full(y.shape[1], 0.01), rows)
+    found = settled(test, moments, 0.01, rows)
     left = moments > MEETING / 36
     np.testing.assert_array_equal(found[left], moments[left])
     count = test.exceedances(rows)
@@ -150,5 +162,5 @@ def test_one_month_that_meets_another_is_shuffled_at_small_thresholds():
     moments = moments_p_values(test)
     assert (moments.diagonal() > 0.004).all()
     assert (test.exceedances(rows).diagonal() == 0).all()
-    found = settled_p_values(test, moments, np.full(4, 0.001), rows)
+    found = settled(test, moments, 0.001, rows)
     assert (found.diagonal() < 0.001).all()
