@@ -31,17 +31,13 @@ def interruptible() -> Iterator[None]:
     before = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
     try:
         yield
-    except BaseException as error:
-        if _asked_to_stop(reader):
-            raise KeyboardInterrupt from error
-        raise
-    else:
-        if _asked_to_stop(reader):
-            raise KeyboardInterrupt
     finally:
+        asked = _asked_to_stop(reader)
         signal.set_wakeup_fd(before)
         os.close(reader)
         os.close(writer)
+        if asked:
+            raise KeyboardInterrupt
 
 
 def _asked_to_stop(reader: int) -> bool:

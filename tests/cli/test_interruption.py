@@ -77,7 +77,7 @@ def test_an_interrupt_that_became_an_error_of_a_library_is_an_interrupt() -> Non
 
     with pytest.raises(KeyboardInterrupt) as caught, interruptible():
         stop()
-    assert str(caught.value.__cause__) == "Query interrupted"
+    assert str(caught.value.__context__) == "Query interrupted"
 
 
 def test_what_nobody_interrupted_ends_as_it_would() -> None:
