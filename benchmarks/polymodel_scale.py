@@ -45,6 +45,7 @@ MONTH = Month.parse("2005-03")
 SAMPLE = 30  # refits timed
 CORES = 2
 FUNDS, FACTORS, MONTHS = 10_000, 300, 314
+LIVED = 48_000  # in the whole history; about FUNDS of them can be fitted in its mean month
 
 
 def simulated(funds, factors, month=MONTH, births=0.2, history=600):
@@ -229,7 +230,7 @@ def history_settings(method):
             "dataset": {
                 "source": "simulated",
                 "profile": "hedge_funds",
-                "simulated": {"funds": FUNDS, "factors": FACTORS, "months": MONTHS},
+                "simulated": {"funds": LIVED, "factors": FACTORS, "months": MONTHS},
             },
             "polymodel": {"significance": method},
             "execution": {"mode": "processes", "workers": CORES},
@@ -272,9 +273,11 @@ def history(method="adaptive"):
         features = store.read_many("polymodel_features")
         selected = sum(m.rows for m in store.manifests("polymodel_selected"))
         size = sum(p.stat().st_size for p in Path(folder).glob("polymodel_*/*.parquet")) / 2**20
+        factors = features["n_factors"]
         print(
             f"{method}: {len(store.keys('polymodel_features'))} months in {wall:.0f} s, "
-            f"{features.height:,} fund months, {int(features['n_factors'].sum()):,} pairs tested, "
+            f"{len(factors):,} fund months, {(factors > 0).sum():,} fitted, "
+            f"{factors.sum():,} pairs tested, "
             f"{selected:,} selected, {size:.0f} MB written, peak {peak_gb:.2f} GB per process"
         )
 
