@@ -127,14 +127,15 @@ def month_table():
     """Own seconds and ratios to the peers, at three sizes."""
     print(
         "| funds | factors | | seconds per month, 2 cores | against ridge, 2 threads | "
-        "2 single threads | a loop of fits |"
+        "2 single threads | a loop of fits | 2 loops |"
     )
-    print("|---|---|---|---|---|---|---|")
+    print("|---|---|---|---|---|---|---|---|")
     for funds, factors in SIZES:
         refits = factors * 1000
         default, single = (refit_seconds(funds, threads) for threads in (CORES, 1))
-        loop = refit_seconds(1, 1) * funds / CORES
-        peers = (default * refits, single / CORES * refits, loop * refits)
+        loop = refit_seconds(1, 1) * funds
+        seconds = (default, single / CORES, loop, loop / CORES)
+        peers = [refits * one for one in seconds]
         for method in METHODS:
             own = seconds_per_month(funds, factors, method)
             ratios = " | ".join(f"{peer / own:,.0f}" for peer in peers)
