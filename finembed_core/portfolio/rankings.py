@@ -1,0 +1,85 @@
+"""Which funds to hold by a score: the best k, or TopK-Drop, which replaces few at a time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from finembed_core.panel import FloatArray
+from finembed_core.portfolio.orders import BoolArray
+
+
+def best_first(scores: FloatArray, among: BoolArray) -> list[int]:
+    """Places of the scored among some funds, highest score first, equal ones in their order."""
+    places = np.flatnonzero(among & ~np.isnan(scores))
+    return places[np.argsort(-scores[places], kind="stable")].tolist()
+
+
+def top_k(scores: FloatArray, eligible: BoolArray, k: int) -> FloatArray:
+    """Equal weights of the best `k` eligible funds, shape (N,).
+
+    Parameters
+    ----------
+    scores : ndarray, shape (N,)
+        NaN where there is none.
+    eligible : ndarray of bool, shape (N,)
+    k : int
+        All of them where there are fewer.
+    """
+    chosen = best_first(scores, eligible)[:k]
+    weights = np.zeros(len(scores))
+    weights[chosen] = 1.0 / max(len(chosen), 1)
+    return weights
+
+
+@dataclass(frozen=True)
+class Replacement:
+    """What TopK-Drop exchanges.
+
+    Attributes
+    ----------
+    sell : list of int
+        Places of the funds to sell.
+    buy : list of int
+        Places of the funds to buy, best first: as many as the sales and the empty places leave
+        room for.
+    """
+
+    sell: list[int]
+    buy: list[int]
+
+
+def topk_drop(
+    scores: FloatArray, held: BoolArray, eligible: BoolArray, sellable: BoolArray, k: int, drop: int
+) -> Replacement:
+    """Exchange at most `drop` of `k` holdings for better ones.
+
+    Parameters
+    ----------
+    scores : ndarray, shape (N,)
+        NaN where there is none; such a holding ranks last.
+    held, eligible, sellable : ndarray of bool, shape (N,)
+        Funds held, funds that may be bought, funds that can be sold now.
+    k, drop : int
+
+    Returns
+    -------
+    Replacement
+
+    Notes
+    -----
+    With the holdings `last` and the best ``drop + k - |last|`` others `today`, those holdings are
+    sold that are among the worst `drop` of ``last + today``, and the first
+    ``|sold| + k - |last|`` of `today` are bought (the TopkDropoutStrategy of Qlib, Yang et al.
+    2020, arXiv 2009.11189). A sale that cannot be dealt frees no place: never more than k are
+    held.
+    """
+    value = np.where(np.isnan(scores), -np.inf, scores)
+    last = best_first(value, held)
+    room = k - len(last)
+    today = best_first(scores, eligible & ~held)[: max(drop + room, 0)]
+    everyone = sorted([*last, *today], key=lambda place: (-value[place], place))
+    worst = set(everyone[len(everyone) - min(drop, len(everyone)) :])
+    sell = [place for place in last if place in worst and sellable[place]]
+    return Replacement(sell, today[: max(len(sell) + room, 0)])
