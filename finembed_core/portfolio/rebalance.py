@@ -13,7 +13,7 @@ from finembed_core.calendar import Month
 from finembed_core.errors import InputError, MissingPartError, SettingsError
 from finembed_core.fingerprint import digest
 from finembed_core.panel import FloatArray
-from finembed_core.portfolio.orders import BoolArray, Signals, State, size
+from finembed_core.portfolio.orders import BoolArray, Costs, Signals, State, size
 from finembed_core.portfolio.policies import STRATEGIES, Strategy, ranking, select_top
 from finembed_core.portfolio.signals import read_signals
 from finembed_core.settings import Settings
@@ -314,7 +314,9 @@ def _of_book(
     amounts = np.zeros(len(ids))
     if ordered is not None:
         everything = np.ones(len(ids), dtype=bool)
-        amounts = size(ordered, state, everything, settings.backtest.cost_bps / 1e4)
+        own = settings.backtest
+        costs = Costs.of_bps(own.cost_bps, own.slippage_bps, own.redemption_fee_bps)
+        amounts = size(ordered, state, everything, costs)
     fund = np.flatnonzero(amounts)
     amount, held = amounts[fund], state.holdings[fund]
     rows = [
