@@ -181,11 +181,14 @@ class _Wish:
     spend: FloatArray
     is_money: bool
 
-    def money(self, free: float) -> FloatArray:
-        """Money for further subscriptions; scaled down where there is too little."""
+    def money(self, free: float, orderable: BoolArray) -> FloatArray:
+        """Money for further subscriptions; scaled down where there is too little.
+
+        What funds that are not `orderable` were to get is in it, and takes nothing from the others.
+        """
         if not self.is_money:
             return self.spend * free
-        needed = float(self.spend.sum())
+        needed = float(self.spend[orderable].sum())
         return self.spend * min(1.0, free / needed) if needed > 0.0 else self.spend
 
 
@@ -243,7 +246,7 @@ def deal_on_terms(
     arrived = float(np.where(at_once, sold - charged, 0.0).sum())
     free = book.cash - float(subscriptions.totals(n_funds).sum()) + arrived
     if wish is not None:
-        money = wish.money(max(free, 0.0))
+        money = wish.money(max(free, 0.0), ~lapsing)
         blocked += np.where(lapsing, money / (1.0 + terms.buy_cost), 0.0)
         fresh = np.flatnonzero((money > DUST * nav) & ~lapsing)
         due = next_dealing(np.full(len(fresh), when.month), terms.subscription_every[fresh])

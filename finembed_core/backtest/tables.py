@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from finembed_core.backtest.market import Market
 from finembed_core.backtest.metrics import (
     MONTHLY,
     Series,
@@ -13,7 +14,6 @@ from finembed_core.backtest.metrics import (
     metrics,
     relative_metrics,
 )
-from finembed_core.backtest.market import Market
 from finembed_core.backtest.queue import Block
 from finembed_core.backtest.track import Decision, Executed, Track
 from finembed_core.calendar import DecisionCalendar, Month, month_ends
