@@ -10,12 +10,13 @@ Subscriptions are paid on the dealing date, so nothing is payable in between.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
 from finembed_core.errors import IntegrityError
 from finembed_core.panel import FloatArray
-from finembed_core.portfolio.orders import DUST, BoolArray, Costs, Orders, State, size
+from finembed_core.portfolio.orders import DUST, BoolArray, Costs, Orders, State, nothing, size
 
 TOLERANCE = 1e-9  # share of NAV
 
@@ -45,14 +46,14 @@ class Book:
     @property
     def receivables(self) -> float:
         """Money that has not arrived."""
-        return float(self.due.sum())
+        return float(self.due.sum()) if len(self.due) else 0.0
 
     @property
     def nav(self) -> float:
         """Net asset value."""
         return self.state.nav
 
-    @property
+    @cached_property
     def state(self) -> State:
         """The book as a policy sees it."""
         return State(self.holdings, self.cash, self.receivables)
@@ -64,7 +65,10 @@ def earn(book: Book, returns: FloatArray, risk_free: float) -> Book:
     A fund that did not report (NaN) stands at its last NAV. The return that it reports next is
     taken as it is: periods without a report earn nothing, and nothing is made up for them.
     """
-    gains = book.holdings * np.nan_to_num(returns)
+    gains = book.holdings * returns
+    silent = np.isnan(gains)
+    if silent.any():
+        gains[silent] = 0.0
     interest = book.cash * risk_free
     arrived = float(book.due[0]) if len(book.due) else 0.0
     due = np.append(book.due[1:], 0.0) if len(book.due) else book.due
@@ -141,8 +145,10 @@ def deal(book: Book, orders: Orders, dealable: BoolArray, costs: Costs) -> tuple
     if abs(cash) < DUST * book.nav:
         cash = 0.0
     after = replace(book, holdings=book.holdings + amounts, cash=cash)
-    blocked = np.zeros_like(amounts)
-    stuck = orders.touches(book.state) & ~dealable
+    blocked = nothing(len(amounts))
+    stuck = ~dealable
+    if stuck.any():
+        stuck &= orders.touches(book.state)
     if stuck.any():
         wished = size(orders, book.state, np.ones_like(dealable), costs)
         blocked = np.where(stuck, wished, 0.0)
@@ -159,7 +165,7 @@ def balanced(book: Book, nav: float) -> Book:
         Its NAV is another, or something in it is negative.
     """
     scale = TOLERANCE * max(abs(nav), 1.0)
-    whole = book.cash >= 0.0 and bool((book.holdings >= 0.0).all())
+    whole = book.cash >= 0.0 and (not len(book.holdings) or bool(book.holdings.min() >= 0.0))
     if not whole or not abs(book.nav - nav) <= scale:
         raise IntegrityError(
             f"the ledger does not balance: NAV {book.nav!r}, expected {nav!r}, cash {book.cash!r}",

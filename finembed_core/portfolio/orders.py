@@ -9,6 +9,7 @@ turns them into amounts on the dealing date, where every fund deals at once; whe
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,14 @@ from finembed_core.panel import FloatArray
 BoolArray = NDArray[np.bool_]
 
 DUST = 1e-12  # share of NAV below which an amount is rounding, not a trade
+
+
+@lru_cache(maxsize=8)
+def nothing(n_funds: int) -> FloatArray:
+    """Zeros that all share and nobody can write to, shape (N,)."""
+    zeros = np.zeros(n_funds)
+    zeros.flags.writeable = False
+    return zeros
 
 
 @dataclass(frozen=True)
@@ -92,24 +101,24 @@ class State:
     def __post_init__(self) -> None:
         for queued in ("committed", "redeeming"):
             if len(getattr(self, queued)) == 0:
-                object.__setattr__(self, queued, np.zeros_like(self.holdings))
+                object.__setattr__(self, queued, nothing(len(self.holdings)))
 
-    @property
+    @cached_property
     def nav(self) -> float:
         """Net asset value."""
         return (
             float(self.holdings.sum()) + self.cash + self.receivables + float(self.committed.sum())
         )
 
-    @property
+    @cached_property
     def held(self) -> BoolArray:
         """Funds held, shape (N,)."""
         return self.holdings > 0.0
 
-    @property
+    @cached_property
     def taken(self) -> BoolArray:
         """Funds held or about to be: money is committed to them, shape (N,)."""
-        return (self.holdings > 0.0) | (self.committed > 0.0)
+        return self.held | (self.committed > 0.0)
 
 
 @dataclass(frozen=True)
@@ -197,9 +206,9 @@ def size(orders: Orders, state: State, dealable: BoolArray, cost: float | Costs)
     """
     costs = cost if isinstance(cost, Costs) else Costs.both_ways(cost)
     if isinstance(orders, SellAndSpend):
-        sold = np.where(dealable, orders.sell * state.holdings, 0.0)
+        sold = _where(dealable, orders.sell * state.holdings)
         budget = state.cash + after_cost(sold, costs.sell)
-        bought = np.where(dealable, orders.spend * max(budget, 0.0) / (1.0 + costs.buy), 0.0)
+        bought = _where(dealable, orders.spend * max(budget, 0.0) / (1.0 + costs.buy))
         amounts = bought - sold
     else:
         amounts = _reset(orders.weights, state, dealable, costs)
@@ -208,8 +217,15 @@ def size(orders: Orders, state: State, dealable: BoolArray, cost: float | Costs)
 
 def without_dust(amounts: FloatArray, state: State) -> FloatArray:
     """Amounts that are trades: above `DUST` of the NAV, or closing a position; 0 elsewhere."""
+    small = (np.abs(amounts) <= DUST * state.nav) & (amounts != 0.0)
+    if not small.any():
+        return amounts
     closes = (amounts == -state.holdings) & state.held
-    return np.where((np.abs(amounts) > DUST * state.nav) | closes, amounts, 0.0)
+    return np.where(small & ~closes, 0.0, amounts)
+
+
+def _where(chosen: BoolArray, amounts: FloatArray) -> FloatArray:
+    return amounts if chosen.all() else np.where(chosen, amounts, 0.0)
 
 
 def after_cost(sold: FloatArray, cost: float | FloatArray) -> float:
