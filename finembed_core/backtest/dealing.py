@@ -12,9 +12,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from finembed_core.backtest.ledger import Book, Dealing, balanced, earn, write_off
+from finembed_core.backtest.ledger import TOLERANCE, Book, Dealing, balanced, earn, write_off
+from finembed_core.backtest.lines import Lines, lines_of
 from finembed_core.backtest.queue import Block, IntArray, Queue
 from finembed_core.backtest.terms import DealingTerms, next_dealing, notice_month
+from finembed_core.errors import IntegrityError
 from finembed_core.panel import FloatArray
 from finembed_core.portfolio.orders import DUST, BoolArray, Orders, SellAndSpend, State, level
 
@@ -66,14 +68,21 @@ class Account:
         return State(book.holdings, free, book.receivables, committed, redeeming)
 
     def earn(self, returns: FloatArray, risk_free: float) -> Account:
-        """One period passes (`ledger.earn`); what is queued and locked earns with its fund."""
-        book = earn(self.book, returns, risk_free)
+        """One period passes (`ledger.earn`); what is queued and locked earns with its fund.
+
+        Committed money does not grow, but shrinks where a negative rate has left less cash than
+        that.
+        """
+        book, pledged = earn(self.book, returns, risk_free), self.subscriptions
+        committed = float(pledged.amount.sum())
+        if committed > book.cash:
+            pledged = pledged.of_amounts(pledged.amount * (book.cash / committed))
         if not len(self.redemptions) and not self.lots.size and not self.begun.any():
-            return replace(self, book=book)
+            return replace(self, book=book, subscriptions=pledged)
         own = np.nan_to_num(returns)
         queued = self.redemptions.grow(returns)
         lots, begun = self.lots + self.lots * own, self.begun + self.begun * own
-        return Account(book, queued, self.subscriptions, lots, begun)
+        return Account(book, queued, pledged, lots, begun)
 
     def age(self, terms: DealingTerms) -> Account:
         """Purchases become a month older; those whose lock-up ends are free."""
@@ -113,39 +122,6 @@ class DealingDate:
     decided: int
     decision_day: dt.date
     reported: BoolArray
-
-
-@dataclass(frozen=True)
-class Lines:
-    """Orders of one dealing date, dealt or waiting; arrays of shape (L,).
-
-    Attributes
-    ----------
-    fund, decided : ndarray of int
-        Column of the fund; month ordinal of the decision.
-    date, settle : ndarray of int
-        Month ordinals: dealt or due at the end of the one, paid at the end of the other.
-    buys, whole : ndarray of bool
-        Whether the order buys; whether it opens or closes the position.
-    amount, cost : ndarray
-        Money in the fund, cost on top.
-    why : ndarray of int
-        The `Block` that a waiting order waits for; 0 where it was dealt.
-    """
-
-    fund: IntArray
-    decided: IntArray
-    date: IntArray
-    settle: IntArray
-    buys: BoolArray
-    whole: BoolArray
-    amount: FloatArray
-    cost: FloatArray
-    why: IntArray
-
-    def only(self, which: BoolArray) -> Lines:
-        """Some of the lines."""
-        return Lines(*(values[which] for values in vars(self).values()))
 
 
 @dataclass(frozen=True)
@@ -264,10 +240,23 @@ def deal_on_terms(
     if lots.size:
         lots = lots.copy()
         lots[0] += np.where(terms.lockup_months > 0, bought, 0.0)
-    left = Account(
-        balanced(after, book.nav - float(costs.sum())), redemptions, subscriptions, lots, begun
-    )
-    return left, TermsDealing(bought - sold, blocked, costs, _joined(out, into))
+    balanced(after, book.nav - float(costs.sum()))
+    left = _covered(Account(after, redemptions, subscriptions, lots, begun))
+    return left, TermsDealing(bought - sold, blocked, costs, out.joined(into))
+
+
+def _covered(account: Account) -> Account:
+    """The account, once it is sure that no order is for more than there is."""
+    book = account.book
+    scale = TOLERANCE * max(abs(book.nav), 1.0)
+    short = float(account.subscriptions.amount.sum()) - book.cash
+    over = account.redemptions.totals(len(book.holdings)) - book.holdings
+    if short > scale or (over > scale).any():
+        raise IntegrityError(
+            f"orders wait for more than there is: {short!r} of cash, {over.max()!r} of a holding",
+            remedy="this is an error in finembed: please report it with the settings of the run",
+        )
+    return account
 
 
 def _net(
@@ -313,7 +302,9 @@ def _redeem(
     settle = when.month + terms.payment_months
     closed = sold == held
     whole = left.totals(len(held)) >= (held - sold) * (1.0 - 1e-9)
-    lines = _lines(after, taken, moved, rest, when, settle, closed, whole, terms.sell_cost, False)
+    lines = lines_of(
+        after, taken, moved, rest, when.month, settle, closed, whole, terms.sell_cost, False
+    )
     return sold, begun, left, lines
 
 
@@ -334,7 +325,7 @@ def _subscribe(
     enters = state.holdings == 0.0
     settle, cost = np.full(len(enters), when.month), terms.buy_cost
     taken, left = taken * share, rest * share
-    lines = _lines(after, taken, moved, left, when, settle, enters, enters, cost, True)
+    lines = lines_of(after, taken, moved, left, when.month, settle, enters, enters, cost, True)
     return bought, after.of_amounts(rest), lines
 
 
@@ -348,43 +339,3 @@ def _owed(due: FloatArray, money: FloatArray, months: IntArray) -> FloatArray:
     if len(later) == 0:
         return due
     return due + np.bincount(months[later] - 1, weights=money[later], minlength=len(due))
-
-
-def _lines(
-    queue: Queue,
-    taken: FloatArray,
-    moved: BoolArray,
-    rest: FloatArray,
-    when: DealingDate,
-    settle: IntArray,
-    closed: BoolArray,
-    whole: BoolArray,
-    cost: FloatArray,
-    buys: bool,
-) -> Lines:
-    """What was dealt of each order, then what began to wait or goes on waiting."""
-    done, waits = np.flatnonzero(taken > 0.0), np.flatnonzero(moved)
-    at = np.concatenate([done, waits])
-    fund, n_done = queue.fund[at], len(done)
-    amount = np.concatenate([taken[done], rest[waits]])
-    date = np.concatenate([np.full(n_done, when.month), queue.due[waits]])
-    delay = settle[fund] - when.month
-    return Lines(
-        fund=fund,
-        decided=queue.decided[at],
-        date=date,
-        settle=date + delay,
-        buys=np.full(len(at), buys),
-        whole=np.concatenate([closed[fund[:n_done]], whole[fund[n_done:]]]),
-        amount=amount,
-        cost=amount * cost[fund],
-        why=np.concatenate([np.zeros(n_done, dtype=np.int64), queue.why[waits]]),
-    )
-
-
-def _joined(one: Lines, other: Lines) -> Lines:
-    return Lines(*(np.concatenate(pair) for pair in zip(*map(_arrays, (one, other)), strict=True)))
-
-
-def _arrays(lines: Lines) -> list[FloatArray]:
-    return list(vars(lines).values())

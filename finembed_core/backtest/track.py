@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from finembed_core.backtest.dealing import Lines
 from finembed_core.backtest.ledger import Dealing
+from finembed_core.backtest.lines import Lines
 from finembed_core.calendar import Month, month_range
 from finembed_core.panel import FloatArray
 

@@ -77,6 +77,9 @@ class PlainAccount:
         self.cash *= 1 + rate
         self.cash += math.fsum(money for day, money in self.due if day == now)
         self.due = [(day, money) for day, money in self.due if day != now]
+        committed = math.fsum(self.pledged(fund) for fund in self.terms)
+        for order in [order for orders in self.pledges.values() for order in orders]:
+            order.money *= min(1.0, self.cash / committed)  # a negative rate has eaten some
         for fund, earned in returns.items():
             growth = 1 + (earned or 0.0)
             for thing in (*self.lots.get(fund, []), *self.redemptions.get(fund, [])):

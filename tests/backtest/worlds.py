@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -52,10 +52,11 @@ def world(
 def world_on_terms(
     seed: int, funds: int = 6, months: int = 24, lag: int = 0, delay: int = 0
 ) -> World:
-    """A world in which most funds have terms of every kind, and some none."""
+    """A world in which most funds have terms of every kind, and some none; rates of both signs."""
     made = world(seed, funds, months, lag, 0.0, delay)
+    market = replace(made.market, risk_free=made.market.risk_free - 0.002 * (seed % 2))
     terms = Terms(1.0, 0.0, delay, random_terms(np.random.default_rng(seed + 1), funds))
-    return World(made.market, made.signals, terms, made.calendar)
+    return World(market, made.signals, terms, made.calendar)
 
 
 def random_terms(rng: np.random.Generator, funds: int) -> DealingTerms:
