@@ -10,12 +10,13 @@ Subscriptions are paid on the dealing date, so nothing is payable in between.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
 from finembed_core.errors import IntegrityError
 from finembed_core.panel import FloatArray
-from finembed_core.portfolio.orders import DUST, BoolArray, Orders, State, size
+from finembed_core.portfolio.orders import DUST, BoolArray, Costs, Orders, State, nothing, size
 
 TOLERANCE = 1e-9  # share of NAV
 
@@ -30,7 +31,7 @@ class Book:
         Value of each fund at its last reported NAV.
     cash : float
     due : ndarray, shape (D,)
-        Receivables: ``due[k]`` arrives k + 1 months from now.
+        Receivables: ``due[k]`` arrives k + 1 periods from now.
     """
 
     holdings: FloatArray
@@ -39,40 +40,45 @@ class Book:
 
     @classmethod
     def open(cls, cash: float, n_funds: int, delay: int) -> Book:
-        """A new portfolio, all cash; `delay` is the wait for dead funds' proceeds in months."""
+        """A new portfolio, all cash; `delay` is the longest wait for proceeds in periods."""
         return cls(np.zeros(n_funds), cash, np.zeros(delay))
 
     @property
     def receivables(self) -> float:
         """Money that has not arrived."""
-        return float(self.due.sum())
+        return float(self.due.sum()) if len(self.due) else 0.0
 
     @property
     def nav(self) -> float:
         """Net asset value."""
         return self.state.nav
 
-    @property
+    @cached_property
     def state(self) -> State:
         """The book as a policy sees it."""
         return State(self.holdings, self.cash, self.receivables)
 
 
 def earn(book: Book, returns: FloatArray, risk_free: float) -> Book:
-    """One month passes: holdings drift, cash earns the risk-free rate, receivables arrive.
+    """One period passes: holdings drift, cash earns the risk-free rate, receivables arrive.
 
     A fund that did not report (NaN) stands at its last NAV. The return that it reports next is
-    taken as it is: months without a report earn nothing, and nothing is made up for them.
+    taken as it is: periods without a report earn nothing, and nothing is made up for them.
     """
-    gains = book.holdings * np.nan_to_num(returns)
+    gains = book.holdings * returns
+    silent = np.isnan(gains)
+    if silent.any():
+        gains[silent] = 0.0
     interest = book.cash * risk_free
     arrived = float(book.due[0]) if len(book.due) else 0.0
     due = np.append(book.due[1:], 0.0) if len(book.due) else book.due
     after = Book(book.holdings + gains, book.cash + interest + arrived, due)
-    return _balanced(after, book.nav + float(gains.sum()) + interest)
+    return balanced(after, book.nav + float(gains.sum()) + interest)
 
 
-def write_off(book: Book, dead: BoolArray, terminal: FloatArray) -> tuple[Book, FloatArray]:
+def write_off(
+    book: Book, dead: BoolArray, terminal: FloatArray, delay: int
+) -> tuple[Book, FloatArray]:
     """Close the positions in funds whose death has become known.
 
     Parameters
@@ -81,6 +87,8 @@ def write_off(book: Book, dead: BoolArray, terminal: FloatArray) -> tuple[Book, 
     dead : ndarray of bool, shape (N,)
     terminal : ndarray, shape (N,)
         Return from the last reported NAV to what is paid out, 0 to -1.
+    delay : int
+        Periods until that is paid, as many as the book has room for at most.
 
     Returns
     -------
@@ -92,13 +100,13 @@ def write_off(book: Book, dead: BoolArray, terminal: FloatArray) -> tuple[Book, 
     loss = float(np.where(dead, book.holdings * terminal, 0.0).sum())
     paid = float(proceeds.sum())
     holdings = np.where(dead, 0.0, book.holdings)
-    if len(book.due):
+    if delay:
         due = book.due.copy()
-        due[-1] += paid
+        due[delay - 1] += paid
         after = Book(holdings, book.cash, due)
     else:
         after = Book(holdings, book.cash + paid, book.due)
-    return _balanced(after, book.nav + loss), proceeds
+    return balanced(after, book.nav + loss), proceeds
 
 
 @dataclass(frozen=True)
@@ -119,7 +127,7 @@ class Dealing:
     costs: FloatArray
 
 
-def deal(book: Book, orders: Orders, dealable: BoolArray, cost: float) -> tuple[Book, Dealing]:
+def deal(book: Book, orders: Orders, dealable: BoolArray, costs: Costs) -> tuple[Book, Dealing]:
     """Execute orders at the NAVs of the dealing date.
 
     Parameters
@@ -128,27 +136,36 @@ def deal(book: Book, orders: Orders, dealable: BoolArray, cost: float) -> tuple[
     orders : SellAndSpend or TargetWeights
     dealable : ndarray of bool, shape (N,)
         Funds with a NAV on this date.
-    cost : float
-        Decimal share of every amount dealt, paid from cash.
+    costs : Costs
+        Paid from cash.
     """
-    amounts = size(orders, book.state, dealable, cost)
-    costs = cost * np.abs(amounts)
-    cash = book.cash - float(amounts.sum()) - float(costs.sum())
+    amounts = size(orders, book.state, dealable, costs)
+    paid = costs.of(amounts)
+    cash = book.cash - float(amounts.sum()) - float(paid.sum())
     if abs(cash) < DUST * book.nav:
         cash = 0.0
     after = replace(book, holdings=book.holdings + amounts, cash=cash)
-    blocked = np.zeros_like(amounts)
-    stuck = orders.touches(book.state) & ~dealable
+    blocked = nothing(len(amounts))
+    stuck = ~dealable
     if stuck.any():
-        wished = size(orders, book.state, np.ones_like(dealable), cost)
+        stuck &= orders.touches(book.state)
+    if stuck.any():
+        wished = size(orders, book.state, np.ones_like(dealable), costs)
         blocked = np.where(stuck, wished, 0.0)
-    dealing = Dealing(amounts, blocked, costs)
-    return _balanced(after, book.nav - float(costs.sum())), dealing
+    dealing = Dealing(amounts, blocked, paid)
+    return balanced(after, book.nav - float(paid.sum())), dealing
 
 
-def _balanced(book: Book, nav: float) -> Book:
+def balanced(book: Book, nav: float) -> Book:
+    """The book, once it is sure that it holds what it should.
+
+    Raises
+    ------
+    IntegrityError
+        Its NAV is another, or something in it is negative.
+    """
     scale = TOLERANCE * max(abs(nav), 1.0)
-    whole = book.cash >= 0.0 and bool((book.holdings >= 0.0).all())
+    whole = book.cash >= 0.0 and (not len(book.holdings) or bool(book.holdings.min() >= 0.0))
     if not whole or not abs(book.nav - nav) <= scale:
         raise IntegrityError(
             f"the ledger does not balance: NAV {book.nav!r}, expected {nav!r}, cash {book.cash!r}",

@@ -12,11 +12,12 @@ from finembed_core import histories
 from finembed_core.backtest.bookings import booked_returns
 from finembed_core.backtest.simulator import Death, Market, Terms, Track, simulate
 from finembed_core.backtest.tables import has_hole, strategy_tables
+from finembed_core.backtest.terms import dealing_terms
 from finembed_core.calendar import Month, month_ordinals, month_range
 from finembed_core.errors import SettingsError
 from finembed_core.ingest.deaths import fund_deaths
 from finembed_core.panel import FloatArray
-from finembed_core.portfolio.orders import Orders, Signals, State
+from finembed_core.portfolio.orders import Costs, Orders, Signals, State
 from finembed_core.portfolio.policies import STRATEGIES, Strategy
 from finembed_core.portfolio.signals import SignalTable, first_predicted, read_signals
 from finembed_core.settings import Settings
@@ -45,6 +46,8 @@ class Study:
     settings : Settings
     market : Market
         Of all funds.
+    terms : Terms
+        Costs, delays and dealing terms of all funds.
     signals : SignalTable or None
         None where no month has predictions.
     earned : tuple of Month
@@ -60,6 +63,7 @@ class Study:
 
     settings: Settings
     market: Market
+    terms: Terms
     signals: SignalTable | None
     earned: tuple[Month, ...]
     benchmarks: dict[str, FloatArray]
@@ -91,6 +95,7 @@ class Study:
         study = cls(
             settings=settings,
             market=market,
+            terms=_terms(store, settings, panel.ids, warnings),
             signals=signals,
             earned=earned,
             benchmarks=benchmarks,
@@ -163,14 +168,13 @@ class Study:
         """Tables of one strategy; none where it is absent."""
         if entry.absent or self.signals is None:
             return {}
-        own = self.settings.backtest
         calendar = self.settings.dataset.calendar
         if entry.series is None:
             market, signals = self.market, self.signals.of(entry.model)
-            terms = Terms(own.initial_nav, own.cost_bps / 1e4, own.proceeds_delay_months)
+            terms = self.terms
         else:
             market, signals = self._index(entry.series, self.signals.months)
-            terms = Terms(own.initial_nav)
+            terms = Terms(self.settings.backtest.initial_nav)
 
         def policy(state: State, known: Signals) -> Orders | None:
             return entry.strategy.policy(state, known, self.settings.portfolio)
@@ -202,6 +206,23 @@ class Study:
         nothing = np.array([np.nan])
         yes = np.array([True])
         return market, {m: Signals(m, yes, nothing, nothing) for m in months}
+
+
+def _terms(
+    store: PartStore, settings: Settings, ids: tuple[str, ...], warnings: list[str]
+) -> Terms:
+    own = settings.backtest
+    dealing, stating = dealing_terms(store.read("funds", "all"), ids, own)
+    if stating:
+        silent = len(ids) - stating
+        others = f", the other {silent} deal as backtest.dealing says" if silent else ""
+        warnings.append(
+            f"{stating} of {len(ids)} funds state dealing terms, and orders in them wait for their "
+            f"dates{others}"
+        )
+    costs = Costs.of_bps(own.cost_bps, own.slippage_bps, own.redemption_fee_bps)
+    on_terms = None if dealing.ordinary else dealing
+    return Terms(own.initial_nav, costs, own.proceeds_delay_months, on_terms)
 
 
 def _risk_free(

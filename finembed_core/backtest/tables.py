@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
+from finembed_core.backtest.market import Market
 from finembed_core.backtest.metrics import (
     MONTHLY,
     Series,
@@ -12,8 +14,9 @@ from finembed_core.backtest.metrics import (
     metrics,
     relative_metrics,
 )
-from finembed_core.backtest.simulator import Decision, Market, Track
-from finembed_core.calendar import DecisionCalendar, Month
+from finembed_core.backtest.queue import Block
+from finembed_core.backtest.track import Decision, Executed, Track
+from finembed_core.calendar import DecisionCalendar, Month, month_ends
 from finembed_core.panel import FloatArray
 
 SCHEMAS: dict[str, dict[str, pl.DataType | type[pl.DataType]]] = {
@@ -178,39 +181,71 @@ def _nav_after(track: Track) -> FloatArray:
 def _trades(track: Track, ids: pl.Series) -> pl.DataFrame:
     dealt = [(d, d.dealt) for d in track.decisions if d.dealt is not None]
     decided = [d for d, _ in dealt]
-    executed = _orders(decided, [dealing.amounts for _, dealing in dealt], ids)
-    costs = np.array([dealing.costs for _, dealing in dealt]).reshape(-1, len(ids))
-    row, fund = executed["row"].to_numpy(), executed["fund"].to_numpy()
-    blocked = _orders(decided, [dealing.blocked for _, dealing in dealt], ids)
-    pending = [(d, d.wished) for d in track.decisions if d.wished is not None]
-    never = pl.lit(None)
-    frames = [
-        executed.with_columns(
-            settle="dealing",
-            cost=pl.Series(costs[row, fund], dtype=pl.Float64),
-            blocked_by=pl.lit(""),
-            status=pl.lit("executed"),
-        ),
-        blocked.with_columns(
-            settle=never,
-            amount=never,
-            cost=never,
-            blocked_by=pl.lit("no_nav"),
-            status=pl.lit("pending"),
-        ),
-        _orders([d for d, _ in pending], [wished for _, wished in pending], ids).with_columns(
-            settle=never,
-            amount=never,
-            cost=never,
-            blocked_by=pl.lit(""),
-            status=pl.lit("pending"),
-        ),
+    lapsed = _orders(decided, [dealing.blocked for _, dealing in dealt], ids)
+    frames = [lapsed.with_columns(blocked_by=pl.lit("no_nav"), status=pl.lit("pending"))]
+    if track.executed is not None:
+        frames.append(_lines(track.executed, ids))
+    else:
+        executed = _orders(decided, [dealing.amounts for _, dealing in dealt], ids)
+        costs = np.array([dealing.costs for _, dealing in dealt]).reshape(-1, len(ids))
+        row, fund = executed["row"].to_numpy(), executed["fund"].to_numpy()
+        pending = [(d, d.wished) for d in track.decisions if d.wished is not None]
+        wished = _orders([d for d, _ in pending], [amounts for _, amounts in pending], ids)
+        frames += [
+            executed.with_columns(
+                settle="dealing",
+                cost=pl.Series(costs[row, fund], dtype=pl.Float64),
+                blocked_by=pl.lit(""),
+                status=pl.lit("executed"),
+            ),
+            wished.with_columns(blocked_by=pl.lit(""), status=pl.lit("pending")),
+        ]
+    return pl.concat([*map(_as_trades, frames), _payouts(track, ids)])
+
+
+def _as_trades(orders: pl.DataFrame) -> pl.DataFrame:
+    """Orders in the columns of trades; nothing has moved yet where one is pending."""
+    moved = pl.col("status") == "executed"
+    kinds = {column: kind for column, kind in TRADE_COLUMNS.items() if column in orders.columns}
+    known = orders.select(pl.col(column).cast(kind) for column, kind in kinds.items())
+    absent = [
+        pl.lit(None, dtype=TRADE_COLUMNS[c]).alias(c) for c in TRADE_COLUMNS if c not in kinds
     ]
-    typed = [
-        frame.select(pl.col(column).cast(kind) for column, kind in TRADE_COLUMNS.items())
-        for frame in frames
-    ]
-    return pl.concat([*typed, _payouts(track, ids)])
+    return known.with_columns(absent).select(
+        pl.when(moved).then(pl.col(c)).alias(c) if c in ("settle", "amount", "cost") else pl.col(c)
+        for c in TRADE_COLUMNS
+    )
+
+
+def _lines(executed: tuple[Executed, ...], ids: pl.Series) -> pl.DataFrame:
+    """Orders of a market with terms, line by line."""
+
+    def joined(name: str) -> NDArray[np.generic]:
+        return np.concatenate([np.empty(0), *(getattr(e.lines, name) for e in executed)])
+
+    lengths = [len(e.lines.fund) for e in executed]
+    nav = np.repeat([e.nav for e in executed], lengths)
+    fund = joined("fund").astype(np.int64)
+    blocks = pl.Series(["", *(block.name.lower() for block in Block)], dtype=pl.String)
+    frame = pl.DataFrame(
+        {
+            "decision": month_ends(joined("decided")),
+            "dealing": month_ends(joined("date")),
+            "settle": month_ends(joined("settle")),
+            "fund_id": ids.gather(fund),
+            "buys": joined("buys").astype(bool),
+            "holds": ~joined("whole").astype(bool),
+            "closes": joined("whole").astype(bool),
+            "amount": joined("amount"),
+            "weight": np.divide(joined("amount"), nav, out=np.zeros(len(nav)), where=nav > 0.0),
+            "cost": joined("cost"),
+            "blocked_by": blocks.gather(joined("why").astype(np.int64)),
+            "pending": np.repeat([e.pending for e in executed], lengths).astype(bool),
+        }
+    )
+    waits = pl.col("pending") | (pl.col("blocked_by") != "")
+    status = pl.when(waits).then(pl.lit("pending")).otherwise(pl.lit("executed"))
+    return _sided(frame).with_columns(status=status)
 
 
 TRADE_COLUMNS = {k: v for k, v in SCHEMAS["trades"].items() if k != "strategy"}
@@ -237,9 +272,13 @@ def _orders(decisions: list[Decision], amounts: list[FloatArray], ids: pl.Series
             "weight": np.abs(amount) / nav[row],
         }
     )
+    return _sided(frame)
+
+
+def _sided(orders: pl.DataFrame) -> pl.DataFrame:
     buys = pl.when("holds").then(pl.lit("increase")).otherwise(pl.lit("enter"))
     sells = pl.when("closes").then(pl.lit("exit")).otherwise(pl.lit("reduce"))
-    return frame.with_columns(
+    return orders.with_columns(
         side=pl.when("buys").then(pl.lit("buy")).otherwise(pl.lit("sell")),
         reason=pl.when("buys").then(buys).otherwise(sells),
     )

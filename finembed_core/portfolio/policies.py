@@ -42,21 +42,32 @@ def select_top(signals: Signals, share: float) -> BoolArray:
 
     An odd number is rounded up: the top 50% of 5 funds are 3.
     """
-    ranks = ranking(signals)
-    n_ranked = int(np.count_nonzero(~np.isnan(ranks)))
-    return ranks <= math.ceil(share * n_ranked - 1e-9)
+    candidates = np.flatnonzero(signals.eligible & ~np.isnan(signals.p_up))
+    count = math.ceil(share * len(candidates) - 1e-9)
+    selected = np.zeros(len(signals.p_up), dtype=bool)
+    if count == 0:
+        return selected
+    p_up = signals.p_up[candidates]
+    last = np.partition(p_up, len(p_up) - count)[len(p_up) - count]  # what the last one has
+    above = p_up > last
+    ties = np.flatnonzero(p_up == last)[: count - int(np.count_nonzero(above))]  # by fund id
+    above[ties] = True
+    selected[candidates[above]] = True
+    return selected
 
 
 def simple_average(state: State, signals: Signals, settings: PortfolioSettings) -> Orders | None:
     """SA: keep what is still selected as it is, sell the rest, spread the cash over the new.
 
-    Without sales only the cash at hand is spent; with nothing new the cash is kept.
+    Without sales only the cash at hand is spent; with nothing new the cash is kept. A fund that
+    waits for its subscription counts as held; one that waits for its redemption and is selected
+    again stays.
     """
     selected = select_top(signals, settings.selected_share)
     if not selected.any():
         return None
-    new = selected & ~state.held
-    sell = (state.held & ~selected).astype(float)
+    new = selected & ~state.taken
+    sell = (state.taken & ~selected).astype(float)
     return SellAndSpend(sell, new / max(int(new.sum()), 1))
 
 

@@ -13,7 +13,7 @@ from finembed_core.calendar import Month
 from finembed_core.errors import InputError, MissingPartError, SettingsError
 from finembed_core.fingerprint import digest
 from finembed_core.panel import FloatArray
-from finembed_core.portfolio.orders import BoolArray, Signals, State, size
+from finembed_core.portfolio.orders import BoolArray, Costs, Signals, State, size
 from finembed_core.portfolio.policies import STRATEGIES, Strategy, ranking, select_top
 from finembed_core.portfolio.signals import read_signals
 from finembed_core.settings import Settings
@@ -262,8 +262,22 @@ def _of_run(store: PartStore, run_id: str, strategy: str, month: Month) -> pl.Da
     trades = store.read("trades", run_id)
     mine = (pl.col("strategy") == strategy) & (pl.col("decision") == month.end)
     paid_out = pl.col("reason").str.starts_with("dead: ")  # nobody ordered that
-    return trades.filter(mine & ~paid_out).select(
+    return _one_each(trades.filter(mine & ~paid_out)).select(
         pl.col(c).cast(kind) for c, kind in ORDERS.items()
+    )
+
+
+def _one_each(trades: pl.DataFrame) -> pl.DataFrame:
+    """One row per fund and side: what was dealt on all its dates, or what still waits."""
+    done = pl.col("status") == "executed"
+    some, weight = done.any(), pl.col("weight")
+    newest = trades.sort("dealing", maintain_order=True)
+    return newest.group_by("fund_id", "side", maintain_order=True).agg(
+        pl.col("reason").last(),
+        amount=pl.when(some).then(pl.col("amount").filter(done).sum()),
+        weight=pl.when(some).then(weight.filter(done).sum()).otherwise(weight.last()),
+        status=pl.when(some).then(pl.lit("executed")).otherwise(pl.lit("pending")),
+        blocked_by=pl.when(some).then(pl.lit("")).otherwise(pl.col("blocked_by").last()),
     )
 
 
@@ -314,7 +328,9 @@ def _of_book(
     amounts = np.zeros(len(ids))
     if ordered is not None:
         everything = np.ones(len(ids), dtype=bool)
-        amounts = size(ordered, state, everything, settings.backtest.cost_bps / 1e4)
+        own = settings.backtest
+        costs = Costs.of_bps(own.cost_bps, own.slippage_bps, own.redemption_fee_bps)
+        amounts = size(ordered, state, everything, costs)
     fund = np.flatnonzero(amounts)
     amount, held = amounts[fund], state.holdings[fund]
     rows = [

@@ -41,6 +41,7 @@ __all__ = [
     "PAIR_COLUMNS",
     "BacktestSettings",
     "DatasetSettings",
+    "DealingSettings",
     "ExecutionSettings",
     "FilesSource",
     "ITransformerSettings",
@@ -88,14 +89,38 @@ class TerminalReturns(Section):
     unknown: TerminalReturn = -0.2
 
 
-class BacktestSettings(Section):
-    """Costs, cash and the fate of dead funds. Costs in basis points of the amount traded.
+DealingMonths = Literal[1, 3, 6, 12]
+BasisPoints = Annotated[float, Field(ge=0, le=1000)]
 
-    ``benchmark`` names the series that statistics are measured against; by default the one of
-    role ``benchmark`` that covers most of the months.
+
+class DealingSettings(Section):
+    """Terms of funds that state none: months between dealing dates, days of notice, and so on.
+
+    The defaults are those of a fund that deals at every month end, at once and in full.
+    ``subscription_every`` holds for all funds, as the funds table has no column for it.
     """
 
-    cost_bps: Annotated[float, Field(ge=0, le=1000)] = 10.0
+    redemption_every: DealingMonths = 1
+    subscription_every: DealingMonths = 1
+    notice_days: Annotated[int, Field(ge=0, le=730)] = 0
+    lockup_months: Annotated[int, Field(ge=0, le=120)] = 0
+    gate: Annotated[float, Field(gt=0, le=1)] = 1.0
+
+
+class BacktestSettings(Section):
+    """Costs, cash, dealing and the fate of dead funds. Costs in basis points of the amount traded.
+
+    ``slippage_bps`` comes on top of ``cost_bps`` both ways, ``redemption_fee_bps`` on sales only.
+    ``payment_delay_months`` is the wait from a redemption's dealing date to its proceeds,
+    ``proceeds_delay_months`` that from a death. ``benchmark`` names the series that statistics are
+    measured against; by default the one of role ``benchmark`` that covers most of the months.
+    """
+
+    cost_bps: BasisPoints = 10.0
+    slippage_bps: BasisPoints = 0.0
+    redemption_fee_bps: BasisPoints = 0.0
+    payment_delay_months: Annotated[int, Field(ge=0, le=60)] = 0
+    dealing: DealingSettings = DealingSettings()
     initial_nav: Annotated[float, Field(gt=0)] = 1.0
     terminal_return: TerminalReturns = TerminalReturns()
     proceeds_delay_months: Annotated[int, Field(ge=0, le=60)] = 0

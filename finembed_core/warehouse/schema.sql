@@ -377,7 +377,7 @@ CREATE TABLE trades (
     run_id VARCHAR NOT NULL,
     strategy VARCHAR NOT NULL,
     decision DATE NOT NULL,
-    dealing DATE CHECK (dealing >= decision),
+    dealing DATE NOT NULL CHECK (dealing >= decision),
     settle DATE CHECK (settle >= dealing),
     fund_id VARCHAR NOT NULL,
     side VARCHAR NOT NULL CHECK (side IN ('buy', 'sell')),
@@ -387,17 +387,17 @@ CREATE TABLE trades (
     reason VARCHAR NOT NULL,
     blocked_by VARCHAR,
     status VARCHAR NOT NULL CHECK (status IN ('executed', 'pending')),
-    PRIMARY KEY (run_id, strategy, decision, fund_id, side, reason, status)
+    PRIMARY KEY (run_id, strategy, decision, fund_id, side, reason, status, dealing)
 );
 COMMENT ON TABLE trades IS 'Orders and what became of them.';
 COMMENT ON COLUMN trades.decision IS 'month decided';
-COMMENT ON COLUMN trades.dealing IS 'day on which the fund deals';
+COMMENT ON COLUMN trades.dealing IS 'day on which the fund deals, or is due to while the order is pending';
 COMMENT ON COLUMN trades.settle IS 'day on which money moves';
 COMMENT ON COLUMN trades.amount IS 'in the unit of the initial NAV; NULL while pending';
 COMMENT ON COLUMN trades.weight IS 'share of NAV';
 COMMENT ON COLUMN trades.cost IS 'in the unit of the initial NAV';
 COMMENT ON COLUMN trades.reason IS 'enter, increase, reduce, exit, or dead with the reason of death';
-COMMENT ON COLUMN trades.blocked_by IS 'the dealing term that holds the order up';
+COMMENT ON COLUMN trades.blocked_by IS 'what holds the order up: notice, frequency, lockup, gate or no_nav';
 
 CREATE TABLE returns (
     run_id VARCHAR NOT NULL,

@@ -22,7 +22,13 @@ FEATURES = {
 """Most telling first: a narrow terminal leaves out the last."""
 
 WIDE = 120  # where nobody looks, as in a file, nothing is left out
-BLOCKED = {"no_nav": "the fund has no NAV to deal at"}
+BLOCKED = {
+    "no_nav": "the fund has no NAV to deal at",
+    "notice": "its notice runs beyond the next dealing date",
+    "frequency": "the fund does not deal on that date",
+    "lockup": "the money is locked up",
+    "gate": "the fund's gate lets no more out",
+}
 MOST_NAMED = 5
 LEAST_FUND, MOST_FUND = 10, 26
 LEAST_WHY, MOST_WHY = 18, 44

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -13,6 +13,12 @@ from finembed_core.store import PartStore
 
 FIRST = Month.parse("2001-01")
 MODELS = ("logistic", "persistence")
+TERMS = {
+    "notice_days": pl.Int64,
+    "lockup_months": pl.Int64,
+    "redemption_frequency": pl.String,
+    "gate": pl.Float64,
+}
 
 
 @dataclass(frozen=True)
@@ -26,6 +32,7 @@ class Story:
     yields: np.ndarray | None = None  # (T,), percent per year
     currencies: tuple[str, ...] | None = None
     lag: int = 0
+    terms: dict[str, list] = field(default_factory=dict)  # by column of `funds`
 
     @cached_property
     def ids(self) -> list[str]:
@@ -72,6 +79,9 @@ def write_story(store: PartStore, told: Story) -> PartStore:
         store.write("universe", str(month), _universe(told, t))
         store.write("predictions", str(month), _predictions(told, t, calendar))
     currencies = told.currencies or ("USD",) * len(told.ids)
+    terms = {column: pl.lit(None, dtype=kind) for column, kind in TERMS.items()}
+    for column, values in told.terms.items():
+        terms[column] = pl.Series(column, values, dtype=TERMS[column])
     funds = {"fund_id": told.ids, "name": [f"Fund {i}" for i in told.ids], "currency": currencies}
     store.write(
         "funds",
@@ -80,6 +90,7 @@ def write_story(store: PartStore, told: Story) -> PartStore:
             category=pl.lit(None, dtype=pl.String),
             death_date=pl.lit(None, dtype=pl.Date),
             death_reason=pl.lit(None, dtype=pl.String),
+            **terms,
         ),
     )
     store.write("series", "all", _series_table(told))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from finembed_core.backtest.simulator import Death, Market, Terms
+from finembed_core.backtest.terms import DealingTerms
 from finembed_core.calendar import DecisionCalendar, Month, month_range
 from finembed_core.portfolio.orders import Signals
 
@@ -46,3 +47,40 @@ def world(
         aum = np.where(rng.random(funds) < 0.2, np.nan, rng.uniform(1, 9, funds))
         signals[month] = Signals(month, rng.random(funds) < 0.8, p_up, aum)
     return World(market, signals, Terms(1.0, cost, delay), calendar)
+
+
+def world_on_terms(
+    seed: int, funds: int = 6, months: int = 24, lag: int = 0, delay: int = 0
+) -> World:
+    """A world in which most funds have terms of every kind, and some none; rates of both signs."""
+    made = world(seed, funds, months, lag, 0.0, delay)
+    market = replace(made.market, risk_free=made.market.risk_free - 0.002 * (seed % 2))
+    terms = Terms(1.0, 0.0, delay, random_terms(np.random.default_rng(seed + 1), funds))
+    return World(market, made.signals, terms, made.calendar)
+
+
+def random_terms(rng: np.random.Generator, funds: int) -> DealingTerms:
+    """Terms of every kind; a quarter of the funds has none but costs."""
+
+    def whole(*values: int) -> np.ndarray:
+        return rng.choice(values, funds).astype(np.int64)
+
+    made = DealingTerms(
+        redemption_every=whole(1, 1, 3, 6, 12),
+        subscription_every=whole(1, 1, 3, 6),
+        notice_days=whole(0, 0, 10, 30, 65, 95),
+        lockup_months=whole(0, 0, 1, 3, 12),
+        gate=rng.choice([1.0, 1.0, 0.5, 0.3], funds),
+        payment_months=whole(0, 0, 1, 2),
+        buy_cost=rng.choice([0.0, 0.001, 0.02], funds),
+        sell_cost=rng.choice([0.0, 0.001, 0.05], funds),
+        waits=np.ones(funds, dtype=bool),
+    )
+    plain = DealingTerms.none(funds)
+    lapsing = rng.random(funds) < 0.25
+    mixed = {
+        name: np.where(lapsing, getattr(plain, name), values)
+        for name, values in vars(made).items()
+        if not name.endswith("cost")
+    }
+    return DealingTerms(**mixed, buy_cost=made.buy_cost, sell_cost=made.sell_cost)
