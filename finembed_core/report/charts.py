@@ -26,7 +26,7 @@ def figure(
     height: int = HEIGHT,
 ) -> go.Figure:
     """An empty chart; its caption and legend stand outside, where they can wrap."""
-    axis = {"gridcolor": GRID, "zerolinecolor": GRAY, "linecolor": GRAY, "automargin": True}
+    axis = {"gridcolor": GRID, "zerolinecolor": GRAY, "linecolor": GRAY}
     return go.Figure(
         layout={
             "template": "none",
@@ -34,6 +34,7 @@ def figure(
             "xaxis": axis,
             "yaxis": {
                 **axis,
+                "automargin": True,
                 "title": {"text": y_title, "standoff": 6},
                 "type": "log" if log else "linear",
                 "tickformat": tickformat,
@@ -72,9 +73,7 @@ def line_styles(run: Run) -> dict[str, dict[str, Any]]:
     }
 
 
-def lines(
-    chart: go.Figure, frame: pl.DataFrame, run: Run, x: str, y: str, hover: str
-) -> go.Figure:
+def lines(chart: go.Figure, frame: pl.DataFrame, run: Run, x: str, y: str, hover: str) -> go.Figure:
     """One line per strategy; `hover` is the format of a value."""
     for name, own, style in by_strategy(frame, run):
         chart.add_scatter(

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import datetime as dt
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from html import escape
 from typing import Any
 
 import plotly.graph_objects as go
-import polars as pl
 
 from finembed_core.report.page import document, notes, scripts
 from finembed_core.report.run import Run
 from finembed_core.report.section import Chart, Column, Section, Table
 
+LONG = 40  # characters from which a text may be broken into lines
 TALL = 25  # rows from which a table scrolls within itself
 DASHES = {"dash": "7 4", "dot": "2 3", "dashdot": "7 3 2 3"}
 
@@ -88,12 +88,12 @@ def _chart(name: str, chart: Chart) -> Iterator[str]:
     for k, (heading, figure) in enumerate(chart.figures):
         data = f"{name}-{k}-data"
         # The height stands beforehand, so that the page does not jump while it is drawn.
-        height = f'style="height:{figure.layout.height}px"'
+        size = f'style="height:{figure.layout.height}px;min-width:{chart.least}px"'
         spoken = escape(f"{chart.caption} {heading}".strip())
-        yield f"<div><h4>{escape(heading)}</h4>" if heading else "<div>"
+        yield f'<div class="scroll">{f"<h4>{escape(heading)}</h4>" if heading else ""}'
         yield (
             f'<div class="plot" id="{name}-{k}" data-from="{data}" role="img" '
-            f'aria-label="{spoken}" {height}></div></div>'
+            f'aria-label="{spoken}" {size}></div></div>'
             f'<script type="application/json" id="{data}">{_json(figure)}</script>'
         )
     yield "</div>" if len(chart.figures) > 1 else ""
@@ -116,22 +116,18 @@ def _legend(figures: Sequence[tuple[str, go.Figure]]) -> str:
                 entries.setdefault(trace.name, _swatch(trace))
     if len(entries) < 2:
         return ""
-    items = "".join(
-        f'<li><button type="button" aria-pressed="true" data-trace="{_attribute(name)}">'
+    items = "".join(  # escaped once more in the attribute: the script reads the figure's name back
+        f'<li><button type="button" aria-pressed="true" data-trace="{escape(name)}">'
         f"{swatch}{name}</button></li>"
         for name, swatch in reversed(entries.items())
     )
     return f'<ul class="legend">{items}</ul>'
 
 
-def _attribute(name: str) -> str:
-    """A text that is escaped for a figure, once more for an attribute: the script reads it back."""
-    return escape(name)
-
-
 def _swatch(trace: Any) -> str:
     if trace.mode == "markers" or trace.type == "bar":
-        return f'<svg width="12" height="12"><circle cx="6" cy="6" r="5" fill="{trace.marker.color}"/></svg>'
+        disk = f'<circle cx="6" cy="6" r="5" fill="{trace.marker.color}"/>'
+        return f'<svg width="12" height="12">{disk}</svg>'
     dash = DASHES.get(trace.line.dash or "", "")
     width = min(trace.line.width or 2, 4)
     return (
@@ -155,6 +151,8 @@ def table(block: Table) -> str:
         f"<tr>{''.join(_cell(row[n], c, numeric[n]) for n, c in block.columns.items())}</tr>"
         for row in block.frame.select(list(block.columns)).iter_rows(named=True)
     )
+    if block.frame.is_empty():
+        return '<p class="none">None.</p>'
     tall = " tall" if block.frame.height > TALL else ""
     return (
         f'<div class="scroll{tall}" tabindex="0" role="region" '
@@ -169,7 +167,7 @@ def _cell(value: object, column: Column, numeric: bool) -> str:
     text = escape(written(value, column))
     if isinstance(value, (int, float)) and numeric:
         return f'<td class="n" data-v="{value!r}">{text}</td>'
-    return f"<td>{text}</td>"
+    return f'<td class="long">{text}</td>' if len(text) > LONG else f"<td>{text}</td>"
 
 
 def written(value: object, column: Column) -> str:
@@ -183,11 +181,11 @@ def written(value: object, column: Column) -> str:
     if isinstance(value, int):
         return format(value, column.style or ",")
     if isinstance(value, float):
-        return format(value, column.style or ".4g")
+        return _nonnegative_zero(value, column.style or ".4g")
     return str(value)
 
 
-def columns_by_strategy(frame: pl.DataFrame, run: Run, style: str) -> Mapping[str, Column]:
-    """Columns of an answer whose columns, but for the first, are strategies."""
-    first, *strategies = frame.columns
-    return {first: Column(first)} | {name: Column(run.name(name), style) for name in strategies}
+def _nonnegative_zero(value: float, style: str) -> str:
+    """What rounds to 0 has no sign of its own."""
+    sign = style[:1] if style.startswith("+") else ""
+    return format(value, f"{sign}z{style.removeprefix(sign)}")

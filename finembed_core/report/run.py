@@ -112,9 +112,12 @@ def read_run(connection: duckdb.DuckDBPyConnection, run_id: str | None = None) -
     MissingPartError
         There is no run at all.
     """
-    newest = [row for (row,) in connection.execute(
-        "SELECT run_id FROM runs ORDER BY created_at DESC, run_id"
-    ).fetchall()]
+    newest = [
+        row
+        for (row,) in connection.execute(
+            "SELECT run_id FROM runs ORDER BY created_at DESC, run_id"
+        ).fetchall()
+    ]
     if not newest:
         raise MissingPartError(
             "the warehouse holds no run yet",

@@ -69,12 +69,15 @@ class Chart:
         Answer of the SQL; every number that is drawn stands in it.
     figures : tuple of (str, Figure)
         With the heading of each, empty where there is one.
+    least : int
+        Pixels below which a narrow screen scrolls the picture instead of squeezing it.
     """
 
     caption: str
     sql: str
     frame: pl.DataFrame
     figures: tuple[tuple[str, go.Figure], ...]
+    least: int = 0
 
 
 @dataclass(frozen=True)

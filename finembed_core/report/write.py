@@ -13,6 +13,11 @@ from finembed_core.report.sections import SECTIONS
 from finembed_core.warehouse.query import reading
 
 
+def report_file(folder: Path, run_id: str) -> Path:
+    """Where the report of a run lies unless another place was named."""
+    return folder / f"report-{run_id}.html"
+
+
 def write_report(
     warehouse: Path, folder: Path, run_id: str | None = None, output: Path | None = None
 ) -> Path:
@@ -48,7 +53,7 @@ def write_report(
         sections: list[tuple[str, Section]] = [
             (make.__name__, make(connection, run)) for make in SECTIONS
         ]
-    file = output or folder / f"report-{run.run_id}.html"
+    file = output or report_file(folder, run.run_id)
     try:
         if output is None:
             folder.mkdir(parents=True, exist_ok=True)

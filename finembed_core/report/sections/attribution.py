@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import duckdb
+import plotly.graph_objects as go
 import polars as pl
 
 from finembed_core.report.charts import bars, figure
@@ -54,13 +55,14 @@ ORDER BY strategy <> {literal(run.lead)}, strategy, abs(coalesce(t, 0)) DESC, fa
         f"{run.name(run.lead)}: betas with their 95% interval", own, frame, (("", _betas(frame)),)
     )
     lead = (
-        "What the strategy moves with, from one regression on all factors at once; distrust single "
-        "betas of factors that move together, and any beta taken as constant over the whole history."
+        "What the strategy moves with, from one regression on all factors at once; distrust "
+        "single betas of factors that move together, and any beta taken as constant over the "
+        "whole history."
     )
     return Section(title, lead, (picture, table) if frame.height else (table,))
 
 
-def _betas(frame: pl.DataFrame) -> object:
+def _betas(frame: pl.DataFrame) -> go.Figure:
     chart = figure(height=60 + BAR * frame.height)
     chart.add_scatter(
         x=frame["beta"].to_numpy(),
@@ -105,14 +107,12 @@ SELECT fund_id, name, contribution, average_weight, months_held FROM (
         "average_weight": Column("average weight", ".2%"),
         "months_held": Column("months held"),
     }
-    chart = bars(
-        figure(height=60 + BAR * frame.height), frame, "fund_id", "contribution", "+.2%"
-    )
+    chart = bars(figure(height=60 + BAR * frame.height), frame, "fund_id", "contribution", "+.2%")
     chart.update_xaxes(tickformat=".1%")
     caption = f"{run.name(run.lead)}: the {MOST} funds that brought most and least"
     lead = (
-        "What each fund added to the strategy's return over all months; a result that rests on a few "
-        "names is a bet on those names, and the sum of all funds is before costs."
+        "What each fund added to the strategy's return over all months; a result that rests on a "
+        "few names is a bet on those names, and the sum of all funds is before costs."
     )
     blocks = (
         Chart(caption, sql, frame, (("", chart),)),

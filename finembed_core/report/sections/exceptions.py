@@ -36,8 +36,8 @@ FROM trades WHERE run_id = {literal(run.run_id)} AND blocked_by <> ''
 GROUP BY blocked_by ORDER BY orders DESC, blocked_by"""
     months = {"first_month": Column("first", "%Y-%m"), "last_month": Column("last", "%Y-%m")}
     lead = (
-        "What the gates found, why funds could not be bought, and what held orders up; distrust the "
-        "rows that are assumed: there the day of publication was not in the data."
+        "What the gates found, why funds could not be bought, and what held orders up; distrust "
+        "the rows that are assumed: there the day of publication was not in the data."
     )
     tables = (
         Table(

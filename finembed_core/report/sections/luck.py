@@ -24,7 +24,9 @@ def significance(connection: duckdb.DuckDBPyConnection, run: Run) -> Section:
     """Every test with its p-value, and which strategies survive."""
     reason = rows_of(connection, "significance", run)
     if reason:
-        return absent(TITLE, f"{reason}, so no test has asked whether the order of strategies is luck")
+        return absent(
+            TITLE, f"{reason}, so no test has asked whether the order of strategies is luck"
+        )
     sql = f"""\
 SELECT test, strategy, statistic, p_value, n, n_trials, note
 FROM significance WHERE run_id = {literal(run.run_id)}

@@ -39,7 +39,8 @@ def orders(connection: duckdb.DuckDBPyConnection, run: Run) -> Section:
     lead = (
         f"What {run.name(run.lead)} wants to deal, largest first, and by when a redemption must be "
         "announced; distrust a notice date where the table of funds has no terms, and remember "
-        "that the orders fit the strategy's own book, not yours (`finembed rebalance --holdings`)."
+        "that the orders fit the strategy's own book, not yours: finembed rebalance --holdings "
+        "fits them to yours."
     )
     facts = []
     if decided:
@@ -47,8 +48,10 @@ def orders(connection: duckdb.DuckDBPyConnection, run: Run) -> Section:
         bought = int((own.frame["side"] == "buy").sum())
         facts = [
             f"Decided {decided[0]:%Y-%m}: {bought} subscriptions, {len(decided) - bought} "
-            f"redemptions, {blocked} of them held up."
+            f"redemptions; {blocked or 'none'} of them held up."
         ]
+        if own.frame["notice"].is_null().all():
+            facts.append("No fund to be redeemed states a notice period.")
     else:
         facts = [f"{run.name(run.lead)} has nothing to trade: what is held stays as it is."]
     return Section(TITLE, lead, (own, held_up, counts), facts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import duckdb
+import plotly.graph_objects as go
 import polars as pl
 
 from finembed_core.report.charts import figure
@@ -66,9 +67,9 @@ GROUP BY model, bin, predicted, observed ORDER BY model, predicted"""
         "months": Column("months"),
     }
     lead = (
-        f"Predictions in bins of {STEP:.0%}, how often each came true, and the line on which a model "
-        "that means what it says would lie; a model whose points lie side by side says nothing, "
-        "however well they are placed, and intervals treat months as independent."
+        f"Predictions in bins of {STEP:.0%}, how often each came true, and the line on which a "
+        "model that means what it says would lie; a model whose points lie level says nothing, "
+        "whatever it predicts, and the intervals treat months as independent."
     )
     blocks = (
         Chart("Predicted against observed frequency of up", sql, frame, pictures),
@@ -81,10 +82,15 @@ def _model(model: str) -> str:
     return MODELS.get(model, model)
 
 
-def _diagram(own: pl.DataFrame, span: tuple[float, float]) -> object:
+def _diagram(own: pl.DataFrame, span: tuple[float, float]) -> go.Figure:
     chart = figure("came true", tickformat=".0%", height=300)
     chart.add_shape(
-        type="line", x0=span[0], x1=span[1], y0=span[0], y1=span[1], line={"color": GRAY, "dash": "dot"}
+        type="line",
+        x0=span[0],
+        x1=span[1],
+        y0=span[0],
+        y1=span[1],
+        line={"color": GRAY, "dash": "dot"},
     )
     chart.add_scatter(
         x=own["predicted"].to_numpy(),
@@ -163,15 +169,15 @@ GROUP BY model ORDER BY ic DESC NULLS LAST, model"""
         },
     )
     lead = (
-        "Rank correlation across funds of P(up) - P(down) with what was realized, averaged over the "
-        "months that each retraining decided; one vintage is some twelve months, so look for a level "
+        "Rank correlation across funds of P(up) - P(down) with what was realized, averaged over "
+        "the months that each retraining decided; a vintage has few months, so look for a level "
         "that lasts, not for the best year."
     )
     chart = Chart("Mean rank IC of each vintage, 95% interval", sql, frame, pictures)
     return Section(title, lead, (chart, scores), _said(scores.frame))
 
 
-def _vintages(own: pl.DataFrame, reach: float) -> object:
+def _vintages(own: pl.DataFrame, reach: float) -> go.Figure:
     chart = figure("rank IC", height=260)
     chart.add_scatter(
         x=own["vintage"].to_list(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import duckdb
+import plotly.graph_objects as go
 import polars as pl
 
 from finembed_core.report.charts import by_strategy, figure
@@ -81,7 +82,7 @@ ORDER BY dimension, try_cast(value AS DOUBLE) NULLS LAST, value, strategy"""
     return Section(TITLE, lead, (*charts, Table("All results", sql, frame, columns)))
 
 
-def _picture(own: pl.DataFrame, run: Run, metric: str, style: str) -> object:
+def _picture(own: pl.DataFrame, run: Run, metric: str, style: str) -> go.Figure:
     tickformat = ".1~%" if style.endswith("%") else None
     chart = figure(METRICS[metric][0], tickformat=tickformat, height=300)
     order = own["value"].unique(maintain_order=True).to_list()

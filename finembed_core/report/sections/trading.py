@@ -32,18 +32,19 @@ def turnover(connection: duckdb.DuckDBPyConnection, run: Run) -> Section:
     if reason:
         return absent(title, reason)
     own = f"run_id = {literal(run.run_id)} AND strategy IN ({literals(run.drawn)})"
+    later = "CASE WHEN date > min(date) OVER (PARTITION BY strategy) THEN turnover END AS traded"
     sql = f"""\
 SELECT strategy, date, traded FROM (
-    SELECT strategy, date, count(*) OVER past_year AS n, sum(turnover) OVER past_year AS traded
-    FROM returns WHERE {own}
+    SELECT strategy, date, count(traded) OVER past_year AS n, sum(traded) OVER past_year AS traded
+    FROM (SELECT strategy, date, {later} FROM returns WHERE {own})
     WINDOW past_year AS (PARTITION BY strategy ORDER BY date ROWS {YEAR - 1} PRECEDING)
 ) WHERE n = {YEAR} ORDER BY strategy, date"""
     frame = answer(connection, sql)
     means = f"""\
-SELECT strategy, 12 * avg(turnover) AS turnover, 12 * avg(cost) AS cost,
+SELECT strategy, 12 * avg(traded) AS turnover, 12 * avg(cost) AS cost,
     CASE WHEN sum(turnover) > 0 THEN 1e4 * sum(cost) / sum(2 * turnover) END AS bps,
     avg(n_funds) AS funds, avg(cash) AS cash, avg(receivables) AS receivables
-FROM returns WHERE {own}
+FROM (SELECT *, {later} FROM returns WHERE {own})
 GROUP BY strategy ORDER BY turnover DESC, strategy"""
     columns = {
         "strategy": Column("strategy", names=run.names),
@@ -56,7 +57,7 @@ GROUP BY strategy ORDER BY turnover DESC, strategy"""
     }
     lead = (
         "Half of what was bought and sold in the past twelve months as a share of NAV, the first "
-        "purchase included; distrust low costs at high turnover: only proportional costs are "
+        "purchase left out; distrust low costs at high turnover: only proportional costs are "
         f"charged, not the price that a large order moves.{run.some}"
     )
     blocks: list[Chart | Table] = []
@@ -65,9 +66,7 @@ GROUP BY strategy ORDER BY turnover DESC, strategy"""
         chart.update_yaxes(rangemode="tozero")
         drawn = lines(chart, frame, run, "date", "traded", ".0%")
         blocks.append(Chart("Turnover, past twelve months", sql, frame, (("", drawn),)))
-    blocks.append(
-        Table("Averages over all months", means, answer(connection, means), columns)
-    )
+    blocks.append(Table("Averages over all months", means, answer(connection, means), columns))
     return Section(title, lead, blocks)
 
 
@@ -93,8 +92,9 @@ GROUP BY h.date HAVING count(u.last_aum) > 0 ORDER BY h.date"""
     last = frame.row(-1, named=True)
     facts = [
         f"In {last['date']:%Y-%m} a portfolio of {MONEY / 1e6:,.0f} million would own "
-        f"{last['largest_share']:.1%} of the fund of which it owns most, {last['median_share']:.2%} "
-        f"of the median fund; to own less than 10% of every fund it may hold at most "
+        f"{last['largest_share']:.1%} of the fund of which it owns most and "
+        f"{last['median_share']:.2%} of the median fund; to own no more than 10% of any fund it "
+        f"may hold at most "
         f"{last['capacity'] / 1e6:,.0f} million. {last['with_assets']} of {last['held']} funds "
         "held report assets."
     ]

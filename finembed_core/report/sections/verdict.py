@@ -20,6 +20,7 @@ DEFLATED = "deflated_sharpe"
 def verdict(connection: duckdb.DuckDBPyConnection, run: Run) -> Section:
     """What the first strategy of the settings earned, and whether that differs from doing less."""
     scores = score_table(connection, run)
+    missing = absent_table(connection, run)
     differences = difference_table(connection, run)
     trials = trial_table(connection, run)
     lead = {row["strategy"]: row for row in scores.frame.iter_rows(named=True)}
@@ -44,11 +45,12 @@ def verdict(connection: duckdb.DuckDBPyConnection, run: Run) -> Section:
         if run.lead
         else "No strategy ran: there is nothing to judge."
     )
-    return Section(TITLE, opening, (scores, differences, trials, stamp_table(connection, run)), facts)
+    tables = [scores, differences, missing, trials, stamp_table(connection, run)]
+    return Section(TITLE, opening, [t for t in tables if t is not missing or t.frame.height], facts)
 
 
 def score_table(connection: duckdb.DuckDBPyConnection, run: Run) -> Table:
-    """Headline statistics of every strategy, and the reason of those that are absent."""
+    """Headline statistics of every strategy that ran."""
     sql = f"""\
 SELECT
     s.strategy,
@@ -60,12 +62,10 @@ SELECT
     max(value) FILTER (metric = 'max_drawdown') AS max_drawdown,
     max(value) FILTER (metric = 'beta') AS beta,
     max(value) FILTER (metric = 'turnover') AS turnover,
-    max(n) FILTER (metric = 'annual_return') AS months,
-    s.reason
+    max(n) FILTER (metric = 'annual_return') AS months
 FROM strategies s LEFT JOIN metrics m USING (run_id, strategy)
-WHERE run_id = {literal(run.run_id)}
-GROUP BY s.strategy, s.status, s.reason
-ORDER BY s.status DESC, sharpe DESC NULLS LAST, s.strategy"""
+WHERE run_id = {literal(run.run_id)} AND s.status = 'run'
+GROUP BY s.strategy ORDER BY sharpe DESC NULLS LAST, s.strategy"""
     columns = {
         "strategy": Column("strategy", names=run.names),
         "annual_return": Column("net return p.a.", ".1%"),
@@ -77,13 +77,21 @@ ORDER BY s.status DESC, sharpe DESC NULLS LAST, s.strategy"""
         "beta": Column("beta", ".2f"),
         "turnover": Column("turnover p.a.", ".0%"),
         "months": Column("months"),
-        "reason": Column("why absent"),
     }
     frame = answer(connection, sql)
-    for name in ("sharpe_low", "sharpe_high", "beta", "reason"):
-        if all(value in (None, "") for value in frame[name]):
+    for name in ("sharpe_low", "sharpe_high", "beta"):
+        if frame[name].is_null().all():
             del columns[name]  # a column without a value only takes room
     return Table("Every strategy of the run, net of costs", sql, frame, columns)
+
+
+def absent_table(connection: duckdb.DuckDBPyConnection, run: Run) -> Table:
+    """Strategies that could not be computed, and why."""
+    sql = f"""\
+SELECT strategy, reason FROM strategies
+WHERE run_id = {literal(run.run_id)} AND status = 'absent' ORDER BY strategy"""
+    columns = {"strategy": Column("strategy", names=run.names), "reason": Column("why")}
+    return Table("Strategies that are absent", sql, answer(connection, sql), columns)
 
 
 def difference_table(connection: duckdb.DuckDBPyConnection, run: Run) -> Table:
@@ -103,7 +111,7 @@ WITH pairs AS (
     SELECT *, unnest(range(lags::BIGINT + 1)) AS lag FROM means
 ), variances AS (  -- of the mean, after Newey and West (1987)
     SELECT strategy, against, any_value(mean) AS mean, any_value(n) AS n,
-        sum((p.d - mean) * (q.d - mean) * CASE WHEN lag = 0 THEN 1 ELSE 2 - 2 * lag / (lags + 1) END)
+        sum((p.d - mean) * (q.d - mean) * if(lag = 0, 1, 2 - 2 * lag / (lags + 1)))
             / any_value(n) ** 2 AS variance
     FROM steps JOIN pairs p USING (strategy, against) JOIN pairs q USING (strategy, against)
     WHERE q.t = p.t - lag
@@ -138,13 +146,20 @@ def trial_table(connection: duckdb.DuckDBPyConnection, run: Run) -> Table:
     sql = f"""\
 SELECT count(DISTINCT run_id) AS runs, count(*) AS trials,
     count(*) FILTER (run_id = {literal(run.run_id)}) AS here
-FROM strategies WHERE status = 'run' AND NOT starts_with(strategy, 'index_')"""
+FROM strategies
+WHERE status = 'run' AND NOT starts_with(strategy, 'index_')
+    AND NOT ends_with(strategy, '_universe')"""
     columns = {
         "runs": Column("runs recorded"),
         "trials": Column("strategies tried in all of them"),
         "here": Column("in this run"),
     }
-    return Table("Trials that this warehouse knows of", sql, answer(connection, sql), columns)
+    return Table(
+        "Trials that this warehouse knows of, benchmarks not counted",
+        sql,
+        answer(connection, sql),
+        columns,
+    )
 
 
 def stamp_table(connection: duckdb.DuckDBPyConnection, run: Run) -> Table:
@@ -241,8 +256,8 @@ def _luck(connection: duckdb.DuckDBPyConnection, run: Run, trials: pl.DataFrame)
         yield f"Deflated Sharpe ratio: not known for this strategy; {counted}."
         return
     yield (
-        f"Deflated Sharpe ratio {found[0][0]:.2f} over {found[0][1]:,} trials: the probability that the "
-        "true Sharpe ratio is above what the best of so many would show by luck."
+        f"Deflated Sharpe ratio {found[0][0]:.2f} over {found[0][1]:,} trials: the probability "
+        "that the true Sharpe ratio is above what the best of so many would show by luck."
     )
 
 

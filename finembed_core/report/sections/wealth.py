@@ -5,6 +5,7 @@ from __future__ import annotations
 import calendar
 
 import duckdb
+import plotly.graph_objects as go
 import polars as pl
 
 from finembed_core.report.charts import DIVERGING, figure, lines
@@ -25,6 +26,8 @@ WINDOW = 36
 WORST = 5
 MONTHS = [calendar.month_abbr[k] for k in range(1, 13)]
 ROW = 21  # pixels of a year
+SATURATED = 0.95  # share of the months whose colors differ
+LEAST = 620  # pixels of a calendar whose numbers can be read
 
 
 def wealth(connection: duckdb.DuckDBPyConnection, run: Run) -> Section:
@@ -53,8 +56,8 @@ FROM paths ORDER BY strategy, date"""
     growth.update_yaxes(dtick="D2")
     water = figure("below the peak", tickformat=".0%", height=300)
     lead = (
-        "Growth of 1 net of costs on a log axis, where equal slopes are equal returns, and the fall "
-        "from the highest point so far; distrust the last months of funds that later died, whose "
+        "Growth of 1 net of costs on a log axis, where equal slopes are equal returns, and the "
+        "fall from the highest point so far; distrust the last months of funds that died, whose "
         f"last reported value stands until the death is known.{run.some}"
     )
     charts = (
@@ -131,14 +134,16 @@ FROM (
         _column(k): Column(run.name(name), "+.1%") for k, name in enumerate(run.drawn)
     }
     lead = (
-        "Net return of each month and, on the right, of each year, blue above 0 and orange below; "
+        "Net return of each month and, on the left, of each year, blue above 0 and orange below; "
         "distrust years that are not whole, and colors alone, which saturate beyond the 95th "
         "percentile of months."
     )
     table = Table(
         "Years of every strategy that is drawn", by_year, answer(connection, by_year), columns
     )
-    chart = Chart(f"{run.name(run.lead)}: months and years", sql, frame, (("", _heat(frame)),))
+    chart = Chart(
+        f"{run.name(run.lead)}: months and years", sql, frame, (("", _heat(frame)),), LEAST
+    )
     return Section(title, lead, (chart, table))
 
 
@@ -146,19 +151,19 @@ def _column(k: int) -> str:
     return f"strategy_{k}"
 
 
-def _heat(frame: pl.DataFrame) -> object:
+def _heat(frame: pl.DataFrame) -> go.Figure:
     """Years x months, the year's total in a column of its own with a scale of its own."""
     wide = frame.pivot(on="month", index="year", values="net").sort("year")
     cells = [[row.get(str(k)) for k in range(1, 14)] for row in wide.iter_rows(named=True)]
     chart = figure(height=70 + ROW * wide.height)
     labels = wide["year"].cast(pl.String).to_list()
-    for columns, names, axis, saturates in (
-        (slice(0, 12), MONTHS, "x", 0.95),
-        (slice(12, 13), ["year"], "x2", 0.95),
+    for columns, names, axis in (
+        (slice(0, 12), MONTHS, "x"),
+        (slice(12, 13), ["year"], "x2"),
     ):
         values = [row[columns] for row in cells]
         known = pl.Series([abs(v) for row in values for v in row if v is not None])
-        limit = known.quantile(saturates, "linear") or 0.01
+        limit = known.quantile(SATURATED, "linear") or 0.01
         chart.add_heatmap(
             x=names,
             y=labels,
@@ -175,10 +180,10 @@ def _heat(frame: pl.DataFrame) -> object:
             xaxis=axis,
             hovertemplate="%{y} %{x}: %{text}%<extra></extra>",
         )
-    chart.update_yaxes(autorange="reversed", type="category", showgrid=False, dtick=1)
+    chart.update_yaxes(autorange="reversed", type="category", showgrid=False, dtick=1, anchor="x2")
     chart.update_layout(
-        xaxis={"domain": [0, 0.9], "side": "top", "showgrid": False, "fixedrange": True},
-        xaxis2={"domain": [0.915, 1], "side": "top", "showgrid": False, "fixedrange": True},
+        xaxis={"domain": [0.095, 1], "side": "top", "showgrid": False, "fixedrange": True},
+        xaxis2={"domain": [0, 0.08], "side": "top", "showgrid": False, "fixedrange": True},
         hovermode="closest",
         margin={"l": 40, "r": 6, "t": 28, "b": 8},
     )
@@ -221,6 +226,3 @@ SELECT strategy, date, sharpe, beta FROM (
         f"{(12 / WINDOW) ** 0.5:.1f}.{run.some}"
     )
     return Section(title, lead, charts)
-
-
-
