@@ -167,6 +167,8 @@ def _cell(value: object, column: Column, numeric: bool) -> str:
     text = escape(written(value, column))
     if isinstance(value, (int, float)) and numeric:
         return f'<td class="n" data-v="{value!r}">{text}</td>'
+    if isinstance(value, dt.date):
+        return f'<td class="date">{text}</td>'
     return f'<td class="long">{text}</td>' if len(text) > LONG else f"<td>{text}</td>"
 
 

@@ -14,6 +14,15 @@ from finembed_core.warehouse.query import answer
 
 QUANTILE = 1.96
 MOST = 10  # funds at each end
+ROWS = {
+    ":alpha": "alpha: what no factor explains",
+    ":benchmark": "benchmark",
+    ":cash": "cash",
+    ":costs": "costs",
+    ":write_offs": "write-offs of dead funds",
+    ":receivables": "receivables",
+}
+"""Rows that are no factor of the data and no fund."""
 BAR = 24  # pixels
 
 
@@ -29,6 +38,7 @@ SELECT e.factor, coalesce(s.name, e.factor) AS name, e.beta,
     {QUANTILE} * e.std_error AS half_width
 FROM exposures e LEFT JOIN series s ON s.series_id = e.factor
 WHERE e.run_id = {key} AND e.strategy = {literal(run.lead)} AND e.beta IS NOT NULL
+    AND e.factor <> ':alpha'
 ORDER BY abs(coalesce(e.t, 0)) DESC, e.factor"""
     every = f"""\
 SELECT strategy, factor, beta, std_error, t, contribution, risk_share, n, note
@@ -41,7 +51,7 @@ ORDER BY strategy <> {literal(run.lead)}, strategy, abs(coalesce(t, 0)) DESC, fa
         answer(connection, every),
         {
             "strategy": Column("strategy", names=run.names),
-            "factor": Column("factor"),
+            "factor": Column("factor", names=ROWS),
             "beta": Column("beta", ".2f"),
             "std_error": Column("error", ".2f"),
             "t": Column("t", ".1f"),
@@ -96,12 +106,13 @@ SELECT fund_id, name, contribution, average_weight, months_held FROM (
         row_number() OVER (ORDER BY contribution, fund_id) AS worst
     FROM contributions c LEFT JOIN funds f USING (fund_id)
     WHERE run_id = {literal(run.run_id)} AND strategy = {literal(run.lead)}
-) WHERE best <= {MOST} OR worst <= {MOST} ORDER BY contribution DESC, fund_id"""
+) WHERE best <= {MOST} OR worst <= {MOST} OR starts_with(fund_id, ':')
+ORDER BY contribution DESC, fund_id"""
     frame = answer(connection, sql)
     if frame.is_empty():
         return absent(title, f"table contributions holds nothing about {run.name(run.lead)}")
     columns = {
-        "fund_id": Column("fund"),
+        "fund_id": Column("fund", names=ROWS),
         "name": Column("name"),
         "contribution": Column("contribution", "+.2%"),
         "average_weight": Column("average weight", ".2%"),
@@ -112,7 +123,8 @@ SELECT fund_id, name, contribution, average_weight, months_held FROM (
     caption = f"{run.name(run.lead)}: the {MOST} funds that brought most and least"
     lead = (
         "What each fund added to the strategy's return over all months; a result that rests on a "
-        "few names is a bet on those names, and the sum of all funds is before costs."
+        "few names is a bet on those names, and only with the rows of cash, costs and write-offs "
+        "do all funds sum to that return."
     )
     blocks = (
         Chart(caption, sql, frame, (("", chart),)),

@@ -16,6 +16,7 @@ BLOCKED = {
     "": "",
     "no_nav": "no NAV to deal at",
     "notice": "notice period",
+    "frequency": "next dealing date",
     "lockup": "lock-up",
     "gate": "gate",
     "closed": "closed to new money",

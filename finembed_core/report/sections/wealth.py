@@ -168,7 +168,7 @@ def _heat(frame: pl.DataFrame) -> go.Figure:
             x=names,
             y=labels,
             z=values,
-            text=[["" if v is None else f"{100 * v:.1f}" for v in row] for row in values],
+            text=[["" if v is None else f"{100 * v:z.1f}" for v in row] for row in values],
             texttemplate="%{text}",
             textfont={"size": 10},
             zmin=-limit,
