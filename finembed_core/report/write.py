@@ -48,7 +48,7 @@ def write_report(
     MissingPartError
         The warehouse holds no run.
     """
-    with reading(warehouse) as connection:
+    with reading(warehouse, threads=1) as connection:
         run = read_run(connection, run_id)
         sections: list[tuple[str, Section]] = [
             (make.__name__, make(connection, run)) for make in SECTIONS

@@ -26,13 +26,20 @@ PLAIN |= INTEGERS | STAMPS | {"timestamp with time zone"}
 
 
 @contextmanager
-def reading(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+def reading(path: Path, threads: int | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection that can only read this warehouse: no other file, no setting, no variable.
 
     The files of pair statistics, which a view of it reads, belong to it.
 
     The file is attached to an instance of its own, so that every call sees the file that stands
     under `path` now, also while another connection of this process holds a replaced one.
+
+    Parameters
+    ----------
+    path : Path
+        The DuckDB file.
+    threads : int, optional
+        With one, sums are taken in one order: the same answer to the last digit every time.
 
     Raises
     ------
@@ -48,6 +55,8 @@ def reading(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     quoted = str(path).replace("'", "''")
     with duckdb.connect() as connection:
         try:
+            if threads is not None:
+                connection.execute("SET threads = $1", [threads])
             connection.execute(f"ATTACH '{quoted}' AS warehouse (READ_ONLY)")
             connection.execute("USE warehouse")
             folders = connection.execute(

@@ -42,10 +42,11 @@ class Browser:
         assert program is not None, "chromium is missing: apt-get install chromium"
         there_in, self.write_end = os.pipe()
         self.read_end, there_out = os.pipe()
-        # Chromium reads commands from descriptor 3 and answers on 4.
+        # Chromium reads commands from descriptor 3 and answers on 4. Other shells than bash know
+        # no descriptor of two digits.
         flags = (*FLAGS, f"--user-data-dir={profile}", "about:blank")
         self.process = subprocess.Popen(
-            ["sh", "-c", f'exec "$0" "$@" 3<&{there_in} 4>&{there_out}', program, *flags],
+            ["bash", "-c", f'exec "$0" "$@" 3<&{there_in} 4>&{there_out}', program, *flags],
             pass_fds=(there_in, there_out),
             stderr=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

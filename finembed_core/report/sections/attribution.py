@@ -102,8 +102,12 @@ def contributions(connection: duckdb.DuckDBPyConnection, run: Run) -> Section:
     sql = f"""\
 SELECT fund_id, name, contribution, average_weight, months_held FROM (
     SELECT c.*, coalesce(f.name, c.fund_id) AS name,
-        row_number() OVER (ORDER BY contribution DESC, fund_id) AS best,
-        row_number() OVER (ORDER BY contribution, fund_id) AS worst
+        row_number() OVER (
+            PARTITION BY starts_with(fund_id, ':') ORDER BY contribution DESC, fund_id
+        ) AS best,
+        row_number() OVER (
+            PARTITION BY starts_with(fund_id, ':') ORDER BY contribution, fund_id
+        ) AS worst
     FROM contributions c LEFT JOIN funds f USING (fund_id)
     WHERE run_id = {literal(run.run_id)} AND strategy = {literal(run.lead)}
 ) WHERE best <= {MOST} OR worst <= {MOST} OR starts_with(fund_id, ':')

@@ -51,7 +51,7 @@ SELECT dimension, value, strategy,
     {chosen}
 FROM sensitivities
 WHERE run_id = {literal(run.run_id)} AND strategy IN ({literals(run.drawn)})
-GROUP BY ALL
+GROUP BY dimension, value, strategy
 ORDER BY dimension, try_cast(value AS DOUBLE) NULLS LAST, value, strategy"""
     frame = answer(connection, sql)
     names = [name for name in METRICS if frame[name].drop_nulls().len()]
