@@ -22,7 +22,7 @@ from finembed_core.sources.files import check_header, check_separator
 from finembed_core.warehouse.query import query as ask
 from finembed_dagster.cli.init import write_settings
 from finembed_dagster.cli.interruption import interruptible
-from finembed_dagster.cli.orders import show_orders, what_stays
+from finembed_dagster.cli.orders import counted, show_orders, what_stays
 from finembed_dagster.cli.tables import show_leaderboard, show_notes
 from finembed_dagster.progress import TerminalProgress
 from finembed_dagster.study import Study, shipped_file
@@ -106,6 +106,7 @@ def rebalance(options: argparse.Namespace) -> int:
         file.parent.mkdir(exist_ok=True)
         with written_whole(file) as temporary:
             report.orders.write_csv(temporary)
+        console.print(counted(report), soft_wrap=True, highlight=False)
         show_orders(console, report, str(file))
     remark = what_stays(report)
     if remark:

@@ -22,7 +22,13 @@ FEATURES = {
 """Most telling first: a narrow terminal leaves out the last."""
 
 WIDE = 120  # where nobody looks, as in a file, nothing is left out
-BLOCKED = {"no_nav": "the fund has no NAV to deal at"}
+BLOCKED = {
+    "no_nav": "the fund has no NAV to deal at",
+    "notice": "notice period",
+    "frequency": "next dealing date",
+    "lockup": "lock-up",
+    "gate": "gate",
+}
 MOST_NAMED = 5
 LEAST_FUND, MOST_FUND = 10, 26
 LEAST_WHY, MOST_WHY = 18, 44
@@ -38,6 +44,20 @@ def show_orders(console: Console, report: RebalanceReport, file: str) -> None:
     console.print(
         f"in brackets: the month before; {narrow}all features: {escape(file)}", soft_wrap=True
     )
+
+
+def counted(report: RebalanceReport) -> str:
+    """How many of each side, by when the first notice is due, and how many are held up."""
+    orders = report.orders
+    bought = int((orders["side"] == "buy").sum())
+    held_up = int((orders["blocked_by"].fill_null("") != "").sum())
+    first = orders["notice"].drop_nulls()
+    said = [f"{bought} to subscribe, {orders.height - bought} to redeem"]
+    if len(first):
+        said.append(f"the first notice is due by {first.sort()[0]}")
+    if held_up:
+        said.append(f"{held_up} held up")
+    return ", ".join(said)
 
 
 def what_stays(report: RebalanceReport) -> str:
@@ -121,6 +141,12 @@ def _why(row: Mapping[str, Any], report: RebalanceReport) -> str:
     if row["blocked_by"]:
         held_up = BLOCKED.get(row["blocked_by"], row["blocked_by"])
         text += f"\n{row['status']}: {held_up}"
+    if row["notice"] is not None:
+        text += f"\ngive notice by {row['notice']}"
+    if row["dealing"] not in (None, report.dealing_date):
+        text += f"\ndeals {row['dealing']}"
+    if row["settle"] not in (None, row["dealing"]):
+        text += f"\nmoney moves {row['settle']}"
     return text
 
 

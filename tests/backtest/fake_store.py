@@ -80,6 +80,7 @@ def write_story(store: PartStore, told: Story) -> PartStore:
             category=pl.lit(None, dtype=pl.String),
             death_date=pl.lit(None, dtype=pl.Date),
             death_reason=pl.lit(None, dtype=pl.String),
+            notice_days=pl.lit(None, dtype=pl.Int64),
         ),
     )
     store.write("series", "all", _series_table(told))

@@ -90,7 +90,7 @@ def _held_up(connection: duckdb.DuckDBPyConnection, run: Run, latest: str) -> Ta
 SELECT t.strategy, t.side, t.fund_id, f.name, t.weight, t.decision, t.dealing, t.blocked_by
 FROM trades t LEFT JOIN funds f USING (fund_id)
 WHERE t.run_id = {literal(run.run_id)} AND t.status = 'pending' AND t.blocked_by <> ''
-    AND t.decision >= last_day({latest} - INTERVAL 1 MONTH)
+    AND (t.decision >= last_day({latest} - INTERVAL 1 MONTH) OR t.dealing > {latest})
 ORDER BY t.strategy, t.decision DESC, t.weight DESC, t.fund_id LIMIT {MOST}"""
     columns = {
         "strategy": Column("strategy", names=run.names),
@@ -102,7 +102,7 @@ ORDER BY t.strategy, t.decision DESC, t.weight DESC, t.fund_id LIMIT {MOST}"""
         "dealing": Column("should have dealt"),
         "blocked_by": Column("held up by", names=BLOCKED),
     }
-    caption = "Held up: orders of this decision and the one before that could not be dealt"
+    caption = "Held up: orders of this decision or the one before, or still waiting to be dealt"
     return Table(caption, sql, answer(connection, sql), columns)
 
 
