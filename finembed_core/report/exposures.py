@@ -207,7 +207,7 @@ def _table(table: Table) -> str:
     header, rows = table
     head = "".join(f"<th>{escape(name)}</th>" for name in header)
     body = "".join(f"<tr>{_cells(row)}</tr>" for row in rows)
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    return f'<table class="numbers"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
 
 
 def _cells(row: Iterable[str]) -> str:
