@@ -10,11 +10,9 @@ import dagster as dg
 import polars as pl
 
 from finembed_core.report import figures
-from finembed_core.report.html import wealth as write_wealth_page
 from finembed_core.report.pictures import markdown
 from finembed_core.report.statistics import HEADLINE, STATISTICS
 from finembed_core.store import PartStore
-from finembed_dagster.study import Study
 
 Metadata = dict[str, Any]
 TABLE_ROWS = 60
@@ -63,15 +61,13 @@ def learning_curves(store: PartStore, table: str, key: str) -> Metadata:
     return {} if curve.is_empty() else {"learning_curve": _picture(figures.learning_curves(curve))}
 
 
-def wealth(study: Study, run_id: str) -> Metadata:
-    """Wealth of all strategies, and the page that shows more."""
-    page = write_wealth_page(study.store, run_id, study.home.reports / "wealth.html")
-    returns = study.store.read("returns", run_id)
-    run = study.store.read("runs", run_id).row(0, named=True)
+def wealth(store: PartStore, run_id: str) -> Metadata:
+    """Wealth of all strategies."""
+    returns = store.read("returns", run_id)
+    run = store.read("runs", run_id).row(0, named=True)
     return {
         "wealth": _picture(figures.wealth(returns)),
         "underwater": _picture(figures.underwater(returns)),
-        "page": dg.MetadataValue.path(str(page)),
         "simulated": run["simulated"],
         "warnings": json.loads(run["warnings"]),
     }

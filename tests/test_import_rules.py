@@ -45,7 +45,7 @@ ALLOWED = {
     "portfolio": BASICS | READING,
     "backtest": BASICS | READING | {"ingest", "learning", "portfolio", "version"},
     "warehouse": BASICS | {"store"},
-    "report": BASICS | READING | {"macro.transforms", "polymodel"},
+    "report": BASICS | READING | {"macro.transforms", "polymodel", "warehouse"},
     "chain": BASICS | READING | {"sources", "ingest", "macro", "polymodel", "learning"},
 }
 """What each room may know besides itself; a room stands after all that it may know.

@@ -32,6 +32,8 @@ ORDERS = {
     "reason": pl.String,
     "status": pl.String,
     "blocked_by": pl.String,
+    "dealing": pl.Date,
+    "settle": pl.Date,
 }
 
 
@@ -57,8 +59,10 @@ class RebalanceReport:
     orders : DataFrame
         One row per fund that comes in, goes out or changes: side, fund_id, name, amount (null
         while an order of a run is pending), weight (share of NAV), reason (enter, increase,
-        reduce, exit), status, blocked_by, why (in words), p_up, rank and n_ranked; each feature
-        of `FEATURES`; the same a month before with the suffix ``_before``.
+        reduce, exit), status, blocked_by, dealing and settle (days on which the fund deals and
+        money moves, null while unknown), notice (last day on which a redemption can be announced,
+        null where the fund states no notice period), why (in words), p_up, rank and n_ranked; each
+        feature of `FEATURES`; the same a month before with the suffix ``_before``.
     """
 
     month: Month
@@ -120,6 +124,8 @@ def rebalance(
     else:
         state = _state(holdings, ids)
         orders = _of_book(state, chosen, signals, ids, settings)
+        dealing = settings.dataset.calendar.dealing_date(month)
+        orders = orders.with_columns(dealing=pl.lit(dealing))
         bought = orders.filter(pl.col("side") == "buy")["fund_id"]
         held = {*bought, *ids.filter(state.held)}
     selected = _selected(chosen, signals, settings)
@@ -358,7 +364,7 @@ def _explain(
     signals: Signals,
     before: Signals | None,
 ) -> pl.DataFrame:
-    names = store.read("funds", "all").select("fund_id", "name")
+    names = store.read("funds", "all").select("fund_id", "name", "notice_days")
     universe = store.read("universe", str(month)).select("fund_id", excluded="reason")
     now, then = _scores(signals, ids), _scores(before, ids)
     table = orders.join(names, on="fund_id", how="left").join(universe, on="fund_id", how="left")
@@ -366,9 +372,9 @@ def _explain(
         facts = scores.join(_features(store, when), on="fund_id", how="left")
         renamed = {c: f"{c}{suffix}" for c in facts.columns if c != "fund_id"}
         table = table.join(facts.rename(renamed), on="fund_id", how="left")
-    table = table.with_columns(why=_why())
+    table = table.with_columns(why=_why(), notice=_notice())
     leading = ["side", "fund_id", "name", "amount", "weight", "reason", "why"]
-    others = [c for c in table.columns if c not in leading and c != "excluded"]
+    others = [c for c in table.columns if c not in (*leading, "excluded", "notice_days")]
     return table.select(*leading, *others).sort(
         pl.col("side") == "buy", "rank", "fund_id", nulls_last=True
     )
@@ -392,6 +398,12 @@ def _features(store: PartStore, month: Month) -> pl.DataFrame:
         kinds = {c: pl.String if c == "svar_factor" else pl.Float64 for c in FEATURES}
         return pl.DataFrame(schema={"fund_id": pl.String, **kinds})
     return store.read("polymodel_features", str(month)).select("fund_id", *FEATURES)
+
+
+def _notice() -> pl.Expr:
+    """Last day on which a redemption can be announced."""
+    last = pl.col("dealing") - pl.duration(days="notice_days")
+    return pl.when(pl.col("side") == "sell").then(last)
 
 
 def _why() -> pl.Expr:

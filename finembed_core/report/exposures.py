@@ -13,8 +13,8 @@ from plotly.subplots import make_subplots
 from finembed_core.polymodel.explain import Explanation
 from finembed_core.report.explained import Label, Table, moves, threats
 from finembed_core.report.figures import COLORS, FONT, GRAY, GRID, INK
-from finembed_core.report.html import CONFIG, document
-from finembed_core.report.html import notes as noted
+from finembed_core.report.page import CONFIG, document
+from finembed_core.report.page import notes as noted
 
 ACROSS = 2
 PANEL_HEIGHT = 330
@@ -207,7 +207,7 @@ def _table(table: Table) -> str:
     header, rows = table
     head = "".join(f"<th>{escape(name)}</th>" for name in header)
     body = "".join(f"<tr>{_cells(row)}</tr>" for row in rows)
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    return f'<table class="numbers"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
 
 
 def _cells(row: Iterable[str]) -> str:

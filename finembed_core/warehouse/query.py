@@ -26,13 +26,20 @@ PLAIN |= INTEGERS | STAMPS | {"timestamp with time zone"}
 
 
 @contextmanager
-def reading(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+def reading(path: Path, threads: int | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection that can only read this warehouse: no other file, no setting, no variable.
 
     The files of pair statistics, which a view of it reads, belong to it.
 
     The file is attached to an instance of its own, so that every call sees the file that stands
     under `path` now, also while another connection of this process holds a replaced one.
+
+    Parameters
+    ----------
+    path : Path
+        The DuckDB file.
+    threads : int, optional
+        With one, sums are taken in one order: the same answer to the last digit every time.
 
     Raises
     ------
@@ -48,6 +55,8 @@ def reading(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     quoted = str(path).replace("'", "''")
     with duckdb.connect() as connection:
         try:
+            if threads is not None:
+                connection.execute("SET threads = $1", [threads])
             connection.execute(f"ATTACH '{quoted}' AS warehouse (READ_ONLY)")
             connection.execute("USE warehouse")
             folders = connection.execute(
@@ -83,7 +92,7 @@ def query(path: Path, sql: str) -> pl.DataFrame:
                     where=sql.strip(),
                     remedy="results change by running the chain, never by SQL",
                 )
-            return _frame(connection, sql)
+            return answer(connection, sql)
         except duckdb.IOException as error:  # a file that a view reads
             raise WarehouseError(
                 f"the query failed: {_first_line(error)}",
@@ -127,7 +136,7 @@ def export(path: Path, table: str, file: Path) -> int:
                 where=str(path),
                 remedy=f"tables and views: {', '.join(_names(connection))}",
             )
-        frame = _frame(connection, f'SELECT * FROM "{table}"')
+        frame = answer(connection, f'SELECT * FROM "{table}"')
     try:
         with written_whole(file) as temporary:
             write(frame, temporary)
@@ -157,14 +166,15 @@ def _only_reads(statement: duckdb.Statement) -> bool:
     return statement.type == duckdb.StatementType.SELECT
 
 
-def _frame(connection: duckdb.DuckDBPyConnection, sql: str) -> pl.DataFrame:
-    answer = connection.sql(sql)
-    names = _distinct(answer.columns)
-    table = answer.to_arrow_table().rename_columns(names)
-    if not all(map(_is_plain, answer.types)):
+def answer(connection: duckdb.DuckDBPyConnection, sql: str) -> pl.DataFrame:
+    """Answer of one SELECT over an open connection, with plain types and distinct names."""
+    relation = connection.sql(sql)
+    names = _distinct(relation.columns)
+    table = relation.to_arrow_table().rename_columns(names)
+    if not all(map(_is_plain, relation.types)):
         shown = (
             _quoted(name) if _is_plain(kind) else f"{_quoted(name)}::VARCHAR AS {_quoted(name)}"
-            for name, kind in zip(names, answer.types, strict=True)
+            for name, kind in zip(names, relation.types, strict=True)
         )
         table = connection.from_arrow(table).project(", ".join(shown)).to_arrow_table()
     # Sums of integers come back as 38-digit decimals, which few readers of CSV or JSON know.

@@ -6,6 +6,7 @@ from finembed_core.backtest.run import backtest, identify
 from finembed_core.calendar import Month
 from finembed_core.chain import last_current_month
 from finembed_core.polymodel.stage import PAIRS
+from finembed_core.report.write import write_report
 from finembed_core.settings import Settings
 from finembed_core.warehouse.publish import publish
 from finembed_core.warehouse.query import query
@@ -33,7 +34,7 @@ def backtests(
     for warning in report.warnings:
         context.log.warning(warning)
     facts = {"run_id": report.run_id, "through": str(through), "was_current": report.skipped}
-    return dg.MaterializeResult(metadata=wealth(study, report.run_id) | facts)
+    return dg.MaterializeResult(metadata=wealth(study.store, report.run_id) | facts)
 
 
 def warehouse_asset(settings: Settings) -> dg.AssetsDefinition:
@@ -46,18 +47,20 @@ def warehouse_asset(settings: Settings) -> dg.AssetsDefinition:
 def warehouse(
     context: dg.AssetExecutionContext, study: dg.ResourceParam[Study]
 ) -> dg.MaterializeResult:
-    """The DuckDB file with everything, built beside the old one and swapped in."""
+    """The DuckDB file with everything, built beside the old one and swapped in; the report."""
     store, settings, through = study.store, study.settings, _through(context, study)
     run_id = identify(store, settings, through).run_id
     report = publish(store, study.home.warehouse, settings, through, run_id)
     for warning in report.warnings:
         context.log.warning(warning)
+    page = write_report(study.home.warehouse, study.home.reports, run_id)
     ranked = query(study.home.warehouse, "select * from leaderboard")
     latest = query(study.home.warehouse, "select * from latest_rebalance")
     return dg.MaterializeResult(
         metadata={
             "leaderboard": leaderboard(ranked),
             "latest_rebalance": orders(latest),
+            "report": dg.MetadataValue.path(str(page)),
             "path": dg.MetadataValue.path(str(report.path)),
             "was_current": report.skipped,
             "warnings": list(report.warnings),

@@ -17,11 +17,12 @@ from finembed_core.chain import chain
 from finembed_core.errors import InputError, MissingPartError, SettingsError
 from finembed_core.files import written_whole
 from finembed_core.portfolio.rebalance import rebalance as orders_of
+from finembed_core.report.write import report_file
 from finembed_core.sources.files import check_header, check_separator
 from finembed_core.warehouse.query import query as ask
 from finembed_dagster.cli.init import write_settings
 from finembed_dagster.cli.interruption import interruptible
-from finembed_dagster.cli.orders import show_orders, what_stays
+from finembed_dagster.cli.orders import counted, show_orders, what_stays
 from finembed_dagster.cli.tables import show_leaderboard, show_notes
 from finembed_dagster.progress import TerminalProgress
 from finembed_dagster.study import Study, shipped_file
@@ -73,9 +74,10 @@ def _run(study: Study, through: Month | None) -> int:
         console.print(f"computed {outcome.computed[0]} to {outcome.computed[1]}")
     show_leaderboard(console, ask(study.home.warehouse, "select * from leaderboard"))
     show_notes(console, outcome.warnings)
+    latest = ask(study.home.warehouse, "select run_id from latest_run").item()
     for what, where in (
         ("results", study.home.warehouse),
-        ("picture", study.home.reports / "wealth.html"),
+        ("report", report_file(study.home.reports, latest)),
         ("query", 'finembed query "select * from latest_rebalance"'),
         ("web page", "finembed ui"),
     ):
@@ -104,6 +106,7 @@ def rebalance(options: argparse.Namespace) -> int:
         file.parent.mkdir(exist_ok=True)
         with written_whole(file) as temporary:
             report.orders.write_csv(temporary)
+        console.print(counted(report), soft_wrap=True, highlight=False)
         show_orders(console, report, str(file))
     remark = what_stays(report)
     if remark:

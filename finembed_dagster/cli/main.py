@@ -14,7 +14,7 @@ from finembed_core import __version__
 from finembed_core.calendar import Month
 from finembed_core.errors import FinembedError
 from finembed_core.polymodel.explain import MOST
-from finembed_dagster.cli import compute, explain, inspect
+from finembed_dagster.cli import compute, explain, inspect, report
 from finembed_dagster.study import DEFAULT_HOME, DEFAULT_SETTINGS, HOME_VARIABLE, SETTINGS_VARIABLE
 
 USER_MISTAKE = 2
@@ -28,6 +28,7 @@ your own funds   finembed init my-study; edit my-study/finembed.yaml; cd my-stud
 every month      finembed run; finembed rebalance --month 2024-05
 look             finembed query "select * from leaderboard";  finembed ui
 one fund         finembed explain FUND
+to show others   finembed report
 
 Everything lies under one home folder: --home, else ${HOME_VARIABLE}, else {DEFAULT_HOME}/.
 Settings come from --settings, else ${SETTINGS_VARIABLE}, else {DEFAULT_SETTINGS}, else defaults.
@@ -104,6 +105,17 @@ def _parser() -> argparse.ArgumentParser:
         "--factors", type=_positive, default=MOST, metavar="N", help="how many to show: %(default)s"
     )
     explained.add_argument("--output", type=Path, metavar="FILE.html", help="write the picture")
+
+    written = add("report", report.report, "One HTML file per run that an allocator can check.")
+    written.epilog = report.GUIDE
+    written.formatter_class = argparse.RawDescriptionHelpFormatter
+    written.add_argument("--run", metavar="ID", help="default: the latest (see table runs)")
+    written.add_argument(
+        "--output",
+        type=Path,
+        metavar="FILE.html",
+        help="default: report-ID.html in the folder reports/ of the home",
+    )
 
     add("status", inspect.status, "What is done, stale or missing, and the reason codes.")
 

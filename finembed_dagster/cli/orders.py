@@ -46,6 +46,20 @@ def show_orders(console: Console, report: RebalanceReport, file: str) -> None:
     )
 
 
+def counted(report: RebalanceReport) -> str:
+    """How many of each side, by when the first notice is due, and how many are held up."""
+    orders = report.orders
+    bought = int((orders["side"] == "buy").sum())
+    held_up = int((orders["blocked_by"].fill_null("") != "").sum())
+    first = orders["notice"].drop_nulls()
+    said = [f"{bought} to subscribe, {orders.height - bought} to redeem"]
+    if len(first):
+        said.append(f"the first notice is due by {first.sort()[0]}")
+    if held_up:
+        said.append(f"{held_up} held up")
+    return ", ".join(said)
+
+
 def what_stays(report: RebalanceReport) -> str:
     """Why there are no orders, or what is selected and not bought; empty where nothing is left."""
     if report.n_selected == 0:
@@ -127,6 +141,12 @@ def _why(row: Mapping[str, Any], report: RebalanceReport) -> str:
     if row["blocked_by"]:
         held_up = BLOCKED.get(row["blocked_by"], row["blocked_by"])
         text += f"\n{row['status']}: {held_up}"
+    if row["notice"] is not None:
+        text += f"\ngive notice by {row['notice']}"
+    if row["dealing"] not in (None, report.dealing_date):
+        text += f"\ndeals {row['dealing']}"
+    if row["settle"] not in (None, row["dealing"]):
+        text += f"\nmoney moves {row['settle']}"
     return text
 
 

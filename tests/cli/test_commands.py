@@ -72,8 +72,8 @@ def test_results_say_what_to_know_before_believing_them(
     assert finembed("query", "select warnings from latest_run", "--format", "json") == 0
     stored = json.loads(json.loads(capsys.readouterr().out)[0]["warnings"])
     assert {f"note: {warning}" for warning in stored} <= set(notes)
-    page = (study / "home" / "reports" / "wealth.html").read_text()
-    assert "(simulated data)</h1>" in page
+    [page] = (study / "home" / "reports").glob("report-*.html")
+    assert "simulated data</h1>" in page.read_text()
     assert finembed("rebalance", "--month", "1994-12") == 0
     assert capsys.readouterr().out.startswith("simulated data")
 
@@ -90,9 +90,9 @@ def test_a_study_without_a_risk_free_series_says_that_it_assumes_none(
     )
     assert finembed("run") == 0
     assert capsys.readouterr().out.count("no risk-free series: 0 is assumed") == 1
-    page = (tmp_path / ".finembed" / "reports" / "wealth.html").read_text()
-    assert "no risk-free series: 0 is assumed" in page
-    assert "simulated data" not in page
+    [page] = (tmp_path / ".finembed" / "reports").glob("report-*.html")
+    assert "no risk-free series: 0 is assumed" in page.read_text()
+    assert "simulated data</h1>" not in page.read_text()
 
 
 def test_query_in_three_formats(study: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -136,6 +136,7 @@ def test_doctor_finds_a_sound_study(study: Path, capsys: pytest.CaptureFixture[s
         ["query", "select 1"],
         ["export", "metrics", "metrics.csv"],
         ["rebalance", "--month", "1994-12"],
+        ["report"],
     ],
 )
 @pytest.mark.parametrize("there", [False, True], ids=["absent", "empty"])

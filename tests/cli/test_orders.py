@@ -10,7 +10,7 @@ from rich.console import Console
 
 from finembed_core.calendar import Month
 from finembed_core.portfolio.rebalance import FEATURES, RebalanceReport
-from finembed_dagster.cli.orders import show_orders, what_stays
+from finembed_dagster.cli.orders import counted, show_orders, what_stays
 
 ROW = {
     "side": "buy",
@@ -22,6 +22,9 @@ ROW = {
     "why": "rank 2 of 9, 7 before",
     "status": "pending",
     "blocked_by": "",
+    "dealing": dt.date(2000, 1, 31),
+    "settle": None,
+    "notice": None,
     "p_up": 0.61,
     "p_up_before": 0.42,
     "rank": 2,
@@ -93,12 +96,27 @@ def test_an_order_with_its_why_now_and_before() -> None:
         ),
         ({"reason": "dead: merged", **UNRANKED}, "dead: merged"),
         ({"reason": "exit", "blocked_by": "no_nav"}, "pending: the fund has no NAV to deal at"),
-        ({"blocked_by": "notice"}, "pending: notice"),
+        ({"blocked_by": "notice"}, "pending: notice period"),
+        ({"blocked_by": "a_new_term"}, "pending: a_new_term"),
+        ({"side": "sell", "notice": dt.date(2000, 1, 1)}, "give notice by 2000-01-01"),
+        ({"dealing": dt.date(2000, 3, 31)}, "deals 2000-03-31"),
+        ({"settle": dt.date(2000, 2, 29)}, "money moves 2000-02-29"),
         ({"reason": "increase"}, "more: among the best 4"),
     ],
 )
 def test_reasons_in_words(changes: dict, why: str) -> None:
     assert why in words(printed(report(ROW | changes), 140))
+
+
+def test_orders_are_counted_with_the_first_notice_and_what_is_held_up() -> None:
+    sold = ROW | {"fund_id": "F2", "side": "sell", "notice": dt.date(2000, 1, 9)}
+    late = sold | {"fund_id": "F3", "notice": dt.date(2000, 1, 2), "blocked_by": "gate"}
+    assert counted(report(ROW, sold, late)) == (
+        "1 to subscribe, 2 to redeem, the first notice is due by 2000-01-02, 1 held up"
+    )
+    assert counted(report(ROW)) == "1 to subscribe, 0 to redeem"
+    plain = printed(report(ROW), 140)
+    assert "notice" not in plain and "deals" not in plain and "money" not in plain
 
 
 def test_a_strategy_without_a_model_shows_neither_probability_nor_rank() -> None:

@@ -92,6 +92,10 @@ def test_every_month_left_its_facts_and_every_check_passed(entered: Study) -> No
         event = instance.get_latest_materialization_event(dg.AssetKey("backtests"))
         assert event is not None and event.asset_materialization is not None
         assert "data:image/svg+xml" in str(event.asset_materialization.metadata["wealth"].value)
+        event = instance.get_latest_materialization_event(dg.AssetKey("warehouse"))
+        assert event is not None and event.asset_materialization is not None
+        report = Path(str(event.asset_materialization.metadata["report"].value))
+        assert report.name.startswith("report-") and report.suffix == ".html"
 
 
 def test_a_picture_of_all_months_is_stored_once(entered: Study) -> None:

@@ -45,6 +45,20 @@ def test_the_runs_own_orders(stood: PartStore) -> None:
     assert report.orders["side"].to_list() == sorted(report.orders["side"], reverse=True)
 
 
+def test_a_redemption_is_announced_its_notice_before_it_deals(stood: PartStore) -> None:
+    funds = stood.read("funds", "all")
+    try:
+        stood.write("funds", "all", funds.with_columns(notice_days=pl.lit(45, dtype=pl.Int64)))
+        for mine in (None, holdings(f0=30.0, f1=30.0, f2=30.0, f3=30.0, f4=30.0)):
+            report = rebalance(stood, SETTINGS, LAST, mine)
+            sold = report.orders.filter(side="sell")
+            assert set((sold["dealing"] - sold["notice"]).dt.total_days()) == {45}
+            assert set(sold["dealing"]) == {report.dealing_date}
+            assert report.orders.filter(side="buy")["notice"].is_null().all()
+    finally:
+        stood.write("funds", "all", funds)
+
+
 def test_every_order_is_explained(stood: PartStore) -> None:
     orders = rebalance(stood, SETTINGS, LAST).orders
     told = story()

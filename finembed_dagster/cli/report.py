@@ -1,0 +1,44 @@
+"""The command that writes the report of a run as one HTML file."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+
+from finembed_core.errors import InputError
+from finembed_core.report.write import write_report
+from finembed_dagster.study import Study
+
+GUIDE = """\
+examples
+  finembed report
+  finembed report --run c43e2d7ca93b0e78 --output study.html
+
+One file of 5 MB that loads nothing: mail it, open it on a phone, print it. It begins with the
+verdict in words; then come the newest orders, wealth, drawdowns, calendar, rolling figures,
+sensitivities, turnover, reliability of the models, tests against luck, attribution, and what went
+wrong. Folded under each chart and table lies the SQL that gives its numbers: `finembed query` asks
+it again. docs/report.md says what to distrust.
+"""
+HTML = ".html"
+
+
+def report(options: argparse.Namespace) -> int:
+    """Write the page and say where it lies."""
+    _require_html(options.output)
+    home = Study.find(options.home, options.settings).existing().home
+    file = write_report(home.warehouse, home.reports, options.run, options.output)
+    Console().print(f"report    {escape(str(file))}", highlight=False, soft_wrap=True)
+    return 0
+
+
+def _require_html(file: Path | None) -> None:
+    if file is not None and file.suffix.lower() != HTML:
+        raise InputError(
+            f"{file.suffix or 'no suffix'} is not a format for the report",
+            where=str(file),
+            remedy=f"end the name with {HTML}",
+        )
