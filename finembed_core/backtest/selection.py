@@ -321,8 +321,7 @@ def overfitting(
     Returns
     -------
     Overfitting
-        Of ``C(S, S/2)`` splits. Without skill the probability is somewhat above 0.5: what is in
-        one half is missing in the other.
+        Of ``C(S, S/2)`` splits. Without skill the probability is about 0.5.
 
     Raises
     ------
