@@ -17,13 +17,17 @@ from numpy.typing import NDArray
 from scipy.special import ndtr, stdtrit
 
 from finembed_core.backtest.metrics import MRAR_GAMMA, TAIL, Series, metrics, relative_metrics
-from finembed_core.backtest.resampling import CONSTANT, block_length, stationary_draws
+from finembed_core.backtest.resampling import (
+    CONSTANT,
+    DRAWS,
+    MIN_PERIODS,
+    block_length,
+    stationary_draws,
+)
 from finembed_core.errors import InputError
 from finembed_core.panel import FloatArray
 
 LEVEL = 0.95  # coverage
-DRAWS = 1000  # Efron and Tibshirani (1993) ask for as many
-MIN_PERIODS = 24  # below, intervals of monthly returns hold the true value far too rarely
 UNDEFINED = 0.01  # share of draws that may lack a statistic, such as omega where nothing is lost
 CHUNK = 2**16  # periods drawn that are computed at once: half a megabyte an array
 
@@ -76,6 +80,7 @@ SCHEMA = {
 
 Statistics = dict[str, FloatArray]
 Row = tuple[str, str, float, float, float, int]
+NO_DRAWS = np.empty(0)
 
 
 @dataclass(frozen=True)
@@ -111,8 +116,8 @@ class Bootstrap:
         Parameters
         ----------
         series : mapping of str to Series
-            By strategy, all over the same periods. With a benchmark, the relative statistics come
-            too; returns, risk-free rate and benchmark are resampled together.
+            By strategy, all over the same periods. Returns, risk-free rate and, where there is
+            one, benchmark are resampled together.
         seed : int
         draws : int
         block : float, optional
@@ -164,7 +169,7 @@ class Bootstrap:
         for name, s in self.series.items():
             for m in [*metrics(s), *relative_metrics(s)]:
                 if m.name in INTERVALS:
-                    drawn = self.draws[name].get(m.name)
+                    drawn = self.draws[name].get(m.name, NO_DRAWS)
                     ends = interval(m.value, drawn, INTERVALS[m.name], self.degrees)
                     rows.append((name, m.name, m.value, *ends, m.n))
         return pl.DataFrame(rows, schema=SCHEMA, orient="row")
@@ -180,8 +185,7 @@ class Bootstrap:
         Returns
         -------
         DataFrame
-            As `intervals`, of every other strategy: its statistic less the baseline's. Drawdowns
-            are negative: above 0 the strategy fell less.
+            As `intervals`, of all others; above 0 in max_drawdown, which is negative: fell less.
 
         Raises
         ------
@@ -197,26 +201,25 @@ class Bootstrap:
             ours, theirs = self.draws[name], self.draws[baseline]
             for metric, scale in COMPARED.items():
                 value = values[name][metric] - values[baseline][metric]
-                drawn = ours[metric] - theirs[metric] if ours else None
+                drawn = ours.get(metric, NO_DRAWS) - theirs.get(metric, NO_DRAWS)
                 ends = interval(value, drawn, scale, self.degrees)
                 rows.append((name, metric, value, *ends, self.periods))
         return pl.DataFrame(rows, schema=SCHEMA, orient="row")
 
 
 def interval(
-    value: float, draws: FloatArray | None, scale: Scale | None, degrees: float
+    value: float, draws: FloatArray, scale: Scale | None, degrees: float
 ) -> tuple[float, float]:
-    """95% interval of one statistic.
+    """95% interval of one statistic, widened for the few blocks in the record.
 
     With a scale g: ``g^-1(g(value) -+ t sd(g(draws)))``, t of Student's distribution. Without one:
-    quantiles of the draws at ``Phi(-+ t sqrt((degrees + 1) / degrees))``, which is Hesterberg's
-    (2015) expanded percentile interval. Both widen it for the few blocks in the record.
+    quantiles at ``Phi(-+ t sqrt((degrees + 1) / degrees))``, Hesterberg's (2015) expanded ones.
 
     Parameters
     ----------
     value : float
         Estimate.
-    draws : ndarray, shape (draws,), or None
+    draws : ndarray, shape (draws,)
     scale : tuple of two functions, or None
     degrees : float
         Degrees of freedom.
@@ -227,8 +230,6 @@ def interval(
         NaN where there is nothing to say (see `Bootstrap.intervals`).
     """
     nothing = (np.nan, np.nan)
-    if draws is None or not np.isfinite(value):
-        return nothing
     defined = draws[np.isfinite(draws)]
     if len(defined) == 0 or np.ptp(defined) <= CONSTANT:
         return nothing
@@ -352,11 +353,10 @@ def _block(series: Series) -> float:
 def _on(series: Series, index: NDArray[np.intp]) -> Statistics:
     """All statistics on draws (D, n) of a series."""
     returns, risk_free = series.returns[index], series.risk_free[index]
-    found = batch_metrics(returns, risk_free, series.periods_per_year)
+    ppy = series.periods_per_year
+    found = batch_metrics(returns, risk_free, ppy)
     if series.benchmark is not None:
-        found |= batch_relative_metrics(
-            returns, risk_free, series.benchmark[index], series.periods_per_year
-        )
+        found |= batch_relative_metrics(returns, risk_free, series.benchmark[index], ppy)
     return found
 
 

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from finembed_core.errors import InputError
 from finembed_core.panel import FloatArray
 
+DRAWS = 1000  # Efron and Tibshirani (1993) ask for as many
+MIN_PERIODS = 24  # below, intervals of monthly returns hold the true value far too rarely
 CONSTANT = 1e-12  # a range below it is rounding
 
 

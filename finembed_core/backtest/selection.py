@@ -17,15 +17,19 @@ from arch.bootstrap import StepM
 from scipy import stats
 from scipy.special import ndtr, ndtri
 
-from finembed_core.backtest.resampling import CONSTANT, block_length, bootstrap_variance
+from finembed_core.backtest.resampling import (
+    CONSTANT,
+    DRAWS,
+    MIN_PERIODS,
+    block_length,
+    bootstrap_variance,
+)
 from finembed_core.errors import InputError
 from finembed_core.panel import FloatArray
 
-DRAWS = 1000  # as arch's default
 SIZE = 0.05
 SPLIT_BLOCKS = 16  # the paper's example: 12,870 splits
 MOST_BLOCKS = 20  # 184,756 splits; each further pair of blocks takes four times as long
-MIN_PERIODS = 24
 
 
 @dataclass(frozen=True)

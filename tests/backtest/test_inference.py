@@ -55,6 +55,7 @@ def ends(frame: pl.DataFrame, strategy: str, metric: str) -> tuple[float, float]
     return row[3], row[4]
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10**6), st.integers(3, 90), st.booleans())
 def test_batch_equals_one_by_one(seed: int, n: int, heavy: bool) -> None:
     rng = np.random.default_rng(seed)
@@ -162,7 +163,7 @@ def test_differences_are_paired() -> None:
     assert frame.filter(strategy="same")["ci_low"].is_nan().all()
 
 
-@settings(max_examples=20)
+@settings(max_examples=20, deadline=None)
 @given(st.integers(0, 1000), st.permutations(range(3)))
 def test_the_order_of_strategies_does_not_matter(seed: int, order: list[int]) -> None:
     strategies = study(24, seed=seed)
@@ -173,7 +174,7 @@ def test_the_order_of_strategies_does_not_matter(seed: int, order: list[int]) ->
     assert first.differences("s1").sort(keys).equals(second.differences("s1").sort(keys))
 
 
-@settings(max_examples=20)
+@settings(max_examples=20, deadline=None)
 @given(st.integers(0, 1000), st.floats(0.1, 4.0))
 def test_leverage_scales_what_it_should(seed: int, scale: float) -> None:
     returns = np.random.default_rng(seed).normal(0.004, 0.03, 48)

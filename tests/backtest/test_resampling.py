@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from arch.bootstrap import StationaryBootstrap, optimal_block_length
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -44,6 +44,7 @@ def test_constant_and_short_series_have_no_say() -> None:
     assert block_length(series[:2]) == 1.0
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10**6), st.permutations(range(5)))
 def test_the_order_of_strategies_does_not_matter(seed: int, order: list[int]) -> None:
     series = autoregressive(60, 5, seed)
@@ -55,6 +56,7 @@ def test_a_missing_value_is_an_error() -> None:
         block_length(np.array([0.1, np.nan, 0.2, 0.1]))
 
 
+@settings(deadline=None)
 @given(st.integers(1, 40), st.floats(1, 50), st.integers(1, 20), st.integers(0, 2**32))
 def test_draws_are_positions_and_repeatable(n: int, block: float, draws: int, seed: int) -> None:
     index = stationary_draws(n, block, draws, seed)

@@ -97,7 +97,7 @@ def test_all_are_worse() -> None:
     assert found.superior == () and found.p_lower > 0.3
 
 
-@settings(max_examples=20)
+@settings(max_examples=20, deadline=None)
 @given(st.integers(0, 1000), st.permutations(range(4)), st.floats(0.01, 100.0))
 def test_order_and_scale_do_not_matter(seed: int, order: list[int], scale: float) -> None:
     active = noise(60, 4, seed) + np.array([0.01, 0.0, 0.0, -0.01])
@@ -143,6 +143,7 @@ def test_the_example_of_the_paper() -> None:
     assert normal == pytest.approx(0.9505, abs=5e-5)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10**6), st.integers(2, 200))
 def test_as_in_plain_python_and_in_skfolio(seed: int, trials: int) -> None:
     rng = np.random.default_rng(seed)
@@ -177,6 +178,7 @@ def test_expected_maximum_of_many_normals() -> None:
     assert expected_max_sharpe(50, 1.0) == pytest.approx(highest, rel=0.02)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 500), st.integers(1, 500), st.floats(0.001, 10))
 def test_more_trials_deflate_more(a: int, b: int, scale: float) -> None:
     excess = noise(60, 1, 3)[:, 0] + 0.01
@@ -254,7 +256,7 @@ def test_a_strategy_in_cash_has_sharpe_zero_there() -> None:
     assert found.in_sample[1] == pytest.approx(max(halves[1]))
 
 
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 @given(st.integers(0, 10**4), st.permutations(range(5)), st.floats(0.01, 100.0))
 def test_cscv_knows_neither_order_nor_scale(seed: int, order: list[int], scale: float) -> None:
     excess = noise(50, 5, seed)
