@@ -49,7 +49,7 @@ def test_a_redemption_is_announced_its_notice_before_it_deals(stood: PartStore) 
     funds = stood.read("funds", "all")
     try:
         stood.write("funds", "all", funds.with_columns(notice_days=pl.lit(45, dtype=pl.Int64)))
-        for mine in (None, holdings(f0=30.0, f1=30.0, f2=30.0, f3=30.0, f4=30.0)):
+        for mine in (None, holdings(**{f"F0{k}": 30.0 for k in range(8)})):
             report = rebalance(stood, SETTINGS, LAST, mine)
             sold = report.orders.filter(side="sell")
             assert set((sold["dealing"] - sold["notice"]).dt.total_days()) == {45}
