@@ -279,7 +279,7 @@ def _one_each(trades: pl.DataFrame) -> pl.DataFrame:
     some, weight = done.any(), pl.col("weight")
     newest = trades.sort("dealing", maintain_order=True)
     return newest.group_by("fund_id", "side", maintain_order=True).agg(
-        pl.col("reason").last(),
+        pl.col("reason", "dealing", "settle").last(),
         amount=pl.when(some).then(pl.col("amount").filter(done).sum()),
         weight=pl.when(some).then(weight.filter(done).sum()).otherwise(weight.last()),
         status=pl.when(some).then(pl.lit("executed")).otherwise(pl.lit("pending")),
