@@ -24,10 +24,10 @@ FEATURES = {
 WIDE = 120  # where nobody looks, as in a file, nothing is left out
 BLOCKED = {
     "no_nav": "the fund has no NAV to deal at",
-    "notice": "its notice runs beyond the next dealing date",
-    "frequency": "the fund does not deal on that date",
-    "lockup": "the money is locked up",
-    "gate": "the fund's gate lets no more out",
+    "notice": "notice period",
+    "frequency": "next dealing date",
+    "lockup": "lock-up",
+    "gate": "gate",
 }
 MOST_NAMED = 5
 LEAST_FUND, MOST_FUND = 10, 26

@@ -96,7 +96,7 @@ def test_an_order_with_its_why_now_and_before() -> None:
         ),
         ({"reason": "dead: merged", **UNRANKED}, "dead: merged"),
         ({"reason": "exit", "blocked_by": "no_nav"}, "pending: the fund has no NAV to deal at"),
-        ({"blocked_by": "notice"}, "pending: its notice runs beyond the next dealing date"),
+        ({"blocked_by": "notice"}, "pending: notice period"),
         ({"blocked_by": "a_new_term"}, "pending: a_new_term"),
         ({"side": "sell", "notice": dt.date(2000, 1, 1)}, "give notice by 2000-01-01"),
         ({"dealing": dt.date(2000, 3, 31)}, "deals 2000-03-31"),
