@@ -62,3 +62,7 @@ class IntegrityError(FinembedError):
 
 class WarehouseError(FinembedError):
     """The warehouse is missing or damaged, a fact breaks its rules, or a query is wrong."""
+
+
+class SolverError(FinembedError):
+    """A numerical method ended without a result that can be vouched for."""
