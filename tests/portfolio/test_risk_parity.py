@@ -43,7 +43,7 @@ def test_many_funds(shape: tuple[int, int]) -> None:
 
 
 def test_two_funds_weigh_by_their_deviations_whatever_the_correlation() -> None:
-    # Maillard, Roncalli, Teiletche (2010), equation 5: sigma_2 / (sigma_1 + sigma_2)
+    # Maillard, Roncalli and Teiletche (2010), two assets: sigma_2 / (sigma_1 + sigma_2)
     for correlation in (-0.9, 0.0, 0.7):
         matrix = np.array([[0.04, correlation * 0.06], [correlation * 0.06, 0.09]])
         model = RiskModel(np.linalg.cholesky(matrix).T, np.zeros(2))
