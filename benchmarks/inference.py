@@ -45,7 +45,7 @@ from finembed_core.calendar import month_ends
 RISK_FREE, DRAWS = 0.002, 500
 TAILS = np.array([(1.0 - LEVEL) / 2.0, (1.0 + LEVEL) / 2.0])
 PROCESSES = {"normal": "normal", "t4": "t(4)", "ar": "AR(.3)", "garch": "GARCH"}
-LENGTHS = (60, 120, 314)
+LENGTHS = {60: 1600, 120: 1200, 314: 800}  # months, and samples of the main table
 STRATEGIES = {"strategy": (0.0015, 0.8, 0.02), "other": (0.0, 1.0, 0.01)}  # alpha, beta, residual
 PATHS = ("max_drawdown", "calmar")  # their true value is the median over paths of this length
 AGAIN = [f"{name}, another path" for name in PATHS]
@@ -129,9 +129,13 @@ def percent(share):
     return f"{100 * share:.1f}"
 
 
+def generator(process, *seeds):
+    return np.random.default_rng([list(PROCESSES).index(process), *seeds])
+
+
 def covered(process, n, repeats, strategies=1):
     """Share of intervals of the first strategy that hold the true value, and mean block length."""
-    rng, true = np.random.default_rng(n), truth(process, n)[0]
+    rng, true = generator(process, n, strategies), truth(process, n)[0]
     inside = {name: [] for name in [*INTERVALS, *AGAIN, "block"]}
     for k in range(repeats):
         benchmark = 0.007 + 0.04 * noise(process, (n,), rng)
@@ -153,22 +157,22 @@ def covered(process, n, repeats, strategies=1):
     return {name: np.mean(hits) for name, hits in inside.items()}
 
 
-def print_covered(names, lengths, repeats, strategies=1):
+def print_covered(lengths, strategies=1):
     cells = list(product(PROCESSES, lengths))
-    columns = [covered(process, n, repeats, strategies) for process, n in cells]
-    rows = [[name, *(percent(c[name]) for c in columns)] for name in names]
+    columns = [covered(process, n, lengths[n], strategies) for process, n in cells]
+    rows = [[name, *(percent(c[name]) for c in columns)] for name in [*INTERVALS, *AGAIN]]
     rows.append(["mean block", *(f"{c['block']:.1f}" for c in columns)])
     table(["statistic", *(f"{PROCESSES[process]} {n}" for process, n in cells)], rows)
 
 
 def print_coverage():
     """Shipped intervals of a single strategy; and whether another path's drawdown is inside."""
-    print_covered([*INTERVALS, *AGAIN], LENGTHS, 800)
+    print_covered(LENGTHS)
 
 
 def print_study():
     """The same of one strategy of 20, with the block length of all 20."""
-    print_covered([*INTERVALS, *AGAIN], LENGTHS[:2], 250, 20)
+    print_covered({60: 400, 120: 300}, 20)
 
 
 def influences(returns, benchmark):
@@ -230,7 +234,7 @@ def print_methods(repeats=500, n=60):
     width = {name: [] for name in names}
     drop = np.array([np.delete(np.arange(n), k) for k in range(n)])
     for process in PROCESSES:
-        rng, true = np.random.default_rng(2), truth(process, n)[0]
+        rng, true = generator(process, n, 2), truth(process, n)[0]
         for k in range(repeats):
             benchmark, (returns,) = world(process, (n,), rng)
             bootstrap = Bootstrap.of({"a": series_of(returns, benchmark)}, seed=k, draws=DRAWS)
@@ -261,9 +265,9 @@ def print_methods(repeats=500, n=60):
 
 def print_differences(repeats=500):
     """Strategy less other: beta .8 against 1."""
-    cells, columns = list(product(PROCESSES, LENGTHS[:2])), []
+    cells, columns = list(product(PROCESSES, (60, 120))), []
     for process, n in cells:
-        rng, true = np.random.default_rng(n + 1), truth(process, n)[1]
+        rng, true = generator(process, n, 3), truth(process, n)[1]
         inside = {name: [] for name in COMPARED}
         for k in range(repeats):
             benchmark, own = world(process, (n,), rng, 2)
@@ -293,7 +297,7 @@ def print_snooping(repeats=250):
     """Rejections: of noise, where the nominal share is right; and of one with an edge."""
     names, rows = [str(k) for k in range(20)], []
     for edge, process, n in product((0.0, 0.3), ("normal", "t4", "ar"), (120, 314)):
-        rng, hits = np.random.default_rng(n), {k: [] for k in ("5", "10", "step", "arch")}
+        rng, hits = generator(process, n, 4), {k: [] for k in ("5", "10", "step", "arch")}
         for k in range(repeats):
             active = family(process, n, rng, edge)
             found = superiority(names, active, seed=k, draws=DRAWS)
