@@ -137,8 +137,10 @@ def backtest(
     progress.start("backtest", len(entries) + 1)
     try:
         for entry in entries:
-            for table, frame in study.run(entry).items():
-                frames[table].append(frame)
+            outcome = study.simulate(entry)
+            if outcome is not None:
+                for table, frame in study.tables(outcome).items():
+                    frames[table].append(frame)
             progress.advance(entry.name)
         frames["strategies"].append(_strategies(entries))
         outcomes = prediction_outcomes(store, settings, through)

@@ -37,6 +37,15 @@ class Entry:
     absent: str = ""
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """What one strategy did in the market that it went through."""
+
+    entry: Entry
+    market: Market
+    track: Track
+
+
 @dataclass
 class Study:
     """Everything the strategies of a run have in common.
@@ -164,10 +173,10 @@ class Study:
                 return f"the series has {len(seen)} of {len(values)} months, {span}"
         return ""
 
-    def run(self, entry: Entry) -> dict[str, pl.DataFrame]:
-        """Tables of one strategy; none where it is absent."""
+    def simulate(self, entry: Entry) -> Outcome | None:
+        """Run one strategy; None where it is absent."""
         if entry.absent or self.signals is None:
-            return {}
+            return None
         calendar = self.settings.dataset.calendar
         if entry.series is None:
             market, signals = self.market, self.signals.of(entry.model)
@@ -181,8 +190,13 @@ class Study:
 
         track = simulate(market, signals, policy, terms, calendar)
         self._warn_of(entry, track)
+        return Outcome(entry, market, track)
+
+    def tables(self, outcome: Outcome) -> dict[str, pl.DataFrame]:
+        """Tables of one strategy, without run_id."""
+        name, calendar = outcome.entry.name, self.settings.dataset.calendar
         benchmark = None if self.benchmark is None else self.benchmarks[self.benchmark]
-        return strategy_tables(entry.name, track, market, calendar, benchmark)
+        return strategy_tables(name, outcome.track, outcome.market, calendar, benchmark)
 
     def _warn_of(self, entry: Entry, track: Track) -> None:
         if track.declined:
