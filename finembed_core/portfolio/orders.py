@@ -8,6 +8,7 @@ turns them into amounts on the dealing date, where every fund deals at once; whe
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from finembed_core.calendar import Month
+from finembed_core.errors import InputError
 from finembed_core.panel import FloatArray
 
 BoolArray = NDArray[np.bool_]
@@ -134,12 +136,24 @@ class Signals:
         Predicted probability of a rise in the label month; NaN where there is no prediction.
     aum : ndarray, shape (N,)
         Last known assets under management; NaN where unknown.
+    ids : tuple of str, length N
+        Empty where no policy asks for it.
+    history : callable or None
+        ``(month, months)`` to the returns of the last months as known in the month, (months, N).
     """
 
     month: Month
     eligible: BoolArray
     p_up: FloatArray
     aum: FloatArray
+    ids: tuple[str, ...] = ()
+    history: Callable[[Month, int], FloatArray] | None = None
+
+    def returns(self, months: int) -> FloatArray:
+        """Returns of the last months as known now, shape (months, N); NaN where missing."""
+        if self.history is None:
+            raise InputError("these signals hold no past returns", remedy="give them a history")
+        return self.history(self.month, months)
 
 
 @dataclass(frozen=True)
@@ -165,6 +179,29 @@ class SellAndSpend:
 
 
 @dataclass(frozen=True)
+class Solved:
+    """How an optimizer came to its weights.
+
+    Attributes
+    ----------
+    solver, status : str
+        The status is the solver's own word.
+    iterations : int
+    kkt_residual, budget_error : float
+        How far the optimality conditions and ``sum w = 1`` are missed.
+    excess : float
+        Upper bound on the excess of the objective as a share of it; NaN where there is none.
+    """
+
+    solver: str
+    status: str
+    iterations: int
+    kkt_residual: float
+    budget_error: float
+    excess: float = np.nan
+
+
+@dataclass(frozen=True)
 class TargetWeights:
     """Reset the portfolio to weights.
 
@@ -172,9 +209,12 @@ class TargetWeights:
     ----------
     weights : ndarray, shape (N,)
         Shares of the NAV after costs, none negative, summing to at most 1; the rest is cash.
+    solved : Solved or None
+        How they were found, if by an optimizer.
     """
 
     weights: FloatArray
+    solved: Solved | None = None
 
     def touches(self, state: State) -> BoolArray:
         """Funds that may have to deal, shape (N,)."""

@@ -14,7 +14,8 @@ from finembed_core.errors import InputError, MissingPartError, SettingsError
 from finembed_core.fingerprint import digest
 from finembed_core.panel import FloatArray
 from finembed_core.portfolio.orders import BoolArray, Costs, Signals, State, size
-from finembed_core.portfolio.policies import STRATEGIES, Strategy, ranking, select_top
+from finembed_core.portfolio.policies.selection import ranking
+from finembed_core.portfolio.register import find_strategy
 from finembed_core.portfolio.signals import read_signals
 from finembed_core.settings import Settings
 from finembed_core.store import PartStore
@@ -113,7 +114,7 @@ def rebalance(
     if not _is_decided(store, month):
         raise _undecided(store, month)
     ids = store.read("funds", "all")["fund_id"].sort()
-    signals = _signals(store, month, ids, model)
+    signals = _signals(store, settings, month, ids, model)
     if signals is None or (model is not None and np.isnan(signals.p_up).all()):
         raise _without_model(store, month, model)
     run_id = None
@@ -128,9 +129,9 @@ def rebalance(
         orders = orders.with_columns(dealing=pl.lit(dealing))
         bought = orders.filter(pl.col("side") == "buy")["fund_id"]
         held = {*bought, *ids.filter(state.held)}
-    selected = _selected(chosen, signals, settings)
+    selected = chosen.selected(signals, settings.portfolio)
     weightless = selected & ~(signals.aum > 0.0) & chosen.needs_aum
-    before = _signals(store, month - 1, ids, model)
+    before = _signals(store, settings, month - 1, ids, model)
     explained = _explain(orders, store, month, ids, signals, before)
     calendar = settings.dataset.calendar
     return RebalanceReport(
@@ -151,33 +152,6 @@ def default_strategy(settings: Settings) -> str:
     """SA on the first model, or the equal-weight universe where there is no model."""
     models = settings.portfolio.models
     return f"sa_{models[0]}" if models else "equal_weight_universe"
-
-
-def find_strategy(settings: Settings, name: str) -> tuple[Strategy, str | None]:
-    """The register's entry behind a strategy id, and its model.
-
-    Raises
-    ------
-    SettingsError
-        No such strategy; those that can be rebalanced are named.
-    """
-    known = dict(_ids(settings))
-    if name not in known:
-        raise SettingsError(
-            f"there is no strategy {name!r} to rebalance",
-            where=f"strategies: {', '.join(known)}",
-            remedy="choose one of them, or add its model to portfolio.models",
-        )
-    return known[name]
-
-
-def _ids(settings: Settings) -> Iterator[tuple[str, tuple[Strategy, str | None]]]:
-    for strategy in STRATEGIES:
-        if strategy.over == "models":
-            for model in settings.portfolio.models:
-                yield f"{strategy.name}_{model}", (strategy, model)
-        elif strategy.over == "universe":
-            yield strategy.name, (strategy, None)
 
 
 def covering_run(store: PartStore, settings: Settings, month: Month) -> str:
@@ -236,24 +210,20 @@ def _without_model(store: PartStore, month: Month, model: str | None) -> Missing
     )
 
 
-def _selected(strategy: Strategy, signals: Signals, settings: Settings) -> BoolArray:
-    """Funds that the rule picks, whatever is held and whatever they weigh, shape (N,)."""
-    if strategy.over == "models":
-        return select_top(signals, settings.portfolio.selected_share)
-    return signals.eligible
-
-
 def _targets(store: PartStore, run_id: str, strategy: str, month: Month) -> set[str]:
     """Funds that a decision of a run leaves in the book."""
     mine = (pl.col("strategy") == strategy) & (pl.col("decision") == month.end)
     return set(store.read("target_weights", run_id).filter(mine)["fund_id"])
 
 
-def _signals(store: PartStore, month: Month, ids: pl.Series, model: str | None) -> Signals | None:
+def _signals(
+    store: PartStore, settings: Settings, month: Month, ids: pl.Series, model: str | None
+) -> Signals | None:
     """Signals of one month; None where it has not been built."""
     if not _is_decided(store, month):
         return None
-    table = read_signals(store, month, month, ids.to_list(), [model] if model else [])
+    models, calendar = [model] if model else [], settings.dataset.calendar
+    table = read_signals(store, month, month, ids.to_list(), models, calendar)
     return table.of(model if model in table.p_up else None)[month]
 
 

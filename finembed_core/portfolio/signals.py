@@ -4,15 +4,47 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
-from finembed_core.calendar import Month, month_ordinals, month_range
+from finembed_core import histories
+from finembed_core.calendar import DecisionCalendar, Month, month_ordinals, month_range
 from finembed_core.errors import MissingPartError
-from finembed_core.panel import FloatArray
+from finembed_core.panel import FloatArray, History
 from finembed_core.portfolio.orders import BoolArray, Signals
 from finembed_core.store import PartStore
+
+
+class KnownReturns:
+    """Past returns of some funds, each month as known then; read when first asked for.
+
+    Parameters
+    ----------
+    store : PartStore
+    calendar : DecisionCalendar
+    ids : sequence of str
+        The funds to look at; one without any return has none here either.
+    """
+
+    def __init__(self, store: PartStore, calendar: DecisionCalendar, ids: Sequence[str]) -> None:
+        self._store, self._calendar, self._ids = store, calendar, ids
+
+    @cached_property
+    def _history(self) -> History:
+        return histories.fund_returns(self._store, self._calendar)
+
+    @cached_property
+    def _column(self) -> NDArray[np.int64]:
+        place = {name: column for column, name in enumerate(self._history.ids)}
+        return np.array([place.get(name, -1) for name in self._ids], dtype=np.int64)
+
+    def __call__(self, month: Month, months: int) -> FloatArray:
+        """Returns of the `months` months up to `month`, shape (months, N); NaN where missing."""
+        values = self._history.as_of(month, months).values
+        return np.where(self._column >= 0, values[:, self._column], np.nan)
 
 
 @dataclass(frozen=True)
@@ -27,19 +59,23 @@ class SignalTable:
     aum : ndarray, shape (M, N)
     p_up : dict of str to ndarray of shape (M, N)
         By model; a model without any prediction is not in it.
+    ids : tuple of str, length N
+    history : KnownReturns
     """
 
     months: tuple[Month, ...]
     eligible: BoolArray
     aum: FloatArray
     p_up: dict[str, FloatArray]
+    ids: tuple[str, ...]
+    history: KnownReturns
 
     def of(self, model: str | None) -> dict[Month, Signals]:
         """Signals by month; without predictions where `model` is None."""
         nothing = np.full(self.aum.shape, np.nan)
         p_up = nothing if model is None else self.p_up[model]
         return {
-            month: Signals(month, self.eligible[k], p_up[k], self.aum[k])
+            month: Signals(month, self.eligible[k], p_up[k], self.aum[k], self.ids, self.history)
             for k, month in enumerate(self.months)
         }
 
@@ -63,7 +99,12 @@ def first_predicted(store: PartStore, through: Month) -> Month | None:
 
 
 def read_signals(
-    store: PartStore, first: Month, through: Month, ids: Sequence[str], models: Sequence[str]
+    store: PartStore,
+    first: Month,
+    through: Month,
+    ids: Sequence[str],
+    models: Sequence[str],
+    calendar: DecisionCalendar,
 ) -> SignalTable:
     """Signals of the months from `first` to `through`.
 
@@ -74,6 +115,7 @@ def read_signals(
     ids : sequence of str
         Funds, sorted; others are left out.
     models : sequence of str
+    calendar : DecisionCalendar
 
     Raises
     ------
@@ -107,4 +149,6 @@ def read_signals(
             continue
         p_up[model] = np.full(shape, np.nan)
         p_up[model][own["row"].to_numpy(), own["column"].to_numpy()] = own["p_up"].to_numpy()
-    return SignalTable(tuple(months), eligible, aum, p_up)
+    return SignalTable(
+        tuple(months), eligible, aum, p_up, tuple(ids), KnownReturns(store, calendar, ids)
+    )

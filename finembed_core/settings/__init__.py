@@ -33,8 +33,9 @@ from finembed_core.settings.polymodel import (
     PairsSettings,
     PolyModelSettings,
 )
+from finembed_core.settings.portfolio import PortfolioSettings
 from finembed_core.settings.section import PositiveInt, Section
-from finembed_core.settings_file import Once, read_sections
+from finembed_core.settings_file import read_sections
 
 __all__ = [
     "MODEL_KINDS",
@@ -65,18 +66,6 @@ __all__ = [
 ]
 
 TerminalReturn = Annotated[float, Field(ge=-1.0, le=0.0)]
-
-
-class PortfolioSettings(Section):
-    """Selection rules, and the models to select by: unless named, all trained but the majority."""
-
-    selected_share: Annotated[float, Field(gt=0, le=1)] = 0.5
-    models: Annotated[list[ModelKind], Once] = [
-        "itransformer",
-        "persistence",
-        "logistic",
-        "lightgbm",
-    ]
 
 
 class TerminalReturns(Section):
