@@ -20,7 +20,8 @@ from finembed_core.backtest.simulator import Market, Terms, simulate
 from finembed_core.backtest.terms import DealingTerms
 from finembed_core.calendar import DecisionCalendar, Month
 from finembed_core.portfolio.orders import Signals, TargetWeights
-from finembed_core.portfolio.policies import equal_weight, simple_average
+from finembed_core.portfolio.policies.selection import simple_average
+from finembed_core.portfolio.policies.universe import equal_weight
 from finembed_core.settings import PortfolioSettings
 
 FIRST = Month.parse("1990-01")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import polars as pl
 
 import finembed_core
+from finembed_core.backtest import solving
 from finembed_core.backtest.bookings import verdicts_on_money
 from finembed_core.backtest.study import Entry, Study
 from finembed_core.backtest.tables import SCHEMAS
@@ -24,7 +25,12 @@ from finembed_core.progress import Progress, Silent
 from finembed_core.settings import Settings
 from finembed_core.store import PartStore
 
-RUN_TABLES = {**SCHEMAS, "prediction_outcomes": OUTCOME_SCHEMA, "model_scores": SCORE_SCHEMA}
+RUN_TABLES = {
+    **SCHEMAS,
+    **solving.SCHEMAS,
+    "prediction_outcomes": OUTCOME_SCHEMA,
+    "model_scores": SCORE_SCHEMA,
+}
 MONTHLY_INPUTS = ("fund_observations", "series_observations", "universe", "predictions")
 WHOLE_INPUTS = ("funds", "series")
 MODULES = (

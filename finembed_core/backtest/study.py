@@ -11,14 +11,15 @@ import polars as pl
 from finembed_core import histories
 from finembed_core.backtest.bookings import booked_returns
 from finembed_core.backtest.simulator import Death, Market, Terms, Track, simulate
+from finembed_core.backtest.solving import SolverLine, solver_log
 from finembed_core.backtest.tables import has_hole, strategy_tables
 from finembed_core.backtest.terms import dealing_terms
 from finembed_core.calendar import Month, month_ordinals, month_range
-from finembed_core.errors import SettingsError
+from finembed_core.errors import SettingsError, SolverError
 from finembed_core.ingest.deaths import fund_deaths
 from finembed_core.panel import FloatArray
-from finembed_core.portfolio.orders import Costs, Orders, Signals, State
-from finembed_core.portfolio.policies import STRATEGIES, Strategy
+from finembed_core.portfolio.orders import Costs, Orders, Signals, State, TargetWeights
+from finembed_core.portfolio.register import Strategy, chosen_strategies
 from finembed_core.portfolio.signals import SignalTable, first_predicted, read_signals
 from finembed_core.settings import Settings
 from finembed_core.store import PartStore
@@ -44,6 +45,7 @@ class Outcome:
     entry: Entry
     market: Market
     track: Track
+    solved: tuple[SolverLine, ...] = ()
 
 
 @dataclass
@@ -97,7 +99,7 @@ class Study:
         signals = None
         if start is not None:
             models = settings.portfolio.models
-            signals = read_signals(store, start, through, panel.ids, models)
+            signals = read_signals(store, start, through, panel.ids, models, calendar)
         opening = Month.of(calendar.dealing_date(first))
         earned = tuple(month_range(opening + 1, through)) if start is not None else ()
         benchmarks = _benchmarks(store, settings, through, len(earned))
@@ -144,7 +146,7 @@ class Study:
         return entries
 
     def _candidates(self) -> Iterator[Entry]:
-        for strategy in STRATEGIES:
+        for strategy in chosen_strategies(self.settings):
             if strategy.over == "universe":
                 yield Entry(strategy.name, strategy)
             elif strategy.over == "models":
@@ -157,6 +159,9 @@ class Study:
     def _absence(self, entry: Entry) -> str:
         if self.signals is None:
             return "no month has predictions"
+        ruled_out = entry.strategy.ruled_out
+        if ruled_out is not None and (reason := ruled_out(self.settings, self.market.ids)):
+            return reason
         if entry.model is not None and entry.model not in self.signals.p_up:
             return f"model {entry.model} has made no predictions"
         if entry.strategy.needs_aum and not (self.signals.aum > 0.0).any():
@@ -185,23 +190,40 @@ class Study:
             market, signals = self._index(entry.series, self.signals.months)
             terms = Terms(self.settings.backtest.initial_nav)
 
+        solved: list[SolverLine] = []
+
         def policy(state: State, known: Signals) -> Orders | None:
-            return entry.strategy.policy(state, known, self.settings.portfolio)
+            try:
+                orders = entry.strategy.policy(state, known, self.settings.portfolio)
+            except SolverError as error:  # the last weights are kept
+                solved.append(SolverLine(known.month, None, error.what))
+                return None
+            if isinstance(orders, TargetWeights) and orders.solved is not None:
+                solved.append(SolverLine(known.month, orders.solved))
+            return orders
 
         track = simulate(market, signals, policy, terms, calendar)
-        self._warn_of(entry, track)
-        return Outcome(entry, market, track)
+        self._warn_of(entry, track, solved)
+        return Outcome(entry, market, track, tuple(solved))
 
     def tables(self, outcome: Outcome) -> dict[str, pl.DataFrame]:
         """Tables of one strategy, without run_id."""
         name, calendar = outcome.entry.name, self.settings.dataset.calendar
         benchmark = None if self.benchmark is None else self.benchmarks[self.benchmark]
-        return strategy_tables(name, outcome.track, outcome.market, calendar, benchmark)
+        tables = strategy_tables(name, outcome.track, outcome.market, calendar, benchmark)
+        return tables | {"solver_log": solver_log(name, outcome.solved)}
 
-    def _warn_of(self, entry: Entry, track: Track) -> None:
-        if track.declined:
+    def _warn_of(self, entry: Entry, track: Track, solved: list[SolverLine]) -> None:
+        failed = sum(line.solved is None for line in solved)
+        if failed:
             self.warnings.append(
-                f"{entry.name} had nothing to decide on in {track.declined} months and held on"
+                f"{entry.name} kept its last weights in {failed} months that could not be solved "
+                "(table solver_log)"
+            )
+        if track.declined > failed:
+            self.warnings.append(
+                f"{entry.name} had nothing to decide on in {track.declined - failed} months and "
+                "held on"
             )
         if track.unreported:
             share = track.unreported / np.count_nonzero(track.holdings[:-1])

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 
 from finembed_core.calendar import Month
-from finembed_core.errors import InputError, MissingPartError, SettingsError
+from finembed_core.errors import InputError, MissingPartError
 from finembed_core.fingerprint import digest
 from finembed_core.panel import FloatArray
-from finembed_core.portfolio.orders import BoolArray, Costs, Signals, State, size
+from finembed_core.portfolio.orders import Costs, Signals, State, size
 from finembed_core.portfolio.policies.selection import ranking
-from finembed_core.portfolio.register import find_strategy
+from finembed_core.portfolio.register import Strategy, find_strategy
 from finembed_core.portfolio.signals import read_signals
 from finembed_core.settings import Settings
 from finembed_core.store import PartStore

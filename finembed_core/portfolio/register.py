@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,16 +18,24 @@ from finembed_core.settings.portfolio import PortfolioSettings
 Selection = Callable[[Signals, PortfolioSettings], BoolArray]
 
 
-def short_selling(settings: Settings) -> str:
-    """Why nothing can be sold short, '' where it can."""
+RuledOut = Callable[[Settings, Collection[str]], str]
+"""``(settings, fund ids)`` to why these leave no room for a strategy, '' where they do."""
+
+
+def short_selling(settings: Settings, funds: Collection[str]) -> str:
+    """Funds are not sold short, unless that is to be simulated."""
     allowed = settings.backtest.short_selling
     return "" if allowed else "funds cannot be sold short (backtest.short_selling simulates it)"
 
 
-def classes_named(settings: Settings) -> str:
-    """Why there is no All-Weather portfolio, '' where every asset class has its fund."""
-    absent = [kind for kind in universe.ALL_WEATHER if kind not in settings.portfolio.all_weather]
-    return f"portfolio.all_weather names no fund for {', '.join(absent)}" if absent else ""
+def asset_classes(settings: Settings, funds: Collection[str]) -> str:
+    """Each asset class needs its fund."""
+    named = settings.portfolio.all_weather
+    absent = [kind for kind in universe.ALL_WEATHER if kind not in named]
+    if absent:
+        return f"portfolio.all_weather names no fund for {', '.join(absent)}"
+    strange = [name for name in named.values() if name not in funds]
+    return f"portfolio.all_weather names {', '.join(strange)}: no such fund" if strange else ""
 
 
 @dataclass(frozen=True)
@@ -48,7 +56,7 @@ class Strategy:
     needs_aum : bool
         Absent where no AUM is known.
     ruled_out : callable or None
-        Why these settings leave no room for it, '' where they do.
+        Why settings and funds leave no room for it, '' where they do.
     """
 
     name: str
@@ -57,7 +65,7 @@ class Strategy:
     over: Literal["universe", "models", "benchmarks"] = "universe"
     selects: Selection | None = None
     needs_aum: bool = False
-    ruled_out: Callable[[Settings], str] | None = None
+    ruled_out: RuledOut | None = None
 
     def selected(self, signals: Signals, settings: PortfolioSettings) -> BoolArray:
         """The funds that the rule picks, shape (N,); none where only the weights say it."""
@@ -116,7 +124,7 @@ STRATEGIES: tuple[Strategy, ...] = (
         "all_weather",
         universe.all_weather,
         "fixed weights of five asset classes",
-        ruled_out=classes_named,
+        ruled_out=asset_classes,
     ),
     Strategy("index", universe.equal_weight, "holds the benchmark, without costs", "benchmarks"),
 )
@@ -163,8 +171,6 @@ def find_strategy(settings: Settings, name: str) -> tuple[Strategy, str | None]:
 
 def _ids(settings: Settings) -> Iterator[tuple[str, tuple[Strategy, str | None]]]:
     for strategy in chosen_strategies(settings):
-        if strategy.ruled_out is not None and strategy.ruled_out(settings):
-            continue
         if strategy.over == "models":
             for model in settings.portfolio.models:
                 yield f"{strategy.name}_{model}", (strategy, model)

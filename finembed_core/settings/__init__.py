@@ -103,6 +103,7 @@ class BacktestSettings(Section):
     ``payment_delay_months`` is the wait from a redemption's dealing date to its proceeds,
     ``proceeds_delay_months`` that from a death. ``benchmark`` names the series that statistics are
     measured against; by default the one of role ``benchmark`` that covers most of the months.
+    ``short_selling`` simulates strategies that sell short, which no fund allows.
     """
 
     cost_bps: BasisPoints = 10.0
@@ -114,6 +115,7 @@ class BacktestSettings(Section):
     terminal_return: TerminalReturns = TerminalReturns()
     proceeds_delay_months: Annotated[int, Field(ge=0, le=60)] = 0
     benchmark: str | None = None
+    short_selling: bool = False
 
 
 class ExecutionSettings(Section):

@@ -11,7 +11,7 @@ from finembed_core.settings.section import PositiveInt, Section, Share
 from finembed_core.settings_file import Once
 
 CovarianceName = Literal["sample", "ledoit_wolf", "oas", "factor"]
-Class = Literal["stocks", "long_bonds", "intermediate_bonds", "gold", "commodities"]
+AssetClass = Literal["stocks", "long_bonds", "intermediate_bonds", "gold", "commodities"]
 
 
 class MinimumVarianceSettings(Section):
@@ -69,4 +69,4 @@ class PortfolioSettings(Section):
     topk_drop: TopKDropSettings = TopKDropSettings()
     tilt: TiltSettings = TiltSettings()
     gross_leverage: Annotated[float, Field(gt=0, le=10)] = 1.0
-    all_weather: dict[Class, str] = {}
+    all_weather: dict[AssetClass, str] = {}

@@ -464,6 +464,29 @@ COMMENT ON COLUMN drawdowns.rank IS '1 is the deepest';
 COMMENT ON COLUMN drawdowns.depth IS 'decimal, negative';
 COMMENT ON COLUMN drawdowns.recovery IS 'NULL while under water';
 
+CREATE TABLE solver_log (
+    run_id VARCHAR NOT NULL,
+    strategy VARCHAR NOT NULL,
+    decision DATE NOT NULL,
+    solver VARCHAR,
+    status VARCHAR NOT NULL,
+    iterations BIGINT CHECK (iterations >= 0),
+    kkt_residual DOUBLE CHECK (kkt_residual >= 0),
+    budget_error DOUBLE CHECK (budget_error BETWEEN 0 AND 1e-9),
+    excess DOUBLE CHECK (excess >= 0),
+    note VARCHAR NOT NULL,
+    PRIMARY KEY (run_id, strategy, decision),
+    CHECK ((solver IS NULL) = (status = 'failed'))
+);
+COMMENT ON TABLE solver_log IS 'Every optimization behind a decision.';
+COMMENT ON COLUMN solver_log.decision IS 'month decided';
+COMMENT ON COLUMN solver_log.solver IS 'NULL where none vouched for a result: the last weights were kept';
+COMMENT ON COLUMN solver_log.status IS 'the solver''s own word, or failed';
+COMMENT ON COLUMN solver_log.kkt_residual IS 'how far the optimality conditions are missed';
+COMMENT ON COLUMN solver_log.budget_error IS '|sum of weights - 1|';
+COMMENT ON COLUMN solver_log.excess IS 'certified bound on the excess variance, as a share of the variance';
+COMMENT ON COLUMN solver_log.note IS 'why it failed ('''' where it did not)';
+
 CREATE TABLE prediction_outcomes (
     run_id VARCHAR NOT NULL,
     month DATE NOT NULL,

@@ -22,12 +22,8 @@ from finembed_core.backtest.simulator import Death, Market, Terms, Track, simula
 from finembed_core.calendar import DecisionCalendar, Month
 from finembed_core.errors import InputError, IntegrityError
 from finembed_core.portfolio.orders import Signals, TargetWeights
-from finembed_core.portfolio.policies import (
-    aum_weight,
-    equal_weight,
-    simple_average,
-    weighted_average,
-)
+from finembed_core.portfolio.policies.selection import simple_average, weighted_average
+from finembed_core.portfolio.policies.universe import aum_weight, equal_weight
 from finembed_core.settings import PortfolioSettings
 from tests.backtest.worlds import FIRST, World, world
 

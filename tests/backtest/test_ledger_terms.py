@@ -13,12 +13,8 @@ from finembed_core.backtest.simulator import Market, Terms, Track, dealing_month
 from finembed_core.backtest.terms import DealingTerms
 from finembed_core.calendar import DecisionCalendar, Month, month_range
 from finembed_core.portfolio.orders import Costs, SellAndSpend, Signals, State, TargetWeights
-from finembed_core.portfolio.policies import (
-    aum_weight,
-    equal_weight,
-    simple_average,
-    weighted_average,
-)
+from finembed_core.portfolio.policies.selection import simple_average, weighted_average
+from finembed_core.portfolio.policies.universe import aum_weight, equal_weight
 from finembed_core.settings import PortfolioSettings
 from tests.backtest.plain_terms import PlainAccount, PlainTerms
 from tests.backtest.worlds import FIRST, World, world, world_on_terms

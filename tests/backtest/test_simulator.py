@@ -13,13 +13,8 @@ from finembed_core.portfolio.orders import (
     State,
     TargetWeights,
 )
-from finembed_core.portfolio.policies import (
-    aum_weight,
-    equal_weight,
-    select_top,
-    simple_average,
-    weighted_average,
-)
+from finembed_core.portfolio.policies.selection import select_top, simple_average, weighted_average
+from finembed_core.portfolio.policies.universe import aum_weight, equal_weight
 from finembed_core.settings import PortfolioSettings
 from tests.backtest.plain import PlainBook
 from tests.backtest.worlds import FIRST, World, world

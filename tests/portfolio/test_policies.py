@@ -3,15 +3,14 @@ import pytest
 
 from finembed_core.calendar import Month
 from finembed_core.portfolio.orders import SellAndSpend, Signals, State, TargetWeights
-from finembed_core.portfolio.policies import (
-    STRATEGIES,
-    aum_weight,
-    equal_weight,
+from finembed_core.portfolio.policies.selection import (
     ranking,
     select_top,
     simple_average,
     weighted_average,
 )
+from finembed_core.portfolio.policies.universe import aum_weight, equal_weight
+from finembed_core.portfolio.register import STRATEGIES
 from finembed_core.settings import PortfolioSettings
 
 NAN = np.nan

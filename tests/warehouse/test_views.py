@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from finembed_core.portfolio.orders import Signals
-from finembed_core.portfolio.policies import ranking
+from finembed_core.portfolio.policies.selection import ranking
 from finembed_core.settings import Settings
 from finembed_core.warehouse.publish import publish
 from finembed_core.warehouse.query import query

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from finembed_core.panel import FloatArray
@@ -27,13 +29,15 @@ def simplex(state: State, signals: Signals, settings: PortfolioSettings) -> Orde
 
 def long_only(state: State, signals: Signals, settings: PortfolioSettings) -> Orders | None:
     """The positive positions in proportion."""
-    return _reset(signals, _predicted(signals), lambda p: positions.long_only(p - p.mean()))
+    return _reset(signals, _predicted(signals), lambda p: positions.long_only(_positions(p)))
 
 
 def long_short(state: State, signals: Signals, settings: PortfolioSettings) -> Orders | None:
     """All positions in proportion, as much sold short as bought."""
     gross = settings.gross_leverage
-    return _reset(signals, _predicted(signals), lambda p: positions.long_short(p - p.mean(), gross))
+    return _reset(
+        signals, _predicted(signals), lambda p: positions.long_short(_positions(p), gross)
+    )
 
 
 def tilt(state: State, signals: Signals, settings: PortfolioSettings) -> Orders | None:
@@ -43,8 +47,7 @@ def tilt(state: State, signals: Signals, settings: PortfolioSettings) -> Orders 
     funds = signals.eligible
     if not isinstance(base, TargetWeights) or not funds.any():
         return base
-    p_up = signals.p_up[funds]
-    wanted = np.nan_to_num(p_up - np.nanmean(p_up)) if np.isfinite(p_up).any() else 0.0 * funds
+    wanted = _positions(signals.p_up[funds])
     leaned = positions.tilted(base.weights[funds], wanted, own.strength, own.active_share)
     return TargetWeights(_among(funds, leaned), base.solved)
 
@@ -53,7 +56,15 @@ def _predicted(signals: Signals) -> BoolArray:
     return signals.eligible & ~np.isnan(signals.p_up)
 
 
-def _reset(signals: Signals, funds: BoolArray, weigh) -> Orders | None:
+def _positions(p_up: FloatArray) -> FloatArray:
+    """Distance from the mean, 0 where nothing is predicted."""
+    seen = ~np.isnan(p_up)
+    return np.where(seen, p_up - (p_up[seen].mean() if seen.any() else 0.0), 0.0)
+
+
+def _reset(
+    signals: Signals, funds: BoolArray, weigh: Callable[[FloatArray], FloatArray]
+) -> Orders | None:
     """Weights of the predicted funds by their P(up); None where there are none."""
     if not funds.any():
         return None

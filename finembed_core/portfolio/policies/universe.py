@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from finembed_core.portfolio.orders import BoolArray, Orders, Signals, State, TargetWeights
-from finembed_core.settings.portfolio import PortfolioSettings
+from finembed_core.settings.portfolio import AssetClass, PortfolioSettings
 
 
 def eligible(signals: Signals, settings: PortfolioSettings) -> BoolArray:
@@ -31,7 +31,7 @@ def by_aum(chosen: BoolArray, signals: Signals) -> Orders | None:
     return TargetWeights(aum / total) if total > 0.0 else None
 
 
-ALL_WEATHER = {
+ALL_WEATHER: dict[AssetClass, float] = {
     "stocks": 0.30,
     "long_bonds": 0.40,
     "intermediate_bonds": 0.15,
