@@ -38,6 +38,7 @@ OTHERS += (
     [0.5],
     [7],
     {"ret": "x"},
+    {"stocks": "F1"},
     {"first_month": "2001-03", "funds": ["F1"], "columns": ["r2"]},
 )
 

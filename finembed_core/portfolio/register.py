@@ -12,12 +12,9 @@ from finembed_core.errors import SettingsError
 from finembed_core.portfolio.orders import BoolArray, Signals
 from finembed_core.portfolio.policies import Policy, leaning, selection, universe
 from finembed_core.portfolio.policies.optimized import least_variance, risk_parity
-from finembed_core.settings import Settings
-from finembed_core.settings.portfolio import PortfolioSettings
+from finembed_core.settings import PortfolioSettings, Settings
 
 Selection = Callable[[Signals, PortfolioSettings], BoolArray]
-
-
 RuledOut = Callable[[Settings, Collection[str]], str]
 """``(settings, fund ids)`` to why these leave no room for a strategy, '' where they do."""
 

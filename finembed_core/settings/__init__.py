@@ -33,14 +33,16 @@ from finembed_core.settings.polymodel import (
     PairsSettings,
     PolyModelSettings,
 )
-from finembed_core.settings.portfolio import PortfolioSettings
+from finembed_core.settings.portfolio import AssetClass, CovarianceName, PortfolioSettings
 from finembed_core.settings.section import PositiveInt, Section
 from finembed_core.settings_file import read_sections
 
 __all__ = [
     "MODEL_KINDS",
     "PAIR_COLUMNS",
+    "AssetClass",
     "BacktestSettings",
+    "CovarianceName",
     "DatasetSettings",
     "DealingSettings",
     "ExecutionSettings",

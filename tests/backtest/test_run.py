@@ -12,10 +12,11 @@ from finembed_core.settings import Settings
 from finembed_core.store import PartStore
 from tests.backtest.fake_store import FIRST, MODELS, Story, story, without_aum, write_story
 
+PAPERS = ["sa", "wa", "equal_weight_universe", "aum_weight_universe", "index"]
 SETTINGS = Settings.model_validate(
     {
         "dataset": {"name": "story"},
-        "portfolio": {"models": list(MODELS)},
+        "portfolio": {"models": list(MODELS), "strategies": PAPERS},
         "backtest": {"cost_bps": 25},
     }
 )
@@ -32,12 +33,16 @@ def told(store: PartStore, what: Story, settings: Settings = SETTINGS, **update)
 
 
 def test_all_strategies_over_the_same_months(store: PartStore) -> None:
-    report, frames = told(store, story())
+    solving = {**SETTINGS.study["portfolio"], "strategies": [*PAPERS, "gmv_oas"]}
+    settings = Settings.model_validate(
+        {**SETTINGS.study, "portfolio": solving | {"window_months": 12}}
+    )
+    report, frames = told(store, story(), settings)
     status = dict(frames["strategies"].select("strategy", "status").iter_rows())
     assert status == dict.fromkeys(
         [
             *("sa_logistic", "sa_persistence", "wa_logistic", "wa_persistence"),
-            *("equal_weight_universe", "aum_weight_universe", "index_MKT"),
+            *("equal_weight_universe", "aum_weight_universe", "gmv_oas", "index_MKT"),
         ],
         "run",
     )
@@ -163,7 +168,10 @@ def test_a_silent_fund_is_held_until_its_death_is_known(store: PartStore) -> Non
 
 def test_absent_with_a_reason(store: PartStore) -> None:
     three = Settings.model_validate(
-        {**SETTINGS.study, "portfolio": {"models": [*MODELS, "lightgbm"]}}
+        {
+            **SETTINGS.study,
+            "portfolio": {"models": [*MODELS, "lightgbm"], "strategies": PAPERS},
+        }
     )
     late = story().benchmark
     assert late is not None
@@ -307,3 +315,29 @@ def test_a_fund_found_to_be_a_duplicate_is_still_worth_what_it_paid(tmp_path: Pa
         frames.append([store.read(t, run_id).drop("run_id") for t in ("returns", "trades")])
     assert aside.height > 0
     assert all(one.equals(two) for one, two in zip(*frames, strict=True))
+
+
+def test_a_month_that_cannot_be_solved_keeps_the_weights_and_says_so(store: PartStore) -> None:
+    """Nobody reaches the floor in some windows: the portfolio drifts on, the log has the reason."""
+    what = story(months=30)
+    mean = np.array([what.returns[t - 11 : t + 1].mean(axis=0) for t in range(12, 30)])
+    floor = 12.0 * float(np.median(np.nanmax(mean, axis=1)))
+    portfolio = {
+        "models": list(MODELS),
+        "strategies": ["gmv_ledoit_wolf", "equal_weight_universe"],
+        "window_months": 12,
+        "minimum_variance": {"floor": floor},
+    }
+    report, frames = told(
+        store, what, Settings.model_validate({**SETTINGS.study, "portfolio": portfolio})
+    )
+    log = frames["solver_log"]
+    failed = log.filter(pl.col("status") == "failed")
+    assert 0 < failed.height < log.height
+    assert failed["solver"].null_count() == failed.height
+    assert failed["note"].str.contains("no portfolio within the caps has a mean of").all()
+    solved = log.filter(pl.col("status") != "failed")
+    assert solved["excess"].max() < 1e-6 and solved["budget_error"].max() < 1e-9
+    targets = frames["target_weights"].filter(pl.col("strategy") == "gmv_ledoit_wolf")
+    assert set(targets["decision"]) == set(solved["decision"])
+    assert any("kept its last weights" in warning for warning in report.warnings)

@@ -10,7 +10,6 @@ from finembed_core.portfolio.policies.selection import (
     weighted_average,
 )
 from finembed_core.portfolio.policies.universe import aum_weight, equal_weight
-from finembed_core.portfolio.register import STRATEGIES
 from finembed_core.settings import PortfolioSettings
 
 NAN = np.nan
@@ -81,9 +80,3 @@ def test_nothing_known_is_no_order() -> None:
     nobody = signals([NAN, NAN], eligible=[0, 0])
     for policy in (simple_average, weighted_average, equal_weight, aum_weight):
         assert policy(state(1, 0), nobody, HALF) is None
-
-
-def test_the_register() -> None:
-    names = [strategy.name for strategy in STRATEGIES]
-    assert names == ["sa", "wa", "equal_weight_universe", "aum_weight_universe", "index"]
-    assert [s.name for s in STRATEGIES if s.needs_aum] == ["wa", "aum_weight_universe"]

@@ -160,6 +160,20 @@ def run_tables(
                 "months_recovering": pl.Series([None], dtype=pl.Int64),
             }
         ),
+        "solver_log": pl.DataFrame(
+            {
+                "run_id": [run_id] * 2,
+                "strategy": ["gmv_sample"] * 2,
+                "decision": [FIRST.end, (FIRST + 1).end],
+                "solver": ["piqp", None],
+                "status": ["solved", "failed"],
+                "iterations": [9, None],
+                "kkt_residual": [1e-12, None],
+                "budget_error": [1e-16, None],
+                "excess": [1e-10, None],
+                "note": ["", "no portfolio reaches the floor"],
+            }
+        ),
         "prediction_outcomes": pl.DataFrame(
             {
                 "run_id": [run_id] * len(outcomes),

@@ -13,7 +13,7 @@ from finembed_core.portfolio.policies import Policy
 from finembed_core.portfolio.policies.optimized import risk_parity
 from finembed_core.portfolio.policies.universe import all_weather, equal_weight
 from finembed_core.portfolio.simplex import project_simplex
-from finembed_core.settings.portfolio import PortfolioSettings
+from finembed_core.settings import PortfolioSettings
 
 BASES: dict[str, Policy] = {
     "equal_weight_universe": equal_weight,

@@ -19,7 +19,7 @@ from finembed_core.portfolio.minimum_variance import minimum_variance
 from finembed_core.portfolio.orders import Orders, Signals, Solved, State, TargetWeights
 from finembed_core.portfolio.policies import Policy
 from finembed_core.portfolio.risk_parity import risk_parity as equal_risk
-from finembed_core.settings.portfolio import CovarianceName, PortfolioSettings
+from finembed_core.settings import CovarianceName, PortfolioSettings
 
 MONTHS_PER_YEAR = 12
 

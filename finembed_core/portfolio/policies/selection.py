@@ -21,7 +21,7 @@ from finembed_core.portfolio.orders import (
 from finembed_core.portfolio.policies import Policy
 from finembed_core.portfolio.policies.universe import by_aum
 from finembed_core.portfolio.rankings import top_k
-from finembed_core.settings.portfolio import PortfolioSettings
+from finembed_core.settings import PortfolioSettings
 
 
 def ranking(signals: Signals) -> FloatArray:

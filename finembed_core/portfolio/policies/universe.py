@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from finembed_core.portfolio.orders import BoolArray, Orders, Signals, State, TargetWeights
-from finembed_core.settings.portfolio import AssetClass, PortfolioSettings
+from finembed_core.settings import AssetClass, PortfolioSettings
 
 
 def eligible(signals: Signals, settings: PortfolioSettings) -> BoolArray:
