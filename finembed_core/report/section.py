@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import duckdb
 import plotly.graph_objects as go
@@ -100,7 +101,8 @@ class Section:
     facts: Sequence[str] = ()
 
 
-MakeSection = Callable[[duckdb.DuckDBPyConnection, Run], Section]
+MakeSection: TypeAlias = "Callable[[duckdb.DuckDBPyConnection, Run], Section]"
+"""In quotes: evaluated, it would outlive DuckDB, which complains at every exit."""
 
 
 def rows_of(connection: duckdb.DuckDBPyConnection, table: str, run: Run) -> str:

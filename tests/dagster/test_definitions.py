@@ -1,5 +1,7 @@
 """The asset graph, its jobs and what a run leaves in Dagster."""
 
+import subprocess
+import sys
 import tomllib
 from importlib.metadata import PackagePath, PathDistribution
 from pathlib import Path
@@ -203,3 +205,9 @@ def test_a_killed_run_ends_and_its_slot_comes_free(
         assert after.is_finished is not alive
         info = events.get_concurrency_info("warehouse")
         assert bool(info.claimed_slots) == (alive and claims)
+
+
+def test_a_process_that_loads_everything_ends_in_silence() -> None:
+    code = "import finembed_dagster.definitions, torch"
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ended.stdout + ended.stderr == ""
