@@ -75,7 +75,11 @@ def test_an_interrupt_that_became_an_error_of_a_library_is_an_interrupt() -> Non
         except KeyboardInterrupt:
             raise RuntimeError("Query interrupted") from None
 
-    with pytest.raises(KeyboardInterrupt) as caught, interruptible():
+    with (
+        _handler(signal.SIGINT, signal.default_int_handler),  # a job in the background ignores it
+        pytest.raises(KeyboardInterrupt) as caught,
+        interruptible(),
+    ):
         stop()
     assert str(caught.value.__context__) == "Query interrupted"
 
