@@ -14,7 +14,7 @@ from finembed_core.backtest.simulator import Death, Market, Terms, Track, simula
 from finembed_core.backtest.tables import has_hole, strategy_tables
 from finembed_core.backtest.terms import dealing_terms
 from finembed_core.calendar import Month, month_ordinals, month_range
-from finembed_core.errors import SettingsError
+from finembed_core.errors import InputError, SettingsError
 from finembed_core.ingest.deaths import fund_deaths
 from finembed_core.panel import FloatArray
 from finembed_core.portfolio.orders import Costs, Orders, Signals, State
@@ -188,7 +188,11 @@ class Study:
         def policy(state: State, known: Signals) -> Orders | None:
             return entry.strategy.policy(state, known, self.settings.portfolio)
 
-        track = simulate(market, signals, policy, terms, calendar)
+        try:
+            track = simulate(market, signals, policy, terms, calendar)
+        except InputError as error:
+            where = f"strategy {entry.name}" + (f", {error.where}" if error.where else "")
+            raise InputError(error.what, where=where, remedy=error.remedy) from error
         self._warn_of(entry, track)
         return Outcome(entry, market, track)
 
@@ -202,6 +206,11 @@ class Study:
         if track.declined:
             self.warnings.append(
                 f"{entry.name} had nothing to decide on in {track.declined} months and held on"
+            )
+        if track.ruin is not None:
+            self.warnings.append(
+                f"{entry.name} was ruined in {track.ruin.month}, with a NAV of "
+                f"{track.ruin.nav:g}: closed, and 0 from then on"
             )
         if track.unreported:
             share = track.unreported / np.count_nonzero(track.holdings[:-1])

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from finembed_core.panel import FloatArray
-from finembed_core.portfolio.orders import BoolArray
+from finembed_core.portfolio.orders import BoolArray, Replace
 
 
 def best_first(scores: FloatArray, among: BoolArray) -> list[int]:
@@ -83,3 +83,26 @@ def topk_drop(
     worst = set(everyone[len(everyone) - min(drop, len(everyone)) :])
     sell = [place for place in last if place in worst and sellable[place]]
     return Replacement(sell, today[: max(len(sell) + room, 0)])
+
+
+def topk_drop_order(
+    scores: FloatArray, held: BoolArray, eligible: BoolArray, k: int, drop: int
+) -> Replace:
+    """TopK-Drop as an order: what can be dealt shows when it deals.
+
+    Parameters
+    ----------
+    scores : ndarray, shape (N,)
+        NaN where there is none; such a holding ranks last.
+    held, eligible : ndarray of bool, shape (N,)
+    k, drop : int
+
+    Returns
+    -------
+    Replace
+        The sales of `topk_drop`; all eligible others are candidates, in their order.
+    """
+    done = topk_drop(scores, held, eligible, np.ones(len(held), dtype=bool), k, drop)
+    sell = np.zeros(len(held), dtype=bool)
+    sell[done.sell] = True
+    return Replace(sell, np.array(best_first(scores, eligible & ~held), dtype=np.int64), k)

@@ -89,13 +89,14 @@ class TerminalReturns(Section):
     unknown: TerminalReturn = -0.2
 
 
-DealingMonths = Literal[1, 3, 6, 12]
+DealingMonths = Literal[0, 1, 3, 6, 12]
 BasisPoints = Annotated[float, Field(ge=0, le=1000)]
 
 
 class DealingSettings(Section):
     """Terms of funds that state none: months between dealing dates, days of notice, and so on.
 
+    A frequency of 0 deals in every period of the backtest, be it a month or a trading session.
     The defaults are those of a fund that deals at every month end, at once and in full.
     ``subscription_every`` holds for all funds, as the funds table has no column for it.
     """

@@ -39,7 +39,7 @@ class Order:
 
 
 def first_date(start: Month, every: int, not_before: dt.date) -> Month:
-    while start.end.month % every != 0 or start.end < not_before:
+    while (every and start.end.month % every != 0) or start.end < not_before:
         start = start + 1
     return start
 
