@@ -61,11 +61,10 @@ def _check(values: FloatArray, ids: tuple[str, ...], decided: str, what: str, le
             where=decided,
             remedy=f"give one {what} per fund, in the order of the ids",
         )
-    if not len(values) or (values.min() >= least and np.isfinite(values.sum())):
+    fine = np.isfinite(values) & (values >= least)
+    if fine.all():
         return
-    strange = np.flatnonzero(~np.isfinite(values) | (values < least))
-    if not len(strange):  # each is finite, and yet their sum is not
-        strange = np.array([int(np.abs(values).argmax())])
+    strange = np.flatnonzero(~fine)
     value, fund = values[strange[0]], ids[strange[0]]
     others = f", and {len(strange) - 1} others" if len(strange) > 1 else ""
     negative = bool(np.isfinite(value))
