@@ -1,10 +1,14 @@
-"""Speed of the simulator, without terms and with terms on every fund, against bt and vectorbt.
+"""Speed of the simulator, by month and by day, against bt and vectorbt.
 
-``python -m benchmarks.backtest [--funds 10000] [--months 314] [--peers PYTHON]``. The peers live in
-an environment of their own, whose interpreter is given by ``--peers`` or FINEMBED_PEERS; without it
-they are absent. They rebalance every month to random weights with costs. Each has its own rule for
-who pays these; a policy of ours computes the weights that come to the same trades, so that wealth
-must agree to 1e-9.
+``python -m benchmarks.backtest [--funds 10000] [--months 314] [--assets 500] [--days 4000]
+[--peers PYTHON] [--limit 120]``. The peers live in an environment of their own, whose interpreter
+is given by ``--peers`` or FINEMBED_PEERS; without it they are absent. A peer that has not finished
+after ``--limit`` seconds is said not to have.
+
+By month they rebalance to random weights with costs. Each has its own rule for who pays these; a
+policy of ours computes the weights that come to the same trades, so that wealth must agree to 1e-9.
+By day it is TopK-Drop. The peers have no such rule: they are given the shares that ours holds, on
+the days on which it trades, and book them; ours decides as well.
 """
 
 import argparse
@@ -22,25 +26,33 @@ from finembed_core.calendar import DecisionCalendar, Month
 from finembed_core.portfolio.orders import Signals, TargetWeights
 from finembed_core.portfolio.policies.selection import simple_average
 from finembed_core.portfolio.policies.universe import equal_weight
+from finembed_core.portfolio.rankings import topk_drop_order
+from finembed_core.sessions import SessionCalendar
 from finembed_core.settings import PortfolioSettings
 
 FIRST = Month.parse("1990-01")
 COST = 0.001
 INVESTED = 0.9  # the peers pay costs from cash
 REPEATS = 5
+PLACES, DROP = 50, 5  # of TopK-Drop
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--funds", type=int, default=10_000)
     parser.add_argument("--months", type=int, default=314)
+    parser.add_argument("--assets", type=int, default=500)
+    parser.add_argument("--days", type=int, default=4_000)
+    parser.add_argument("--limit", type=float, default=120.0)
     parser.add_argument("--peers", default=os.environ.get("FINEMBED_PEERS"))
     given = parser.parse_args()
     rng = np.random.default_rng(0)
     returns = rng.normal(0.008, 0.04, (given.months, given.funds)).clip(-0.9)
     print(f"{given.funds:,} funds x {given.months} months, load {os.getloadavg()[0]:.1f}")
     ours(rng, returns)
-    against_peers(rng, returns, given.peers)
+    against_peers(rng, returns, given)
+    for assets, days in ((given.assets, given.days), (50, 250)):  # the small one is for bt
+        daily(rng, assets, days, given)
 
 
 def ours(rng, returns):
@@ -87,17 +99,17 @@ def chosen(policy):
     return lambda state, known: policy(state, known, settings)
 
 
-def timed(market, signals, policy, terms, repeats):
+def timed(market, signals, policy, terms, repeats, calendar=None):
     best = np.inf, np.inf
     for _ in range(repeats):
         wall, cpu = time.perf_counter(), time.process_time()
-        track = simulate(market, signals, policy, terms, DecisionCalendar(0))
+        track = simulate(market, signals, policy, terms, calendar or DecisionCalendar(0))
         took = time.perf_counter() - wall, time.process_time() - cpu
         best = min(best, took)
     return *best, track
 
 
-def against_peers(rng, returns, interpreter):
+def against_peers(rng, returns, given):
     """Rebalance to the same weights."""
     market, signals = world(rng, returns)
     market = Market(FIRST, market.ids, returns, np.zeros(len(returns)))
@@ -107,18 +119,52 @@ def against_peers(rng, returns, interpreter):
     for peer in ("vectorbt", "bt"):
         policy = rebalancing(weights, paid_by[peer])
         wall, _, track = timed(market, signals, policy, Terms(1.0, COST), 2)
-        wealth = (track.holdings.sum(axis=1) + track.cash)[:-1]
-        found = peer_result(peer, interpreter, prices, weights)
-        if found is None:
-            print(f"{peer:10s} absent; ours, its rule: {wall:.3f} s")
-            continue
-        other, seconds = found
-        apart = float(np.max(np.abs(other / wealth - 1.0)))
-        verdict = "equal" if apart < 1e-9 else "NOT EQUAL"
-        print(
-            f"{peer:10s} {seconds:8.2f} s, ours {wall:.3f} s: {seconds / wall:.0f} times; "
-            f"wealth {verdict} ({apart:.1e} apart at most)"
-        )
+        compare(peer, given, wall, track.nav_after[:-1], prices=prices, weights=weights)
+
+
+def daily(rng, assets, days, given):
+    """TopK-Drop on scores that drift, every day."""
+    calendar = SessionCalendar(np.busday_offset("2005-01-03", np.arange(days), roll="forward"))
+    sessions = calendar.sessions()
+    returns = rng.normal(0.0003, 0.02, (days, assets)).clip(-0.9)
+    scores = 0.1 * rng.normal(size=(days, assets)).cumsum(axis=0) + rng.normal(size=(days, assets))
+    ids = tuple(f"F{k:05d}" for k in range(assets))
+    market = Market(sessions[0], ids, returns, np.zeros(days))
+    yes, nothing = np.ones(assets, bool), np.full(assets, np.nan)
+    signals = {day: Signals(day, yes, scores[k], nothing) for k, day in enumerate(sessions)}
+    places, drop = min(PLACES, assets // 5), min(DROP, assets // 10)
+
+    def policy(state, known):
+        return topk_drop_order(known.p_up, state.taken, known.eligible, places, drop)
+
+    wall, cpu, track = timed(market, signals, policy, Terms(1.0, COST), 3, calendar)
+    name = f"TopK-Drop {places}/{drop}, {assets} x {days:,} days"
+    print(f"{name:36s} {wall:8.3f} s   {cpu:8.3f} s of CPU (best of 3)")
+    prices = 100.0 * np.cumprod(1.0 + returns, axis=0)
+    shares = track.holdings[:-1] / prices[:-1]
+    before = np.vstack([np.zeros(assets), track.holdings[:-2] * (1.0 + returns[1:-1])])
+    still = np.abs(track.holdings[:-1] - before) <= 1e-12 * track.nav[:-1, None]
+    shares[still] = np.nan  # no order
+    for peer in ("vectorbt", "bt"):
+        compare(peer, given, wall, track.nav_after[:-1], prices=prices, shares=shares)
+
+
+def compare(peer, given, ours, wealth, **orders):
+    """Print how long the peer takes for the same orders, and whether it gets as rich."""
+    if given.peers is None or not has(given.peers, peer):
+        print(f"{peer:10s} absent; ours, its rule: {ours:.3f} s")
+        return
+    found = peer_result(peer, given, orders)
+    if found is None:
+        print(f"{peer:10s} did not finish in {given.limit:.0f} s, ours {ours:.3f} s")
+        return
+    other, seconds = found
+    apart = float(np.max(np.abs(other / wealth - 1.0)))
+    verdict = "equal" if apart < 1e-9 else "NOT EQUAL"
+    print(
+        f"{peer:10s} {seconds:8.2f} s, ours {ours:.3f} s: {seconds / ours:.0f} times; "
+        f"wealth {verdict} ({apart:.1e} apart at most)"
+    )
 
 
 def rebalancing(weights, amounts):
@@ -148,15 +194,17 @@ def costs_from_the_trade(gap):
 paid_by = {"vectorbt": costs_from_cash, "bt": costs_from_the_trade}
 
 
-def peer_result(peer, interpreter, prices, weights):
-    """Wealth and seconds, or None where the peer is not installed."""
-    if interpreter is None or not has(interpreter, peer):
-        return None
+def peer_result(peer, given, orders):
+    """Wealth and seconds, or None where the peer takes too long."""
     script = Path(__file__).with_name("backtest_peers.py")
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder) / "in.npz", Path(folder) / "out.npz"
-        np.savez(source, prices=prices, weights=weights, cost=COST)
-        subprocess.run([interpreter, script, peer, source, target], check=True)
+        np.savez(source, cost=COST, **orders)
+        command = [given.peers, script, peer, source, target]
+        try:
+            subprocess.run(command, check=True, timeout=given.limit)
+        except subprocess.TimeoutExpired:
+            return None
         result = np.load(target)
         return result["wealth"], float(result["seconds"])
 

@@ -12,12 +12,81 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
-from typing import overload
+from typing import Protocol, Self, TypeVar, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from finembed_core.errors import FinembedError
+
+IntArray = NDArray[np.int64]
+
+
+class Period(Protocol):
+    """What a backtest goes through step by step: a month, or a trading session."""
+
+    @property
+    def ordinal(self) -> int:
+        """Its place among the periods."""
+        ...
+
+    @property
+    def end(self) -> dt.date:
+        """The day that stands for it in every table."""
+        ...
+
+    def __add__(self, periods: int, /) -> Self: ...
+    @overload
+    def __sub__(self, other: int, /) -> Self: ...
+    @overload
+    def __sub__(self, other: Self, /) -> int: ...
+    def __lt__(self, other: Self, /) -> bool: ...
+    def __le__(self, other: Self, /) -> bool: ...
+    def __gt__(self, other: Self, /) -> bool: ...
+
+
+class Calendar(Protocol):
+    """When periods are decided and dealt, and which dates a fund's terms come to.
+
+    Periods go in and come out by their ordinals where there are many.
+    """
+
+    @property
+    def periods_per_year(self) -> int:
+        """How many periods statistics take for a year."""
+        ...
+
+    def decision_day(self, period: Period, /) -> dt.date:
+        """The day on which a period is decided."""
+        ...
+
+    def dealing(self, decided: Period, /) -> Period:
+        """The period at whose end a decision deals."""
+        ...
+
+    def next_dealing(self, ordinals: IntArray, every: IntArray) -> IntArray:
+        """First dealing periods not before some, `every` so many months; 0: every period is one."""
+        ...
+
+    def first_after(self, day: dt.date, days: IntArray) -> IntArray:
+        """First periods that end at least so many days after a day."""
+        ...
+
+    def later(self, ordinals: IntArray, months: IntArray) -> IntArray:
+        """The periods that lie so many months after others."""
+        ...
+
+    def ends(self, ordinals: IntArray) -> NDArray[np.datetime64]:
+        """Last days of periods."""
+        ...
+
+
+P = TypeVar("P", bound=Period)
+
+
+def period_range(first: P, last: P) -> list[P]:
+    """All periods from `first` to `last`, both included."""
+    return [first + k for k in range(last - first + 1)]
 
 
 @dataclass(frozen=True, order=True, slots=True)
@@ -109,9 +178,43 @@ class DecisionCalendar:
 
     decision_lag_days: int = 0
 
-    def decision_day(self, month: Month) -> dt.date:
+    @property
+    def periods_per_year(self) -> int:
+        """Months."""
+        return 12
+
+    def decision_day(self, month: Period) -> dt.date:
         """The day on which month `month` is decided."""
         return month.end + dt.timedelta(days=self.decision_lag_days)
+
+    def dealing(self, decided: Period) -> Month:
+        """The month at whose end the decision of `decided` deals."""
+        return Month.of(self.decision_day(decided))
+
+    def next_dealing(self, ordinals: IntArray, every: IntArray) -> IntArray:
+        """First dealing months not before some; dealing months count from January.
+
+        Examples
+        --------
+        >>> january = 12 * 31  # 2001-01
+        >>> months, every = january + np.array([0, 2, 3, 3]), np.array([3, 3, 12, 0])
+        >>> DecisionCalendar().next_dealing(months, every) - january
+        array([ 2,  2, 11,  3])
+        """
+        every = np.maximum(every, 1)
+        return (ordinals + every) // every * every - 1
+
+    def first_after(self, day: dt.date, days: IntArray) -> IntArray:
+        """First months that end at least so many days after a day."""
+        return month_ordinals(np.datetime64(day, "D") + days.astype("timedelta64[D]"))
+
+    def later(self, ordinals: IntArray, months: IntArray) -> IntArray:
+        """The months that lie so many months after others."""
+        return ordinals + months
+
+    def ends(self, ordinals: IntArray) -> NDArray[np.datetime64]:
+        """Last days of months."""
+        return month_ends(ordinals)
 
     def information_month(self, dates: ArrayLike, available_at: ArrayLike) -> NDArray[np.int64]:
         """First month whose information set holds a row.
@@ -135,11 +238,11 @@ class DecisionCalendar:
 
     def dealing_date(self, month: Month) -> dt.date:
         """First dealing date (a month end) on or after the decision day of `month`."""
-        return Month.of(self.decision_day(month)).end
+        return self.dealing(month).end
 
     def label_month(self, month: Month) -> Month:
         """First month that can be earned after dealing on the decision of `month`."""
-        return Month.of(self.dealing_date(month)) + 1
+        return self.dealing(month) + 1
 
     def latest_labelled(self, known: Month) -> Month:
         """Last month whose label can be in the information set of `known`."""

@@ -26,6 +26,7 @@ ALLOWED = {
     "progress": set[str](),
     "fingerprint": set[str](),
     "calendar": {"errors"},
+    "sessions": {"calendar", "errors"},
     "panel": {"calendar"},
     "settings_file": {"errors"},
     "settings": {"calendar", "errors", "settings_file"},
@@ -218,7 +219,7 @@ def test_portfolios_know_no_torch() -> None:
 def test_the_ledger_knows_no_strategy() -> None:
     needed = _closure([f"{CORE}.backtest.ledger"])
     rooms = {f"{CORE}.backtest", f"{CORE}.backtest.ledger"}
-    rooms |= {f"{CORE}.portfolio", f"{CORE}.portfolio.orders"}
+    rooms |= {f"{CORE}.portfolio{name}" for name in ("", ".orders", ".costs", ".resets")}
     assert {name for name in needed if ".backtest" in name or ".portfolio" in name} == rooms
 
 

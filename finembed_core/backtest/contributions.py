@@ -22,7 +22,7 @@ import polars as pl
 
 from finembed_core.backtest.ledger import TOLERANCE
 from finembed_core.backtest.simulator import Market, Track
-from finembed_core.calendar import Month
+from finembed_core.calendar import Period
 from finembed_core.errors import InputError, IntegrityError
 from finembed_core.panel import FloatArray
 
@@ -46,25 +46,26 @@ class Contributions:
 
     Attributes
     ----------
-    months : list of Month, length K
+    months : list of Period, length K
     ids : tuple of str, length N
     nav : ndarray, shape (K + 1,)
         Before dealing; the first is that of the month before.
     funds : ndarray, shape (K, N)
         What each fund's reported returns earned.
     write_offs : ndarray, shape (K, N)
-        What was lost when a fund's death was booked, 0 or less.
+        What was lost when a fund's death was booked: 0 or less, but for short positions.
     cash : ndarray, shape (K,)
-        Interest.
+        Interest less borrow fees, and in ruin what a creditor bears.
     costs : ndarray, shape (K,)
         Of the dealing that opens each month, 0 or less.
     weights : ndarray, shape (K, N)
         Share of each fund in the NAV after that dealing.
     cash_weight, receivables_weight : ndarray, shape (K,)
-        Shares of the rest; 0, like all weights, once the NAV is lost.
+        Shares of the rest, payables taken off the receivables; 0, like all weights, once the NAV
+        is lost.
     """
 
-    months: list[Month]
+    months: list[Period]
     ids: tuple[str, ...]
     nav: FloatArray
     funds: FloatArray
@@ -145,7 +146,7 @@ def _reciprocal(values: FloatArray) -> FloatArray:
 
 
 def contributions(
-    track: Track, market: Market, first: Month | None = None, last: Month | None = None
+    track: Track, market: Market, first: Period | None = None, last: Period | None = None
 ) -> Contributions:
     """Split a track's gains and losses.
 
@@ -154,7 +155,7 @@ def contributions(
     track : Track
     market : Market
         The one that the track went through.
-    first, last : Month, optional
+    first, last : Period, optional
         First and last month earned; all that the track has where None.
 
     Raises
@@ -178,8 +179,7 @@ def contributions(
             where=f"{earned[begin]} to {earned[end - 1]}",
             remedy="give the market that the track was simulated in",
         )
-    after = holdings.sum(axis=1) + track.cash[before] + track.receivables[before]
-    share = _reciprocal(after)
+    share = _reciprocal(track.nav_after[before])
     gains = holdings * np.nan_to_num(returns)
     made = Contributions(
         months=earned[begin:end],
@@ -187,17 +187,27 @@ def contributions(
         nav=track.nav[begin : end + 1],
         funds=gains,
         write_offs=_write_offs(track, begin, holdings + gains),
-        cash=track.cash[before] * track.risk_free[now],
+        cash=_cash(track, before, now),
         costs=-track.costs[now],
         weights=holdings * share[:, None],
         cash_weight=track.cash[before] * share,
-        receivables_weight=track.receivables[before] * share,
+        receivables_weight=(track.receivables - track.payables)[before] * share,
     )
     _check(made)
     return made
 
 
-def _span(earned: list[Month], first: Month | None, last: Month | None) -> tuple[int, int]:
+def _cash(track: Track, before: slice, now: slice) -> FloatArray:
+    """Interest, less borrow fees; in ruin, plus what a creditor bears."""
+    earned = track.cash[before] * track.risk_free[now] - track.borrow_fees[now]
+    if track.ruin is not None:
+        k = track.ruin.month - track.first - now.start
+        if 0 <= k < len(earned):
+            earned[k] -= track.ruin.nav
+    return earned
+
+
+def _span(earned: list[Period], first: Period | None, last: Period | None) -> tuple[int, int]:
     if not earned:
         raise InputError("the track has earned no month", where=f"{first or ''} to {last or ''}")
     first, last = first or earned[0], last or earned[-1]
@@ -271,7 +281,7 @@ def contribution_table(strategy: str, made: Contributions) -> pl.DataFrame:
         )
     if not made.months:
         return pl.DataFrame(schema=SCHEMAS["contributions"])
-    months_held = np.count_nonzero(made.weights > 0.0, axis=0)
+    months_held = np.count_nonzero(made.weights, axis=0)
     held = np.flatnonzero(months_held)
     cash, costs = float(made.linked(made.cash)), float(made.linked(made.costs))
     losses = float(made.linked(made.write_offs).sum())
@@ -295,7 +305,7 @@ def contribution_table(strategy: str, made: Contributions) -> pl.DataFrame:
             ],
             "months_held": [
                 *months_held[held].tolist(),
-                *(None if w is None else int(np.count_nonzero(w > 0.0)) for _, _, w in rest),
+                *(None if w is None else int(np.count_nonzero(w)) for _, _, w in rest),
             ],
         }
     ).with_columns(strategy=pl.lit(strategy))

@@ -7,18 +7,28 @@ free cash go into subscriptions, and what could not deal waits for the fund's ne
 
 from __future__ import annotations
 
-import datetime as dt
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from finembed_core.backtest.ledger import TOLERANCE, Book, Dealing, balanced, earn, write_off
+from finembed_core.backtest.dates import DealingDate
+from finembed_core.backtest.ledger import TOLERANCE, Book, Dealing, balanced, earn, owe, write_off
 from finembed_core.backtest.lines import Lines, lines_of
-from finembed_core.backtest.queue import Block, IntArray, Queue
-from finembed_core.backtest.terms import DealingTerms, next_dealing, notice_month
+from finembed_core.backtest.lots import Lots
+from finembed_core.backtest.queue import Block, Queue
+from finembed_core.backtest.terms import DealingTerms
 from finembed_core.errors import IntegrityError
 from finembed_core.panel import FloatArray
-from finembed_core.portfolio.orders import DUST, BoolArray, Orders, SellAndSpend, State, level
+from finembed_core.portfolio.orders import (
+    DUST,
+    BoolArray,
+    Orders,
+    Replace,
+    SellAndSpend,
+    State,
+    TargetWeights,
+)
+from finembed_core.portfolio.resets import level
 
 SAME = 1e-12  # share of a holding below which two amounts are the same but for rounding
 
@@ -32,8 +42,8 @@ class Account:
     book : Book
         Committed money is part of its cash.
     redemptions, subscriptions : Queue
-    lots : ndarray, shape (L, N)
-        What was bought k months ago and cannot leave yet, at today's NAV.
+    lots : Lots
+        What was bought and cannot leave yet.
     begun : ndarray, shape (N,)
         The holding, in today's money, when the redemption that is going on began to deal; 0 where
         none is.
@@ -42,19 +52,14 @@ class Account:
     book: Book
     redemptions: Queue
     subscriptions: Queue
-    lots: FloatArray
+    lots: Lots
     begun: FloatArray
 
     @classmethod
-    def open(cls, cash: float, delay: int, n_funds: int, terms: DealingTerms | None) -> Account:
-        """A new portfolio, all cash; `delay` is the wait for dead funds' proceeds."""
-        longest, locked = delay, 0
-        if terms is not None and n_funds:
-            longest = max(delay, int(terms.payment_months.max()))
-            locked = int(terms.lockup_months.max())
-        book = Book.open(cash, n_funds, longest)
-        lots = np.zeros((locked, n_funds))
-        return cls(book, Queue.empty(), Queue.empty(), lots, np.zeros(n_funds))
+    def open(cls, cash: float, n_funds: int, shorts: bool = False) -> Account:
+        """A new portfolio, all cash."""
+        book, none = Book.open(cash, n_funds, shorts), Queue.empty()
+        return cls(book, none, none, Lots.empty(), np.zeros(n_funds))
 
     @property
     def state(self) -> State:
@@ -67,61 +72,33 @@ class Account:
         redeeming = self.redemptions.totals(n_funds)
         return State(book.holdings, free, book.receivables, committed, redeeming)
 
-    def earn(self, returns: FloatArray, risk_free: float) -> Account:
+    def earn(self, returns: FloatArray, risk_free: float, borrow_fee: float = 0.0) -> Account:
         """One period passes (`ledger.earn`); what is queued and locked earns with its fund.
 
         Committed money does not grow, but shrinks where a negative rate has left less cash than
         that.
         """
-        book, pledged = earn(self.book, returns, risk_free), self.subscriptions
+        book, pledged = earn(self.book, returns, risk_free, borrow_fee), self.subscriptions
         committed = float(pledged.amount.sum())
         if committed > book.cash:
             pledged = pledged.of_amounts(pledged.amount * (book.cash / committed))
-        if not len(self.redemptions) and not self.lots.size and not self.begun.any():
+        if not len(self.redemptions) and not len(self.lots) and not self.begun.any():
             return replace(self, book=book, subscriptions=pledged)
-        own = np.nan_to_num(returns)
-        queued = self.redemptions.grow(returns)
-        lots, begun = self.lots + self.lots * own, self.begun + self.begun * own
+        begun = self.begun + self.begun * np.nan_to_num(returns)
+        queued, lots = self.redemptions.grow(returns), self.lots.grow(returns)
         return Account(book, queued, pledged, lots, begun)
 
-    def age(self, terms: DealingTerms) -> Account:
-        """Purchases become a month older; those whose lock-up ends are free."""
-        if not self.lots.size:
-            return self
-        older = np.zeros_like(self.lots)
-        older[1:] = self.lots[:-1]
-        months = np.arange(len(older))[:, None]
-        older *= months < terms.lockup_months
-        return replace(self, lots=older)
+    def age(self, now: int) -> Account:
+        """Purchases whose lock-up ends with the period of that ordinal are free."""
+        free = self.lots.free <= now
+        return replace(self, lots=self.lots.only(~free)) if free.any() else self
 
     def bury(self, dead: BoolArray, terminal: FloatArray, delay: int) -> tuple[Account, FloatArray]:
         """Close positions and orders in funds whose death has become known (`write_off`)."""
         book, proceeds = write_off(self.book, dead, terminal, delay)
         out, into = (q.only(~dead[q.fund]) for q in (self.redemptions, self.subscriptions))
-        lots, begun = np.where(dead, 0.0, self.lots), np.where(dead, 0.0, self.begun)
+        lots, begun = self.lots.only(~dead[self.lots.fund]), np.where(dead, 0.0, self.begun)
         return Account(book, out, into, lots, begun), proceeds
-
-
-@dataclass(frozen=True)
-class DealingDate:
-    """When and in what orders deal.
-
-    Attributes
-    ----------
-    month : int
-        Ordinal of the month at whose end is dealt.
-    decided : int
-        Ordinal of the month of the new orders.
-    decision_day : date
-        From which notice runs.
-    reported : ndarray of bool, shape (N,)
-        Funds with a NAV on this date.
-    """
-
-    month: int
-    decided: int
-    decision_day: dt.date
-    reported: BoolArray
 
 
 @dataclass(frozen=True)
@@ -170,11 +147,7 @@ class _Wish:
 
 def _wish(orders: Orders, state: State, terms: DealingTerms, orderable: BoolArray) -> _Wish:
     held, committed, dust = state.holdings, state.committed, DUST * state.nav
-    if isinstance(orders, SellAndSpend):
-        released = np.minimum(committed, orders.sell * (held + committed))
-        redeem = np.maximum(orders.sell * held - (1.0 - orders.sell) * committed, 0.0)
-        keep, spend, is_money = committed - released, orders.spend, False
-    else:
+    if isinstance(orders, TargetWeights):
         own = terms.costs.only(orderable)
         alpha = level(orders.weights[orderable], held[orderable], own, state.nav)
         gap = alpha * orders.weights - held
@@ -183,6 +156,12 @@ def _wish(orders: Orders, state: State, terms: DealingTerms, orderable: BoolArra
         keep, is_money = np.minimum(committed, wanted), True
         spend = wanted - keep
         spend = np.where(spend > dust, spend, 0.0)
+    else:
+        if isinstance(orders, Replace):  # what is bought shows once it is known what is sold
+            orders = SellAndSpend(orders.sell.astype(float), np.zeros_like(held))
+        released = np.minimum(committed, orders.sell * (held + committed))
+        redeem = np.maximum(orders.sell * held - (1.0 - orders.sell) * committed, 0.0)
+        keep, spend, is_money = committed - released, orders.spend, False
     redeem = np.where((redeem > dust) | (redeem == held), redeem, 0.0)
     return _Wish(redeem, keep, spend, is_money)
 
@@ -195,7 +174,7 @@ def deal_on_terms(
     Parameters
     ----------
     account : Account
-    orders : SellAndSpend, TargetWeights or None
+    orders : SellAndSpend, TargetWeights, Replace or None
         None where nothing was decided: only what waits may deal.
     terms : DealingTerms
     when : DealingDate
@@ -222,10 +201,12 @@ def deal_on_terms(
     arrived = float(np.where(at_once, sold - charged, 0.0).sum())
     free = book.cash - float(subscriptions.totals(n_funds).sum()) + arrived
     if wish is not None:
+        if isinstance(orders, Replace):
+            wish = replace(wish, spend=_into_places(orders, state, sold, subscriptions, lapsing))
         money = wish.money(max(free, 0.0), ~lapsing)
         blocked += np.where(lapsing, money / (1.0 + terms.buy_cost), 0.0)
         fresh = np.flatnonzero((money > DUST * nav) & ~lapsing)
-        due = next_dealing(np.full(len(fresh), when.month), terms.subscription_every[fresh])
+        due = when.dates(terms.subscription_every[fresh])
         subscriptions = subscriptions.add(fresh, when.decided, due, money[fresh])
     bought, subscriptions, into = _subscribe(state, subscriptions, terms, when)
     paid = bought * terms.buy_cost
@@ -233,16 +214,24 @@ def deal_on_terms(
     after = Book(
         state.holdings - sold + bought,
         0.0 if abs(cash) < DUST * nav else cash,
-        _owed(book.due, np.where(at_once, 0.0, sold - charged), terms.payment_months),
+        _owed(book.due, np.where(at_once, 0.0, sold - charged), terms, when),
     )
     costs = charged + paid
-    lots = account.lots
-    if lots.size:
-        lots = lots.copy()
-        lots[0] += np.where(terms.lockup_months > 0, bought, 0.0)
+    locked = np.flatnonzero((bought > 0.0) & (terms.lockup_months > 0))
+    until = when.later(terms.lockup_months[locked])
+    lots = account.lots.add(locked, until, bought[locked])
     balanced(after, book.nav - float(costs.sum()))
     left = _covered(Account(after, redemptions, subscriptions, lots, begun))
     return left, TermsDealing(bought - sold, blocked, costs, out.joined(into))
+
+
+def _into_places(
+    orders: Replace, state: State, sold: FloatArray, waiting: Queue, lapsing: BoolArray
+) -> FloatArray:
+    """Shares of the cash, shape (N,); those of lapsing funds are what they would have got."""
+    stays = (state.holdings > sold) | (waiting.totals(len(sold)) > 0.0)
+    passed_by = orders.shares(stays, np.ones_like(lapsing))
+    return np.where(lapsing, passed_by, orders.shares(stays, ~lapsing))
 
 
 def _covered(account: Account) -> Account:
@@ -267,8 +256,9 @@ def _net(
     waiting = kept.totals(len(wanted))
     more = wanted - waiting
     fresh = np.flatnonzero((more > DUST * nav) | ((waiting == 0.0) & (wanted > 0.0)))
-    month = np.maximum(notice_month(when.decision_day, terms.notice_days[fresh]), when.month)
-    due = next_dealing(month, terms.redemption_every[fresh])
+    notified = when.calendar.first_after(when.decision_day, terms.notice_days[fresh])
+    earliest = np.maximum(notified, when.now)
+    due = when.calendar.next_dealing(earliest, terms.redemption_every[fresh])
     return kept.add(fresh, when.decided, due, more[fresh])
 
 
@@ -277,11 +267,12 @@ def _redeem(
 ) -> tuple[FloatArray, FloatArray, Queue, Lines]:
     """Money redeemed (N,), holdings at the beginning of what goes on (N,), queue, lines."""
     held = account.book.holdings
-    ripe = queue.due <= when.month
+    ripe = queue.due <= when.now
     dealing = ripe & when.reported[queue.fund]
     ready = queue.totals(len(held), dealing)
     began = np.where(account.begun > 0.0, account.begun, held)
-    unlocked = np.maximum(held - account.lots.sum(axis=0), 0.0) if account.lots.size else held
+    locked = account.lots.locked(len(held)) if len(account.lots) else 0.0
+    unlocked = np.maximum(held - locked, 0.0)
     gated = np.where(terms.gate < 1.0, terms.gate * began, held)
     room = np.minimum(np.minimum(unlocked, gated), held)
     all_of_it = (ready > 0.0) & (ready >= room - SAME * held)
@@ -290,21 +281,20 @@ def _redeem(
     taken = queue.fill(np.where(done, np.inf, sold), dealing)
     rest = queue.amount - taken
     held_up = np.where(unlocked <= gated, Block.LOCKUP, Block.GATE)[queue.fund]
-    base = next_dealing(np.full(len(queue), when.month), terms.redemption_every[queue.fund])
+    every = terms.redemption_every[queue.fund]
+    base = when.dates(every)
     early = np.where(queue.due > base, Block.NOTICE, Block.FREQUENCY)
     why = np.where(dealing, held_up, np.where(ripe, Block.NO_NAV, early))
     moved = (rest > 0.0) & (ripe | (queue.why == 0))
-    due = np.where(ripe, _following(terms.redemption_every, queue, when), queue.due)
+    due = np.where(ripe, when.dates(every, 1), queue.due)
     after = replace(queue, why=np.where(moved, why, queue.why), due=due)
     left = after.of_amounts(rest)
     going_on = left.totals(len(held), left.why >= Block.LOCKUP) > 0.0
     begun = np.where(going_on, np.where(when.reported, began, account.begun), 0.0)
-    settle = when.month + terms.payment_months
     closed = sold == held
     whole = left.totals(len(held)) >= (held - sold) * (1.0 - 1e-9)
-    lines = lines_of(
-        after, taken, moved, rest, when.month, settle, closed, whole, terms.sell_cost, False
-    )
+    paid, cost = terms.payment_months, terms.sell_cost
+    lines = lines_of(after, taken, moved, rest, when, paid, closed, whole, cost, buys=False)
     return sold, begun, left, lines
 
 
@@ -312,30 +302,24 @@ def _subscribe(
     state: State, queue: Queue, terms: DealingTerms, when: DealingDate
 ) -> tuple[FloatArray, Queue, Lines]:
     """Money invested (N,), costs on top; queue, lines."""
-    ripe = queue.due <= when.month
+    ripe = queue.due <= when.now
     dealing = ripe & when.reported[queue.fund]
     money = queue.totals(len(state.holdings), dealing)
     bought = money / (1.0 + terms.buy_cost)
     moved = ~dealing & (ripe | (queue.why == 0))
     why = np.where(ripe, Block.NO_NAV, Block.FREQUENCY)
-    due = np.where(ripe, _following(terms.subscription_every, queue, when), queue.due)
+    due = np.where(ripe, when.dates(terms.subscription_every[queue.fund], 1), queue.due)
     after = replace(queue, why=np.where(moved, why, queue.why), due=due)
     share = 1.0 / (1.0 + terms.buy_cost[queue.fund])
     taken, rest = (np.where(d, queue.amount, 0.0) for d in (dealing, ~dealing))
     enters = state.holdings == 0.0
-    settle, cost = np.full(len(enters), when.month), terms.buy_cost
+    at_once, cost = np.zeros_like(terms.payment_months), terms.buy_cost
     taken, left = taken * share, rest * share
-    lines = lines_of(after, taken, moved, left, when.month, settle, enters, enters, cost, True)
+    lines = lines_of(after, taken, moved, left, when, at_once, enters, enters, cost, buys=True)
     return bought, after.of_amounts(rest), lines
 
 
-def _following(every: IntArray, queue: Queue, when: DealingDate) -> IntArray:
-    """The dealing date after this one of each order's fund, shape (Q,)."""
-    return next_dealing(np.full(len(queue), when.month + 1), every[queue.fund])
-
-
-def _owed(due: FloatArray, money: FloatArray, months: IntArray) -> FloatArray:
+def _owed(due: FloatArray, money: FloatArray, terms: DealingTerms, when: DealingDate) -> FloatArray:
     later = np.flatnonzero(money)
-    if len(later) == 0:
-        return due
-    return due + np.bincount(months[later] - 1, weights=money[later], minlength=len(due))
+    paid = when.later(terms.payment_months[later])
+    return owe(due, money[later], np.maximum(paid - when.now, 1))

@@ -2,18 +2,20 @@
 
 Every step is a pure function from book to book. What must hold after each of them is checked:
 
-    holdings + cash + receivables = NAV before + gains - costs,    cash >= 0
+    holdings + cash + receivables - payables = NAV before + gains - costs,    cash >= 0
 
-Subscriptions are paid on the dealing date, so nothing is payable in between.
+Subscriptions are paid on the dealing date; payable is only what short positions owe beyond the
+cash that there is: borrow fees, and what it costs to cover a dead fund.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
+from finembed_core.calendar import IntArray
 from finembed_core.errors import IntegrityError
 from finembed_core.panel import FloatArray
 from finembed_core.portfolio.orders import DUST, BoolArray, Costs, Orders, State, nothing, size
@@ -28,20 +30,26 @@ class Book:
     Attributes
     ----------
     holdings : ndarray, shape (N,)
-        Value of each fund at its last reported NAV.
+        Value of each fund at its last reported NAV, negative where it is sold short.
     cash : float
     due : ndarray, shape (D,)
         Receivables: ``due[k]`` arrives k + 1 periods from now.
+    payables : float
+        Paid as soon as there is cash.
+    shorts : bool
+        Whether holdings may be negative.
     """
 
     holdings: FloatArray
     cash: float
     due: FloatArray
+    payables: float = 0.0
+    shorts: bool = False
 
     @classmethod
-    def open(cls, cash: float, n_funds: int, delay: int) -> Book:
-        """A new portfolio, all cash; `delay` is the longest wait for proceeds in periods."""
-        return cls(np.zeros(n_funds), cash, np.zeros(delay))
+    def open(cls, cash: float, n_funds: int, shorts: bool = False) -> Book:
+        """A new portfolio, all cash."""
+        return cls(np.zeros(n_funds), cash, np.zeros(0), shorts=shorts)
 
     @property
     def receivables(self) -> float:
@@ -56,11 +64,13 @@ class Book:
     @cached_property
     def state(self) -> State:
         """The book as a policy sees it."""
-        return State(self.holdings, self.cash, self.receivables)
+        return State(self.holdings, self.cash, self.receivables, payables=self.payables)
 
 
-def earn(book: Book, returns: FloatArray, risk_free: float) -> Book:
+def earn(book: Book, returns: FloatArray, risk_free: float, borrow_fee: float = 0.0) -> Book:
     """One period passes: holdings drift, cash earns the risk-free rate, receivables arrive.
+
+    `borrow_fee` is money, for what is sold short.
 
     A fund that did not report (NaN) stands at its last NAV. The return that it reports next is
     taken as it is: periods without a report earn nothing, and nothing is made up for them.
@@ -72,8 +82,27 @@ def earn(book: Book, returns: FloatArray, risk_free: float) -> Book:
     interest = book.cash * risk_free
     arrived = float(book.due[0]) if len(book.due) else 0.0
     due = np.append(book.due[1:], 0.0) if len(book.due) else book.due
-    after = Book(book.holdings + gains, book.cash + interest + arrived, due)
-    return balanced(after, book.nav + float(gains.sum()) + interest)
+    after = _settled(
+        book, book.holdings + gains, book.cash + interest + arrived, due, book.payables + borrow_fee
+    )
+    return balanced(after, book.nav + float(gains.sum()) + interest - borrow_fee)
+
+
+def _settled(
+    book: Book, holdings: FloatArray, cash: float, due: FloatArray, payables: float
+) -> Book:
+    """The book as it goes on, payables paid as far as cash goes."""
+    paid = min(max(cash, 0.0), payables)
+    return Book(holdings, cash - paid, due, payables - paid, book.shorts)
+
+
+def owe(due: FloatArray, money: FloatArray, periods: IntArray) -> FloatArray:
+    """Receivables with more money that arrives so many periods from now, each at least 1."""
+    if not len(money):
+        return due
+    more = np.bincount(periods - 1, weights=money, minlength=len(due)).astype(float, copy=False)
+    more[: len(due)] += due
+    return more
 
 
 def write_off(
@@ -88,24 +117,22 @@ def write_off(
     terminal : ndarray, shape (N,)
         Return from the last reported NAV to what is paid out, 0 to -1.
     delay : int
-        Periods until that is paid, as many as the book has room for at most.
+        Periods until that is paid.
 
     Returns
     -------
     Book, ndarray of shape (N,)
         The proceeds of each fund; they wait among the receivables, or are cash where there is no
-        delay.
+        delay. Those of a short sale are negative: it is covered at once.
     """
     proceeds = np.where(dead, book.holdings * (1.0 + terminal), 0.0)
     loss = float(np.where(dead, book.holdings * terminal, 0.0).sum())
-    paid = float(proceeds.sum())
     holdings = np.where(dead, 0.0, book.holdings)
-    if delay:
-        due = book.due.copy()
-        due[delay - 1] += paid
-        after = Book(holdings, book.cash, due)
-    else:
-        after = Book(holdings, book.cash + paid, book.due)
+    covering = -float(np.minimum(proceeds, 0.0).sum()) if book.shorts else 0.0
+    paid = float(proceeds.sum()) + covering
+    due = owe(book.due, np.array([paid]), np.array([delay])) if delay else book.due
+    cash = book.cash if delay else book.cash + paid
+    after = _settled(book, holdings, cash, due, book.payables + covering)
     return balanced(after, book.nav + loss), proceeds
 
 
@@ -133,7 +160,7 @@ def deal(book: Book, orders: Orders, dealable: BoolArray, costs: Costs) -> tuple
     Parameters
     ----------
     book : Book
-    orders : SellAndSpend or TargetWeights
+    orders : SellAndSpend, TargetWeights or Replace
     dealable : ndarray of bool, shape (N,)
         Funds with a NAV on this date.
     costs : Costs
@@ -144,7 +171,7 @@ def deal(book: Book, orders: Orders, dealable: BoolArray, costs: Costs) -> tuple
     cash = book.cash - float(amounts.sum()) - float(paid.sum())
     if abs(cash) < DUST * book.nav:
         cash = 0.0
-    after = replace(book, holdings=book.holdings + amounts, cash=cash)
+    after = _settled(book, book.holdings + amounts, cash, book.due, book.payables)
     blocked = nothing(len(amounts))
     stuck = ~dealable
     if stuck.any():
@@ -162,10 +189,11 @@ def balanced(book: Book, nav: float) -> Book:
     Raises
     ------
     IntegrityError
-        Its NAV is another, or something in it is negative.
+        Its NAV is another, or something in it is negative that must not be.
     """
     scale = TOLERANCE * max(abs(nav), 1.0)
-    whole = book.cash >= 0.0 and (not len(book.holdings) or bool(book.holdings.min() >= 0.0))
+    long = book.shorts or not len(book.holdings) or bool(book.holdings.min() >= 0.0)
+    whole = long and book.cash >= 0.0 and book.payables >= 0.0
     if not whole or not abs(book.nav - nav) <= scale:
         raise IntegrityError(
             f"the ledger does not balance: NAV {book.nav!r}, expected {nav!r}, cash {book.cash!r}",

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from finembed_core.backtest.queue import IntArray, Queue
+from finembed_core.backtest.dates import DealingDate
+from finembed_core.backtest.queue import Queue
+from finembed_core.calendar import IntArray
 from finembed_core.panel import FloatArray
 from finembed_core.portfolio.orders import BoolArray
 
@@ -18,9 +20,9 @@ class Lines:
     Attributes
     ----------
     fund, decided : ndarray of int
-        Column of the fund; month ordinal of the decision.
+        Column of the fund; ordinal of the period of the decision.
     date, settle : ndarray of int
-        Month ordinals: dealt or due at the end of the one, paid at the end of the other.
+        Ordinals: dealt or due at the end of the one, paid at the end of the other.
     buys, whole : ndarray of bool
         Whether the order buys; whether it opens or closes the position.
     amount, cost : ndarray
@@ -54,11 +56,12 @@ def lines_of(
     taken: FloatArray,
     moved: BoolArray,
     rest: FloatArray,
-    month: int,
-    settle: IntArray,
+    when: DealingDate,
+    payment_months: IntArray,
     closed: BoolArray,
     whole: BoolArray,
     cost: FloatArray,
+    *,
     buys: bool,
 ) -> Lines:
     """What was dealt of each order, then what began to wait or goes on waiting.
@@ -71,10 +74,9 @@ def lines_of(
         Money dealt and money that waits.
     moved : ndarray of bool, shape (Q,)
         Orders whose waiting is new.
-    month : int
-        Ordinal of the dealing date.
-    settle : ndarray of int, shape (N,)
-        Month in which money moves that is dealt now.
+    when : DealingDate
+    payment_months : ndarray of int, shape (N,)
+        From dealing to the money.
     closed, whole : ndarray of bool, shape (N,)
         Whether what is dealt, and what waits, opens or closes the position.
     cost : ndarray, shape (N,)
@@ -85,13 +87,12 @@ def lines_of(
     at = np.concatenate([done, waits])
     fund, n_done = queue.fund[at], len(done)
     amount = np.concatenate([taken[done], rest[waits]])
-    date = np.concatenate([np.full(n_done, month), queue.due[waits]])
-    delay = settle[fund] - month
+    date = np.concatenate([np.full(n_done, when.now), queue.due[waits]])
     return Lines(
         fund=fund,
         decided=queue.decided[at],
         date=date,
-        settle=date + delay,
+        settle=when.calendar.later(date, payment_months[fund]),
         buys=np.full(len(at), buys),
         whole=np.concatenate([closed[fund[:n_done]], whole[fund[n_done:]]]),
         amount=amount,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from finembed_core.backtest.terms import DealingTerms
-from finembed_core.calendar import Month
+from finembed_core.calendar import Period
+from finembed_core.errors import InputError
 from finembed_core.panel import FloatArray
 from finembed_core.portfolio.orders import Costs
 
@@ -16,7 +17,7 @@ class Death:
 
     Attributes
     ----------
-    month : Month
+    month : Period
         At whose end it is booked: the first dealing date after it became known.
     fund : int
         Column of the fund.
@@ -25,7 +26,7 @@ class Death:
     reason : str
     """
 
-    month: Month
+    month: Period
     fund: int
     terminal: float
     reason: str
@@ -37,30 +38,30 @@ class Market:
 
     Attributes
     ----------
-    first : Month
-        Month of the first row: that of the first decision, or earlier.
+    first : Period
+        Month or trading session of the first row: that of the first decision, or earlier.
     ids : tuple of str, length N
         Sorted.
     returns : ndarray, shape (T, N)
-        Monthly returns; NaN where the fund did not report.
+        Returns of each period; NaN where the fund did not report.
     risk_free : ndarray, shape (T,)
     deaths : tuple of Death
         A fund that reports again after it was taken for dead may die again.
     """
 
-    first: Month
+    first: Period
     ids: tuple[str, ...]
     returns: FloatArray
     risk_free: FloatArray
     deaths: tuple[Death, ...] = ()
 
-    def row(self, month: Month) -> int:
-        """Row of a month."""
+    def row(self, month: Period) -> int:
+        """Row of a period."""
         return month - self.first
 
     @property
-    def last(self) -> Month:
-        """Month of the last row."""
+    def last(self) -> Period:
+        """Period of the last row."""
         return self.first + (len(self.returns) - 1)
 
 
@@ -78,12 +79,37 @@ class Terms:
     dealing : DealingTerms or None
         Terms of each fund, and then its costs instead of `cost`. None: every fund deals in every
         period, at once and in full.
+    shorts : bool
+        Whether weights and holdings may be negative. What a short sale brings is cash.
+    borrow_bps : float
+        Fee on what is sold short, basis points per year of 365 days, accrued every period.
+
+    Raises
+    ------
+    InputError
+        Short sales of funds with dealing terms, or a fee without short sales.
     """
 
     initial_nav: float = 1.0
     cost: float | Costs = 0.0
     delay: int = 0
     dealing: DealingTerms | None = None
+    shorts: bool = False
+    borrow_bps: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.shorts and self.dealing is not None:
+            raise InputError(
+                "funds with dealing terms cannot be sold short",
+                where="Terms(shorts=True, dealing=...)",
+                remedy="leave out one of them: notice, lock-up and gates bind holders of shares",
+            )
+        if self.borrow_bps < 0.0 or (self.borrow_bps > 0.0 and not self.shorts):
+            raise InputError(
+                f"a borrow fee of {self.borrow_bps:g} bps a year",
+                where=f"Terms(shorts={self.shorts}, borrow_bps=...)",
+                remedy="give 0 or more, and shorts=True where something is borrowed",
+            )
 
     @property
     def costs(self) -> Costs:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy import stats
 from statsmodels.regression.linear_model import OLS
 
-from finembed_core.calendar import month_ordinals
+from finembed_core.calendar import month_ends, month_ordinals
 from finembed_core.errors import InputError
 from finembed_core.panel import FloatArray
 
@@ -313,14 +313,13 @@ def drawdowns(dates: NDArray[np.datetime64], returns: FloatArray) -> pl.DataFram
     -------
     DataFrame
         rank, peak, trough, recovery (null while under water), depth (negative), months_down (peak
-        to trough), months_recovering (trough to recovery, null).
+        to trough), months_recovering (trough to recovery, null): whole months, at any frequency.
     """
     wealth = np.concatenate([[1.0], np.cumprod(1.0 + returns)])
     peak = np.maximum.accumulate(wealth)
     under = np.concatenate([[False], wealth[1:] < peak[1:] * (1.0 - 1e-12), [False]])
     starts = np.flatnonzero(~under[:-1] & under[1:])  # the last date at the peak
     ends = np.flatnonzero(under[:-1] & ~under[1:]) + 1  # the first date back at it
-    months = month_ordinals(dates)
     rows: list[dict[str, object]] = []
     for start, end in zip(starts, ends, strict=True):
         low = int(start + np.argmin(wealth[start:end]))
@@ -331,8 +330,10 @@ def drawdowns(dates: NDArray[np.datetime64], returns: FloatArray) -> pl.DataFram
                 "trough": dates[low].item(),
                 "recovery": None if back is None else dates[back].item(),
                 "depth": float(wealth[low] / peak[low] - 1.0),
-                "months_down": int(months[low] - months[start]),
-                "months_recovering": None if back is None else int(months[back] - months[low]),
+                "months_down": _whole_months(dates[start], dates[low]),
+                "months_recovering": None
+                if back is None
+                else _whole_months(dates[low], dates[back]),
             }
         )
     schema = {
@@ -345,3 +346,11 @@ def drawdowns(dates: NDArray[np.datetime64], returns: FloatArray) -> pl.DataFram
     }
     table = pl.DataFrame(rows, schema=schema).sort("depth", "peak")
     return table.with_row_index("rank", 1).with_columns(pl.col("rank").cast(pl.Int64))
+
+
+def _whole_months(begin: np.datetime64, end: np.datetime64) -> int:
+    """Months that are over between two days; from month end to month end all of them are."""
+    first, last = month_ordinals([begin, end])
+    day_begin, day_end = (day - day.astype("datetime64[M]") for day in (begin, end))
+    is_month_end = end == month_ends(last)
+    return int(last - first) - int(day_end < day_begin and not is_month_end)

@@ -6,12 +6,10 @@ from dataclasses import dataclass, fields
 from enum import IntEnum
 
 import numpy as np
-from numpy.typing import NDArray
 
+from finembed_core.calendar import IntArray
 from finembed_core.panel import FloatArray
 from finembed_core.portfolio.orders import BoolArray
-
-IntArray = NDArray[np.int64]
 
 
 class Block(IntEnum):
@@ -33,7 +31,7 @@ class Queue:
     fund : ndarray of int
         Column of the fund.
     decided, due : ndarray of int
-        Month ordinals: of the decision, and of the date on which the order may deal.
+        Ordinals of periods: of the decision, and of the date on which the order may deal.
     why : ndarray of int
         The `Block` that the order waits for.
     amount : ndarray

@@ -1,30 +1,35 @@
-"""The months of a backtest: when a policy decides, when its orders deal, what they earn.
+"""The periods of a backtest: when a policy decides, when its orders deal, what they earn.
 
-Lag 0 decides and deals at the end of month t and earns t + 1. Lag 15 decides on the 15th of t + 1,
-deals at the end of t + 1 and earns t + 2::
+A period is a month (`DecisionCalendar`) or a trading session (`SessionCalendar`). By months, lag 0
+decides and deals at the end of month t and earns t + 1. Lag 15 decides on the 15th of t + 1, deals
+at the end of t + 1 and earns t + 2::
 
     lag 15    | ... t ... | ... t+1 ......... | ... t+2 ...
                           ^ holdings that the policy sees
                               ^ decision day  ^ dealing
 
-A policy sees the book as of its own month and signals from its month's information set; the
+A policy sees the book as of its own period and signals from that period's information set; the
 returns that the book then earns are the final ones. Orders that funds' terms hold up deal at the
-end of later months, whether or not something is decided there.
+end of later periods, whether or not something is decided there. A portfolio that owes as much as it
+owns, or more, is ruined: it is closed and trades no more (`Track.ruin`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 
-from finembed_core.backtest.dealing import Account, DealingDate, TermsDealing, deal_on_terms
+from finembed_core.backtest.dates import DealingDate
+from finembed_core.backtest.dealing import Account, TermsDealing, deal_on_terms
 from finembed_core.backtest.ledger import Dealing, deal
 from finembed_core.backtest.market import Death, Market, Terms
-from finembed_core.backtest.track import Decision, Executed, Payout, Track
-from finembed_core.calendar import DecisionCalendar, Month, month_range
+from finembed_core.backtest.track import RUIN, Decision, Executed, Payout, Ruin, Track
+from finembed_core.calendar import Calendar, Period, period_range
 from finembed_core.panel import FloatArray
+from finembed_core.portfolio.order_checks import check_orders
 from finembed_core.portfolio.orders import (
     BoolArray,
     Orders,
@@ -39,6 +44,7 @@ __all__ = [
     "Decision",
     "Market",
     "Payout",
+    "Ruin",
     "Terms",
     "Track",
     "dealing_months",
@@ -47,40 +53,50 @@ __all__ = [
 
 Policy = Callable[[State, Signals], Orders | None]
 
+P = TypeVar("P", bound=Period)
 
-def dealing_months(decided: list[Month], calendar: DecisionCalendar) -> dict[Month, Month]:
-    """Dealing month to the decision that deals then.
+DAYS_PER_YEAR = 365  # of a borrow fee
+
+
+def dealing_months(decided: Iterable[P], calendar: Calendar) -> dict[Period, P]:
+    """Dealing period to the decision that deals then.
 
     Where a long lag brings two decisions to one dealing date, the later one replaces the earlier.
     """
-    return {Month.of(calendar.dealing_date(month)): month for month in sorted(decided)}
+    return {calendar.dealing(month): month for month in sorted(decided)}
 
 
 def simulate(
     market: Market,
-    signals: Mapping[Month, Signals],
+    signals: Mapping[P, Signals],
     policy: Policy,
     terms: Terms,
-    calendar: DecisionCalendar,
+    calendar: Calendar,
 ) -> Track:
     """Run one policy through the market.
 
     Parameters
     ----------
     market : Market
-        Its last month is the last that is earned.
-    signals : mapping of Month to Signals
-        The months to decide in. The decision of the market's last month stays pending: its orders
+        Its last period is the last that is earned.
+    signals : mapping of Period to Signals
+        The periods to decide in. The decision of the market's last one stays pending: its orders
         are what is to be dealt next.
     policy : callable
         Pure; None keeps everything as it is, orders that wait too.
     terms : Terms
-    calendar : DecisionCalendar
+    calendar : Calendar
+        Of the market's periods.
+
+    Raises
+    ------
+    InputError
+        Orders that no portfolio can carry out (`check_orders`).
     """
-    deals = dealing_months(list(signals), calendar)
+    deals = dealing_months(signals, calendar)
     first = min(deals)
     run = _Run(market, terms, first, calendar)
-    for month in month_range(first, max(market.last, max(deals))):
+    for month in period_range(first, max(market.last, max(deals))):
         decided = deals.get(month)
         ordered = None
         if decided is not None and decided < month:
@@ -89,7 +105,7 @@ def simulate(
             run.pass_month(month)
         if decided is not None and decided == month:
             ordered = run.ask(policy, signals[decided], decided, month)
-        if ordered is not None:
+        if ordered is not None and run.ruin is None:
             pending = month > market.last or decided == market.last
             run.execute(ordered, month, pending)
         elif month <= market.last:
@@ -101,39 +117,40 @@ def simulate(
 @dataclass(frozen=True)
 class _Ordered:
     orders: Orders
-    decided: Month
+    decided: Period
     target: FloatArray
     state: State
 
 
 class _Run:
-    """The account of one simulation as it goes through the months."""
+    """The account of one simulation as it goes through the periods."""
 
-    def __init__(
-        self, market: Market, terms: Terms, first: Month, calendar: DecisionCalendar
-    ) -> None:
+    def __init__(self, market: Market, terms: Terms, first: Period, calendar: Calendar) -> None:
         self.market, self.terms, self.first, self.calendar = market, terms, first, calendar
-        self.deaths: dict[Month, list[Death]] = {}
+        self.deaths: dict[Period, list[Death]] = {}
         for death in market.deaths:
             self.deaths.setdefault(death.month, []).append(death)
-        self.account = Account.open(terms.initial_nav, terms.delay, len(market.ids), terms.dealing)
+        self.account = Account.open(terms.initial_nav, len(market.ids), terms.shorts)
         self.rows: list[tuple[float, ...]] = []
         self.holdings: list[FloatArray] = []
         self.decisions: list[Decision] = []
         self.executed: list[Executed] = []
         self.payouts: list[Payout] = []
         self.unreported = self.declined = 0
-        self.earned = self.costs = self.traded = 0.0  # of the month that is going on
+        self.ruin: Ruin | None = None
+        self.earned = self.costs = self.traded = self.borrow_fee = 0.0  # of the current period
         self.next_costs = self.next_traded = 0.0  # of the one that the last dealing opens
         self.nav = self.account.book.nav
 
     def ask(
-        self, policy: Policy, signals: Signals, decided: Month, dealing: Month
+        self, policy: Policy, signals: Signals, decided: Period, dealing: Period
     ) -> _Ordered | None:
-        """Orders of one decision, by a policy that sees no price after its month."""
+        """Orders of one decision, by a policy that sees no price after its period."""
+        if self.ruin is not None:
+            return None
         state = self.account.state
         valued = dealing if decided == dealing else dealing - 1
-        if valued > decided:  # a lag of more than a month: back to the prices of the decision
+        if valued > decided:  # a lag of more than a period: back to the prices of the decision
             rows = slice(self.market.row(decided + 1), self.market.row(valued + 1))
             growth = np.prod(1.0 + np.nan_to_num(self.market.returns[rows]), axis=0)
             state = replace(
@@ -145,26 +162,48 @@ class _Run:
         if orders is None:
             self.declined += 1
             return None
+        check_orders(orders, self.market.ids, f"decision of {decided}", self.terms.shorts)
         return _Ordered(orders, decided, indicated_weights(orders, state), state)
 
-    def pass_month(self, month: Month) -> None:
-        """Earn, then book the deaths that have become known."""
+    def pass_month(self, month: Period) -> None:
+        """Earn, then book the deaths that have become known, then see what is left."""
         before = self.account.book.nav
         if self.terms.dealing is not None:
-            self.account = self.account.age(self.terms.dealing)
+            self.account = self.account.age(month.ordinal)
         if month <= self.market.last:
             row = self.market.row(month)
             returns = self.market.returns[row]
             silent = np.isnan(returns)
-            self.unreported += int(np.count_nonzero(silent & (self.account.book.holdings > 0.0)))
-            self.account = self.account.earn(returns, float(self.market.risk_free[row]))
+            self.unreported += int(np.count_nonzero(silent & (self.account.book.holdings != 0.0)))
+            self.borrow_fee = self._fee(month)
+            rate = float(self.market.risk_free[row])
+            self.account = self.account.earn(returns, rate, self.borrow_fee)
             self._bury(month)
+            if self.account.book.nav <= 0.0 and self.ruin is None:
+                self._close(month)
         self.nav = self.account.book.nav
         self.earned = self.nav - before
         self.costs, self.traded = self.next_costs, self.next_traded
         self.next_costs = self.next_traded = 0.0
 
-    def _bury(self, month: Month) -> None:
+    def _fee(self, month: Period) -> float:
+        """What the short positions cost until the end of the period."""
+        if not self.terms.borrow_bps:
+            return 0.0
+        short = -float(np.minimum(self.account.book.holdings, 0.0).sum())
+        years = (month.end - (month - 1).end).days / DAYS_PER_YEAR
+        return short * years * self.terms.borrow_bps / 1e4
+
+    def _close(self, month: Period) -> None:
+        """Ruin: all positions go at their last NAV, and what is owed beyond them stays unpaid."""
+        nav, held = self.account.book.nav, self.account.book.holdings
+        self.ruin = Ruin(month, nav)
+        self.payouts += [
+            Payout(month, month, int(k), float(held[k]), nav, RUIN) for k in np.flatnonzero(held)
+        ]
+        self.account = Account.open(0.0, len(held), self.terms.shorts)
+
+    def _bury(self, month: Period) -> None:
         deaths = self.deaths.get(month)
         if not deaths:
             return
@@ -178,10 +217,10 @@ class _Run:
         self.payouts += [
             Payout(month, paid, d.fund, float(proceeds[d.fund]), nav, d.reason)
             for d in deaths
-            if held[d.fund] > 0.0
+            if held[d.fund] != 0.0
         ]
 
-    def execute(self, ordered: _Ordered, month: Month, pending: bool) -> None:
+    def execute(self, ordered: _Ordered, month: Period, pending: bool) -> None:
         """Deal at the end of `month`, or keep the orders for the list of pending ones."""
         dealt = wished = None
         before, nav = ordered.state.holdings, ordered.state.nav
@@ -209,7 +248,7 @@ class _Run:
             Decision(ordered.decided, month, ordered.target, nav, before, dealt, wished)
         )
 
-    def deal_waiting(self, month: Month) -> None:
+    def deal_waiting(self, month: Period) -> None:
         """Deal what waits, where nothing new was decided."""
         waiting = len(self.account.redemptions) + len(self.account.subscriptions)
         if self.terms.dealing is None or not waiting:
@@ -221,7 +260,7 @@ class _Run:
         self._pay(dealt)
 
     def _deal(
-        self, ordered: _Ordered, month: Month, reported: BoolArray
+        self, ordered: _Ordered, month: Period, reported: BoolArray
     ) -> tuple[Account, Dealing]:
         if self.terms.dealing is None:
             book, dealt = deal(self.account.book, ordered.orders, reported, self.terms.costs)
@@ -229,26 +268,27 @@ class _Run:
         when = self._date(month, ordered.decided, reported)
         return deal_on_terms(self.account, ordered.orders, self.terms.dealing, when)
 
-    def _date(self, month: Month, decided: Month, reported: BoolArray) -> DealingDate:
+    def _date(self, month: Period, decided: Period, reported: BoolArray) -> DealingDate:
         day = self.calendar.decision_day(decided)
-        return DealingDate(month.ordinal, decided.ordinal, day, reported)
+        return DealingDate(month.ordinal, decided.ordinal, day, reported, self.calendar)
 
     def _pay(self, dealt: Dealing) -> None:
         self.next_costs = float(dealt.costs.sum())
         self.next_traded = float(np.abs(dealt.amounts).sum())
 
-    def record(self, month: Month) -> None:
-        """Keep the month's row."""
+    def record(self, month: Period) -> None:
+        """Keep the period's row."""
         if month > self.market.last:
             return
         book, rate = self.account.book, float(self.market.risk_free[self.market.row(month)])
-        money = (self.nav, self.earned, self.costs, self.traded, book.cash, book.receivables, rate)
-        self.rows.append(money)
+        money = (self.nav, self.earned, self.costs, self.traded)
+        left = (book.cash, book.receivables, book.payables)
+        self.rows.append((*money, *left, self.borrow_fee, rate))
         self.holdings.append(book.holdings)
 
     def track(self) -> Track:
-        rows = np.array(self.rows).reshape(len(self.rows), 7)
-        nav, earned, costs, traded, cash, receivables, risk_free = rows.T
+        rows = np.array(self.rows).reshape(len(self.rows), 9)
+        nav, earned, costs, traded, cash, receivables, payables, borrow_fees, risk_free = rows.T
         return Track(
             first=self.first,
             nav=nav,
@@ -258,12 +298,15 @@ class _Run:
             holdings=np.array(self.holdings).reshape(len(rows), len(self.market.ids)),
             cash=cash,
             receivables=receivables,
+            payables=payables,
+            borrow_fees=borrow_fees,
             risk_free=risk_free,
             unreported=self.unreported,
             declined=self.declined,
             decisions=tuple(self.decisions),
             payouts=tuple(self.payouts),
             executed=None if self.terms.dealing is None else tuple(self.executed),
+            ruin=self.ruin,
         )
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from finembed_core.calendar import Month
+from finembed_core.calendar import Period
 from finembed_core.portfolio.orders import Solved
 
 SCHEMAS: dict[str, dict[str, pl.DataType | type[pl.DataType]]] = {
@@ -29,7 +29,7 @@ FAILED = "failed"
 class SolverLine:
     """One decision of an optimizer; without a solution, and a note why, the last weights stay."""
 
-    month: Month
+    period: Period
     solved: Solved | None
     note: str = ""
 
@@ -39,7 +39,7 @@ def solver_log(strategy: str, lines: tuple[SolverLine, ...]) -> pl.DataFrame:
     rows = [
         {
             "strategy": strategy,
-            "decision": line.month.end,
+            "decision": line.period.end,
             "status": FAILED,
             "note": line.note,
             **({} if line.solved is None else vars(line.solved)),

@@ -15,7 +15,7 @@ from finembed_core.backtest.solving import SolverLine, solver_log
 from finembed_core.backtest.tables import has_hole, strategy_tables
 from finembed_core.backtest.terms import dealing_terms
 from finembed_core.calendar import Month, month_ordinals, month_range
-from finembed_core.errors import SettingsError, SolverError
+from finembed_core.errors import InputError, SettingsError, SolverError
 from finembed_core.ingest.deaths import fund_deaths
 from finembed_core.panel import FloatArray
 from finembed_core.portfolio.orders import Costs, Orders, Signals, State, TargetWeights
@@ -159,6 +159,10 @@ class Study:
     def _absence(self, entry: Entry) -> str:
         if self.signals is None:
             return "no month has predictions"
+        if entry.strategy.sells_short and not self.settings.backtest.short_selling:
+            return "funds cannot be sold short (backtest.short_selling simulates it)"
+        if entry.strategy.sells_short and self.terms.dealing is not None:
+            return "funds with dealing terms cannot be sold short"
         ruled_out = entry.strategy.ruled_out
         if ruled_out is not None and (reason := ruled_out(self.settings, self.market.ids)):
             return reason
@@ -185,7 +189,7 @@ class Study:
         calendar = self.settings.dataset.calendar
         if entry.series is None:
             market, signals = self.market, self.signals.of(entry.model)
-            terms = self.terms
+            terms = self._short(self.terms) if entry.strategy.sells_short else self.terms
         else:
             market, signals = self._index(entry.series, self.signals.months)
             terms = Terms(self.settings.backtest.initial_nav)
@@ -202,9 +206,17 @@ class Study:
                 solved.append(SolverLine(known.month, orders.solved))
             return orders
 
-        track = simulate(market, signals, policy, terms, calendar)
+        try:
+            track = simulate(market, signals, policy, terms, calendar)
+        except InputError as error:
+            where = f"strategy {entry.name}" + (f", {error.where}" if error.where else "")
+            raise InputError(error.what, where=where, remedy=error.remedy) from error
         self._warn_of(entry, track, solved)
         return Outcome(entry, market, track, tuple(solved))
+
+    def _short(self, terms: Terms) -> Terms:
+        """Terms that let a strategy sell short."""
+        return replace(terms, shorts=True, borrow_bps=self.settings.backtest.borrow_bps)
 
     def tables(self, outcome: Outcome) -> dict[str, pl.DataFrame]:
         """Tables of one strategy, without run_id."""
@@ -224,6 +236,11 @@ class Study:
             self.warnings.append(
                 f"{entry.name} had nothing to decide on in {track.declined - failed} months and "
                 "held on"
+            )
+        if track.ruin is not None:
+            self.warnings.append(
+                f"{entry.name} was ruined in {track.ruin.month}, with a NAV of "
+                f"{track.ruin.nav:g}: closed, and 0 from then on"
             )
         if track.unreported:
             share = track.unreported / np.count_nonzero(track.holdings[:-1])

@@ -8,15 +8,14 @@ from numpy.typing import NDArray
 
 from finembed_core.backtest.market import Market
 from finembed_core.backtest.metrics import (
-    MONTHLY,
     Series,
     drawdowns,
     metrics,
     relative_metrics,
 )
 from finembed_core.backtest.queue import Block
-from finembed_core.backtest.track import Decision, Executed, Track
-from finembed_core.calendar import DecisionCalendar, Month, month_ends
+from finembed_core.backtest.track import RUIN, Decision, Executed, Track
+from finembed_core.calendar import Calendar, IntArray, Period
 from finembed_core.panel import FloatArray
 
 SCHEMAS: dict[str, dict[str, pl.DataType | type[pl.DataType]]] = {
@@ -108,7 +107,7 @@ def strategy_tables(
     name: str,
     track: Track,
     market: Market,
-    calendar: DecisionCalendar,
+    calendar: Calendar,
     benchmark: FloatArray | None,
 ) -> dict[str, pl.DataFrame]:
     """All tables of one strategy, without run_id.
@@ -120,17 +119,18 @@ def strategy_tables(
     track : Track
     market : Market
         The one that the track went through.
-    calendar : DecisionCalendar
+    calendar : Calendar
+        The one that the track was simulated by; statistics are per year of its periods.
     benchmark : ndarray, shape (K,), or None
-        Returns of the months earned, NaN where there is none.
+        Returns of the periods earned, NaN where there is none.
     """
     ids = pl.Series("fund_id", market.ids, dtype=pl.String)
     frames = {
         "target_weights": _target_weights(track, ids, calendar),
         "holdings": _holdings(track, ids),
-        "trades": _trades(track, ids),
+        "trades": _trades(track, ids, calendar),
         "returns": _returns(track, benchmark),
-        "metrics": _metrics(name, track, benchmark),
+        "metrics": _metrics(name, track, calendar, benchmark),
         "drawdowns": _drawdowns(track),
     }
     return {
@@ -141,11 +141,11 @@ def strategy_tables(
     }
 
 
-def _ends(months: list[Month]) -> pl.Series:
-    return pl.Series([month.end for month in months], dtype=pl.Date)
+def _ends(periods: list[Period]) -> pl.Series:
+    return pl.Series([period.end for period in periods], dtype=pl.Date)
 
 
-def _target_weights(track: Track, ids: pl.Series, calendar: DecisionCalendar) -> pl.DataFrame:
+def _target_weights(track: Track, ids: pl.Series, calendar: Calendar) -> pl.DataFrame:
     weights = np.array([d.target for d in track.decisions]).reshape(-1, len(ids))
     row, fund = np.nonzero(weights)
     decided = [d.month for d in track.decisions]
@@ -168,23 +168,18 @@ def _holdings(track: Track, ids: pl.Series) -> pl.DataFrame:
             "date": _ends(track.months).gather(row),
             "fund_id": ids.gather(fund),
             "value": value,
-            "weight": value / _nav_after(track)[row],
+            "weight": value / track.nav_after[row],
         }
     )
 
 
-def _nav_after(track: Track) -> FloatArray:
-    """NAV after dealing, shape (K + 1,)."""
-    return track.holdings.sum(axis=1) + track.cash + track.receivables
-
-
-def _trades(track: Track, ids: pl.Series) -> pl.DataFrame:
+def _trades(track: Track, ids: pl.Series, calendar: Calendar) -> pl.DataFrame:
     dealt = [(d, d.dealt) for d in track.decisions if d.dealt is not None]
     decided = [d for d, _ in dealt]
     lapsed = _orders(decided, [dealing.blocked for _, dealing in dealt], ids)
     frames = [lapsed.with_columns(blocked_by=pl.lit("no_nav"), status=pl.lit("pending"))]
     if track.executed is not None:
-        frames.append(_lines(track.executed, ids))
+        frames.append(_lines(track.executed, ids, calendar))
     else:
         executed = _orders(decided, [dealing.amounts for _, dealing in dealt], ids)
         costs = np.array([dealing.costs for _, dealing in dealt]).reshape(-1, len(ids))
@@ -217,29 +212,36 @@ def _as_trades(orders: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _lines(executed: tuple[Executed, ...], ids: pl.Series) -> pl.DataFrame:
+def _lines(executed: tuple[Executed, ...], ids: pl.Series, calendar: Calendar) -> pl.DataFrame:
     """Orders of a market with terms, line by line."""
 
     def joined(name: str) -> NDArray[np.generic]:
         return np.concatenate([np.empty(0), *(getattr(e.lines, name) for e in executed)])
 
+    def days(name: str) -> NDArray[np.datetime64]:
+        return calendar.ends(whole(name))
+
+    def whole(name: str) -> IntArray:
+        return joined(name).astype(np.int64)
+
     lengths = [len(e.lines.fund) for e in executed]
     nav = np.repeat([e.nav for e in executed], lengths)
-    fund = joined("fund").astype(np.int64)
+    buys, opens_or_closes = joined("buys").astype(bool), joined("whole").astype(bool)
     blocks = pl.Series(["", *(block.name.lower() for block in Block)], dtype=pl.String)
     frame = pl.DataFrame(
         {
-            "decision": month_ends(joined("decided")),
-            "dealing": month_ends(joined("date")),
-            "settle": month_ends(joined("settle")),
-            "fund_id": ids.gather(fund),
-            "buys": joined("buys").astype(bool),
-            "holds": ~joined("whole").astype(bool),
-            "closes": joined("whole").astype(bool),
+            "decision": days("decided"),
+            "dealing": days("date"),
+            "settle": days("settle"),
+            "fund_id": ids.gather(whole("fund")),
+            "buys": buys,
+            "opens": buys & opens_or_closes,
+            "closes": ~buys & opens_or_closes,
+            "adds": buys,
             "amount": joined("amount"),
             "weight": np.divide(joined("amount"), nav, out=np.zeros(len(nav)), where=nav > 0.0),
             "cost": joined("cost"),
-            "blocked_by": blocks.gather(joined("why").astype(np.int64)),
+            "blocked_by": blocks.gather(whole("why")),
             "pending": np.repeat([e.pending for e in executed], lengths).astype(bool),
         }
     )
@@ -266,8 +268,9 @@ def _orders(decisions: list[Decision], amounts: list[FloatArray], ids: pl.Series
             "dealing": _ends([d.dealing for d in decisions]).gather(row),
             "fund_id": ids.gather(fund),
             "buys": amount > 0.0,
-            "holds": held > 0.0,
+            "opens": held == 0.0,
             "closes": amount == -held,
+            "adds": amount * held > 0.0,
             "amount": np.abs(amount),
             "weight": np.abs(amount) / nav[row],
         }
@@ -276,12 +279,13 @@ def _orders(decisions: list[Decision], amounts: list[FloatArray], ids: pl.Series
 
 
 def _sided(orders: pl.DataFrame) -> pl.DataFrame:
-    buys = pl.when("holds").then(pl.lit("increase")).otherwise(pl.lit("enter"))
-    sells = pl.when("closes").then(pl.lit("exit")).otherwise(pl.lit("reduce"))
-    return orders.with_columns(
-        side=pl.when("buys").then(pl.lit("buy")).otherwise(pl.lit("sell")),
-        reason=pl.when("buys").then(buys).otherwise(sells),
-    )
+    """Orders with side and reason; a short position is entered by a sale and left by a purchase."""
+    reason = (
+        pl.when("closes").then(pl.lit("exit")).when("opens").then(pl.lit("enter"))
+        .when("adds").then(pl.lit("increase")).otherwise(pl.lit("reduce"))
+    )  # fmt: skip
+    side = pl.when("buys").then(pl.lit("buy")).otherwise(pl.lit("sell"))
+    return orders.with_columns(side=side, reason=reason)
 
 
 def _payouts(track: Track, ids: pl.Series) -> pl.DataFrame:
@@ -291,11 +295,11 @@ def _payouts(track: Track, ids: pl.Series) -> pl.DataFrame:
             "dealing": p.month.end,
             "settle": p.paid.end,
             "fund_id": ids[p.fund],
-            "side": "sell",
-            "amount": p.amount,
-            "weight": p.amount / p.nav if p.nav > 0.0 else 0.0,
+            "side": "buy" if p.amount < 0.0 else "sell",
+            "amount": abs(p.amount),
+            "weight": abs(p.amount) / p.nav if p.nav > 0.0 else 0.0,
             "cost": 0.0,
-            "reason": f"dead: {p.reason}",
+            "reason": RUIN if p.reason == RUIN else f"dead: {p.reason}",
             "blocked_by": "",
             "status": "executed",
         }
@@ -305,7 +309,7 @@ def _payouts(track: Track, ids: pl.Series) -> pl.DataFrame:
 
 
 def _returns(track: Track, benchmark: FloatArray | None) -> pl.DataFrame:
-    after = _nav_after(track)[1:]
+    after = track.nav_after[1:]
     share = np.divide(1.0, after, out=np.zeros_like(after), where=after > 0.0)
     return pl.DataFrame(
         {
@@ -317,21 +321,23 @@ def _returns(track: Track, benchmark: FloatArray | None) -> pl.DataFrame:
             "benchmark": np.full(len(after), np.nan) if benchmark is None else benchmark,
             "nav": track.nav[1:],
             "cash": track.cash[1:] * share,
-            "receivables": track.receivables[1:] * share,
+            "receivables": (track.receivables - track.payables)[1:] * share,
             "turnover": track.turnover,
             "n_funds": np.count_nonzero(track.holdings[1:], axis=1),
         }
     ).with_columns(pl.col("benchmark").fill_nan(None))
 
 
-def _metrics(name: str, track: Track, benchmark: FloatArray | None) -> pl.DataFrame:
+def _metrics(
+    name: str, track: Track, calendar: Calendar, benchmark: FloatArray | None
+) -> pl.DataFrame:
     dates = np.array([month.end for month in track.months[1:]], dtype="datetime64[D]")
-    risk_free = track.risk_free[1:]
-    own = Series.of(dates, track.net, risk_free, None, MONTHLY, name)
+    risk_free, per_year = track.risk_free[1:], calendar.periods_per_year
+    own = Series.of(dates, track.net, risk_free, None, per_year, name)
     found = metrics(own, track.turnover[1:])
     usable = benchmark is not None and not has_hole(benchmark)
     if usable:
-        against = Series.of(dates, track.net, risk_free, benchmark, MONTHLY, name)
+        against = Series.of(dates, track.net, risk_free, benchmark, per_year, name)
         found += relative_metrics(against)
     else:
         found += relative_metrics(own)

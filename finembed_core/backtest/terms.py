@@ -1,28 +1,25 @@
 """On which terms funds deal: when, after what notice, how much at once, when they pay.
 
 Dealing dates are month ends, counted from January: a quarterly fund deals at the end of March,
-June, September and December. Terms come from the table ``funds``; where it says nothing the
-defaults of ``backtest.dealing`` hold.
+June, September and December, on the last session of these months in a daily backtest. Terms come
+from the table ``funds``; where it says nothing the defaults of ``backtest.dealing`` hold.
 """
 
 from __future__ import annotations
 
-import datetime as dt
 from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
+from finembed_core.calendar import IntArray
 from finembed_core.errors import InputError
 from finembed_core.panel import FloatArray
 from finembed_core.portfolio.orders import BoolArray, Costs
 from finembed_core.settings import BacktestSettings
 
-IntArray = NDArray[np.int64]
-
 FREQUENCIES: dict[str, int] = {
-    "daily": 1,
+    "daily": 0,
     "weekly": 1,
     "fortnightly": 1,
     "monthly": 1,
@@ -33,8 +30,8 @@ FREQUENCIES: dict[str, int] = {
     "annual": 12,
     "yearly": 12,
 }
-"""Months between dealing dates, by the word in `redemption_frequency`. What deals more often than
-monthly deals at every month end here."""
+"""Months between dealing dates, by the word in `redemption_frequency`; 0 is every period. What
+deals weekly or fortnightly deals at month ends here, later than it could."""
 
 STATED = ("notice_days", "lockup_months", "redemption_frequency", "gate")
 
@@ -46,7 +43,7 @@ class DealingTerms:
     Attributes
     ----------
     redemption_every, subscription_every : ndarray of int
-        Months between dealing dates: 1, 3, 6 or 12.
+        Months between dealing dates: 1, 3, 6 or 12; 0 where every period has one.
     notice_days : ndarray of int
         A redemption deals on a date at least so many days after the decision day.
     lockup_months : ndarray of int
@@ -75,20 +72,19 @@ class DealingTerms:
 
     @classmethod
     def none(cls, n_funds: int, costs: Costs | None = None) -> DealingTerms:
-        """Terms of funds that deal every month, at once and in full."""
+        """Terms of funds that deal in every period, at once and in full."""
         costs = costs or Costs()
-        one, zero = np.ones(n_funds, dtype=np.int64), np.zeros(n_funds, dtype=np.int64)
-        whole = np.ones(n_funds)
+        whole, zero = np.ones(n_funds), np.zeros(n_funds, dtype=np.int64)
         waits = np.zeros(n_funds, dtype=bool)
         buy, sell = costs.buy * whole, costs.sell * whole
-        return cls(one, one, zero, zero, whole, zero, buy, sell, waits)
+        return cls(zero, zero, zero, zero, whole, zero, buy, sell, waits)
 
     @property
     def ordinary(self) -> bool:
-        """Whether every fund deals every month, at once and in full."""
+        """Whether every fund deals at least at every month end, at once and in full."""
         return bool(
-            (self.redemption_every == 1).all()
-            and (self.subscription_every == 1).all()
+            (self.redemption_every <= 1).all()
+            and (self.subscription_every <= 1).all()
             and not self.notice_days.any()
             and not self.lockup_months.any()
             and (self.gate == 1.0).all()
@@ -173,21 +169,3 @@ def _check(named: pl.DataFrame) -> None:
             where=f"table funds, fund {fund}",
             remedy="give a share above 0 and up to 1, or leave it empty where there is no gate",
         )
-
-
-def next_dealing(month: IntArray, every: IntArray) -> IntArray:
-    """First dealing month not before `month`, as month ordinals.
-
-    Examples
-    --------
-    >>> january = 12 * 31  # 2001-01
-    >>> next_dealing(january + np.array([0, 2, 3]), np.array([3, 3, 12])) - january
-    array([ 2,  2, 11])
-    """
-    return (month + every) // every * every - 1
-
-
-def notice_month(decision_day: dt.date, notice_days: IntArray) -> IntArray:
-    """First month whose end is at least `notice_days` after the decision day, as ordinals."""
-    day = np.datetime64(decision_day, "D") + notice_days.astype("timedelta64[D]")
-    return day.astype("datetime64[M]").astype(np.int64)

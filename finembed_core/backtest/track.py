@@ -1,4 +1,7 @@
-"""What a simulation leaves behind: NAV, holdings, cash by month; decisions, orders, payouts."""
+"""What a simulation leaves behind: NAV, holdings, cash by period; decisions, orders, payouts.
+
+A `month` is any period here, a month or a trading session.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,10 @@ import numpy as np
 
 from finembed_core.backtest.ledger import Dealing
 from finembed_core.backtest.lines import Lines
-from finembed_core.calendar import Month, month_range
+from finembed_core.calendar import Period, period_range
 from finembed_core.panel import FloatArray
+
+RUIN = "ruin"
 
 
 @dataclass(frozen=True)
@@ -18,8 +23,8 @@ class Decision:
 
     Attributes
     ----------
-    month, dealing : Month
-        Decided on this month's information, dealt at the end of that one.
+    month, dealing : Period
+        Decided on this one's information, dealt at the end of that one.
     target : ndarray, shape (N,)
         Weights that the orders aimed at, as of the decision.
     nav : float
@@ -32,8 +37,8 @@ class Decision:
         Amounts at the decision's prices, while pending.
     """
 
-    month: Month
-    dealing: Month
+    month: Period
+    dealing: Period
     target: FloatArray
     nav: float
     before: FloatArray
@@ -61,10 +66,13 @@ class Executed:
 
 @dataclass(frozen=True)
 class Payout:
-    """Proceeds of a dead fund: booked at the end of `month`, paid at the end of `paid`."""
+    """Proceeds of a position that was closed without an order: of a dead fund, or in ruin.
 
-    month: Month
-    paid: Month
+    Booked at the end of `month`, paid at the end of `paid`; negative for what was sold short.
+    """
+
+    month: Period
+    paid: Period
     fund: int
     amount: float
     nav: float
@@ -72,33 +80,48 @@ class Payout:
 
 
 @dataclass(frozen=True)
+class Ruin:
+    """The end of a portfolio that owed as much as it owned, or more.
+
+    All positions are closed at the end of `month`; the `nav` that they leave, 0 or less, is what a
+    creditor bears. From then on the track's NAV is 0 and nothing is traded.
+    """
+
+    month: Period
+    nav: float
+
+
+@dataclass(frozen=True)
 class Track:
-    """A simulated portfolio. Row 0 is the first dealing date, row k the k-th month earned.
+    """A simulated portfolio. Row 0 is the first dealing date, row k the k-th period earned.
 
     Attributes
     ----------
-    first : Month
+    first : Period
         First dealing date.
     nav : ndarray, shape (K + 1,)
-        Before dealing at the end of the month.
+        Before dealing at the end of the period.
     earned, costs, traded : ndarray, shape (K + 1,)
-        Money earned in a month; costs paid and amounts dealt at its beginning.
+        Money earned in a period; costs paid and amounts dealt at its beginning.
     holdings : ndarray, shape (K + 1, N)
-        After dealing at the end of the month.
-    cash, receivables : ndarray, shape (K + 1,)
+        After dealing at the end of the period.
+    cash, receivables, payables : ndarray, shape (K + 1,)
         After dealing.
+    borrow_fees : ndarray, shape (K + 1,)
+        Money that short positions cost in a period, part of what it earned.
     risk_free : ndarray, shape (K + 1,)
     unreported : int
-        Months x funds held that stood at their last NAV for want of a report.
+        Periods x funds held that stood at their last NAV for want of a report.
     declined : int
-        Months in which the policy gave no orders.
+        Periods in which the policy gave no orders.
     decisions : tuple of Decision
     payouts : tuple of Payout
     executed : tuple of Executed, or None
         Order by order, where the market has terms; None where decisions say it all.
+    ruin : Ruin or None
     """
 
-    first: Month
+    first: Period
     nav: FloatArray
     earned: FloatArray
     costs: FloatArray
@@ -106,20 +129,28 @@ class Track:
     holdings: FloatArray
     cash: FloatArray
     receivables: FloatArray
+    payables: FloatArray
+    borrow_fees: FloatArray
     risk_free: FloatArray
     unreported: int
     declined: int
     decisions: tuple[Decision, ...]
     payouts: tuple[Payout, ...]
     executed: tuple[Executed, ...] | None = None
+    ruin: Ruin | None = None
 
     @property
-    def months(self) -> list[Month]:
-        """Months of the rows."""
-        return month_range(self.first, self.first + (len(self.nav) - 1))
+    def months(self) -> list[Period]:
+        """Periods of the rows."""
+        return period_range(self.first, self.first + (len(self.nav) - 1))
+
+    @property
+    def nav_after(self) -> FloatArray:
+        """NAV after dealing, shape (K + 1,)."""
+        return self.holdings.sum(axis=1) + self.cash + self.receivables - self.payables
 
     def per_nav(self, money: FloatArray) -> FloatArray:
-        """Money of months 1..K as a share of the NAV at each month's beginning."""
+        """Money of periods 1..K as a share of the NAV at each one's beginning."""
         before = self.nav[:-1]
         return np.divide(money[1:], before, out=np.zeros(len(before)), where=before > 0.0)
 
@@ -130,7 +161,7 @@ class Track:
 
     @property
     def cost(self) -> FloatArray:
-        """Costs of the dealing that opens each month, share of NAV, shape (K,)."""
+        """Costs of the dealing that opens each period, share of NAV, shape (K,)."""
         return self.per_nav(self.costs)
 
     @property
@@ -140,5 +171,5 @@ class Track:
 
     @property
     def turnover(self) -> FloatArray:
-        """Half of what was bought and sold at each month's opening, share of NAV, shape (K,)."""
+        """Half of what was bought and sold at each period's opening, share of NAV, shape (K,)."""
         return 0.5 * self.per_nav(self.traded)

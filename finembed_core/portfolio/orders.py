@@ -11,15 +11,33 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from finembed_core.calendar import Month
+from finembed_core.calendar import IntArray, Period
 from finembed_core.errors import InputError
 from finembed_core.panel import FloatArray
+from finembed_core.portfolio.costs import BoolArray, Costs
+from finembed_core.portfolio.resets import reset
 
-BoolArray = NDArray[np.bool_]
+__all__ = [
+    "DUST",
+    "BoolArray",
+    "Costs",
+    "Orders",
+    "Replace",
+    "SellAndSpend",
+    "Signals",
+    "Solved",
+    "State",
+    "TargetWeights",
+    "after_cost",
+    "indicated_weights",
+    "nothing",
+    "size",
+    "without_dust",
+]
 
 DUST = 1e-12  # share of NAV below which an amount is rounding, not a trade
 
@@ -33,57 +51,13 @@ def nothing(n_funds: int) -> FloatArray:
 
 
 @dataclass(frozen=True)
-class Costs:
-    """Proportional costs of dealing, decimal shares of the amount dealt, below 1.
-
-    Attributes
-    ----------
-    buy, sell : float, or ndarray of shape (N,)
-        One for all funds, or one for each.
-    """
-
-    buy: float | FloatArray = 0.0
-    sell: float | FloatArray = 0.0
-
-    @classmethod
-    def both_ways(cls, cost: float) -> Costs:
-        """The same in both directions."""
-        return cls(cost, cost)
-
-    @classmethod
-    def of_bps(cls, cost: float, slippage: float, redemption_fee: float) -> Costs:
-        """From basis points; the redemption fee is for sales only."""
-        side = (cost + slippage) / 1e4
-        return cls(side, side + redemption_fee / 1e4)
-
-    @property
-    def uniform(self) -> float | None:
-        """The one cost of all funds both ways; None where there are several."""
-        if isinstance(self.buy, np.ndarray) or isinstance(self.sell, np.ndarray):
-            return None
-        return self.buy if self.buy == self.sell else None
-
-    def of(self, amounts: FloatArray) -> FloatArray:
-        """Cost of each amount (positive bought, negative sold), shape (N,)."""
-        if self.uniform is not None:
-            return self.uniform * np.abs(amounts)
-        return np.where(amounts > 0.0, self.buy, self.sell) * np.abs(amounts)
-
-    def only(self, funds: BoolArray) -> Costs:
-        """The costs of some of the funds."""
-        buy = self.buy[funds] if isinstance(self.buy, np.ndarray) else self.buy
-        sell = self.sell[funds] if isinstance(self.sell, np.ndarray) else self.sell
-        return Costs(buy, sell)
-
-
-@dataclass(frozen=True)
 class State:
     """What is held and owed, in money; arrays run over all funds, sorted by id.
 
     Attributes
     ----------
     holdings : ndarray, shape (N,)
-        Value of each fund held, 0 where none is.
+        Value of each fund held, 0 where none is; negative where it is sold short.
     cash : float
         What is free to be spent.
     receivables : float
@@ -92,6 +66,8 @@ class State:
         Money set aside for purchases that wait for a dealing date, costs included; not in `cash`.
     redeeming : ndarray, shape (N,)
         The part of each holding whose redemption waits for a dealing date.
+    payables : float
+        Borrow fees that there was no cash to pay.
     """
 
     holdings: FloatArray
@@ -99,6 +75,7 @@ class State:
     receivables: float = 0.0
     committed: FloatArray = field(default_factory=lambda: np.empty(0))
     redeeming: FloatArray = field(default_factory=lambda: np.empty(0))
+    payables: float = 0.0
 
     def __post_init__(self) -> None:
         for queued in ("committed", "redeeming"):
@@ -108,14 +85,13 @@ class State:
     @cached_property
     def nav(self) -> float:
         """Net asset value."""
-        return (
-            float(self.holdings.sum()) + self.cash + self.receivables + float(self.committed.sum())
-        )
+        owned = float(self.holdings.sum()) + self.cash + self.receivables
+        return owned + float(self.committed.sum()) - self.payables
 
     @cached_property
     def held(self) -> BoolArray:
-        """Funds held, shape (N,)."""
-        return self.holdings > 0.0
+        """Funds held, or sold short, shape (N,)."""
+        return self.holdings != 0.0
 
     @cached_property
     def taken(self) -> BoolArray:
@@ -125,11 +101,12 @@ class State:
 
 @dataclass(frozen=True)
 class Signals:
-    """What was known about the funds in the month of a decision; arrays sorted by fund id.
+    """What was known about the funds when something is decided; arrays sorted by fund id.
 
     Attributes
     ----------
-    month : Month
+    month : Period
+        Of the decision: a month, or a trading session.
     eligible : ndarray of bool, shape (N,)
         May be bought (`universe`).
     p_up : ndarray, shape (N,)
@@ -139,21 +116,21 @@ class Signals:
     ids : tuple of str, length N
         Empty where no policy asks for it.
     history : callable or None
-        ``(month, months)`` to the returns of the last months as known in the month, (months, N).
+        ``(period, n)`` to the returns of the last n periods as known in that one, (n, N).
     """
 
-    month: Month
+    month: Period
     eligible: BoolArray
     p_up: FloatArray
     aum: FloatArray
     ids: tuple[str, ...] = ()
-    history: Callable[[Month, int], FloatArray] | None = None
+    history: Callable[[Any, int], FloatArray] | None = None
 
-    def returns(self, months: int) -> FloatArray:
-        """Returns of the last months as known now, shape (months, N); NaN where missing."""
+    def returns(self, periods: int) -> FloatArray:
+        """Returns of the last periods as known now, shape (periods, N); NaN where missing."""
         if self.history is None:
             raise InputError("these signals hold no past returns", remedy="give them a history")
-        return self.history(self.month, months)
+        return self.history(self.month, periods)
 
 
 @dataclass(frozen=True)
@@ -208,7 +185,8 @@ class TargetWeights:
     Attributes
     ----------
     weights : ndarray, shape (N,)
-        Shares of the NAV after costs, none negative, summing to at most 1; the rest is cash.
+        Shares of the NAV after costs, summing to at most 1; the rest is cash. Negative ones are
+        sold short, where that is allowed.
     solved : Solved or None
         How they were found, if by an optimizer.
     """
@@ -218,10 +196,50 @@ class TargetWeights:
 
     def touches(self, state: State) -> BoolArray:
         """Funds that may have to deal, shape (N,)."""
-        return (self.weights > 0.0) | state.held
+        return (self.weights != 0.0) | state.held
 
 
-Orders = SellAndSpend | TargetWeights
+@dataclass(frozen=True)
+class Replace:
+    """Sell some funds and buy others into the places that are then free, best first.
+
+    Attributes
+    ----------
+    sell : ndarray of bool, shape (N,)
+        Funds to sell. A sale that cannot be dealt frees no place.
+    buy : ndarray of int, shape (B,)
+        Columns of the candidates, best first, each once: as many as there are free places are
+        bought, and one that cannot be dealt passes its place to the next. The cash after the
+        sales is split equally over them, their costs included.
+    k : int
+        Places: most funds to hold.
+    """
+
+    sell: BoolArray
+    buy: IntArray
+    k: int
+
+    def touches(self, state: State) -> BoolArray:
+        """Funds that may have to deal, shape (N,)."""
+        may = self.sell & state.held
+        may[self.buy] = True
+        return may
+
+    def shares(self, stays: BoolArray, dealable: BoolArray) -> FloatArray:
+        """Share of the cash that each fund gets, shape (N,), once it is known which ones stay."""
+        spend, free = np.zeros(len(stays)), self.k - int(np.count_nonzero(stays))
+        if free > 0:
+            chosen = self.buy[(dealable & ~stays & ~self.sell)[self.buy]][:free]
+            spend[chosen] = 1.0 / max(len(chosen), 1)
+        return spend
+
+    def at_once(self, state: State, dealable: BoolArray) -> SellAndSpend:
+        """What comes to the same where every dealable fund deals at once."""
+        sold = self.sell & dealable
+        return SellAndSpend(sold.astype(float), self.shares(state.taken & ~sold, dealable))
+
+
+Orders = SellAndSpend | TargetWeights | Replace
 
 
 def size(orders: Orders, state: State, dealable: BoolArray, cost: float | Costs) -> FloatArray:
@@ -229,7 +247,7 @@ def size(orders: Orders, state: State, dealable: BoolArray, cost: float | Costs)
 
     Parameters
     ----------
-    orders : SellAndSpend or TargetWeights
+    orders : SellAndSpend, TargetWeights or Replace
     state : State
         On the dealing date, before dealing.
     dealable : ndarray of bool, shape (N,)
@@ -245,13 +263,16 @@ def size(orders: Orders, state: State, dealable: BoolArray, cost: float | Costs)
         trades, unless they close a position.
     """
     costs = cost if isinstance(cost, Costs) else Costs.both_ways(cost)
+    if isinstance(orders, Replace):
+        orders = orders.at_once(state, dealable)
     if isinstance(orders, SellAndSpend):
         sold = _where(dealable, orders.sell * state.holdings)
         budget = state.cash + after_cost(sold, costs.sell)
         bought = _where(dealable, orders.spend * max(budget, 0.0) / (1.0 + costs.buy))
         amounts = bought - sold
     else:
-        amounts = _reset(orders.weights, state, dealable, costs)
+        free = state.cash - state.payables
+        amounts = reset(orders.weights, state.holdings, free, state.nav, dealable, costs)
     return without_dust(amounts, state)
 
 
@@ -278,63 +299,10 @@ def after_cost(sold: FloatArray, cost: float | FloatArray) -> float:
 def indicated_weights(orders: Orders, state: State) -> FloatArray:
     """Weights that the orders lead to if they dealt at once and for nothing, shape (N,)."""
     everything = np.ones(len(state.holdings), dtype=bool)
-    if isinstance(orders, SellAndSpend):  # committed money is as good as invested
-        whole = State(state.holdings + state.committed, state.cash, state.receivables)
-    else:
+    if isinstance(orders, TargetWeights):
         cash = state.cash + float(state.committed.sum())
-        whole = State(state.holdings, cash, state.receivables)
+        whole = State(state.holdings, cash, state.receivables, payables=state.payables)
+    else:  # committed money is as good as invested
+        whole = State(state.holdings + state.committed, state.cash, state.receivables)
     after = whole.holdings + size(orders, whole, everything, 0.0)
     return after / whole.nav if whole.nav > 0.0 else np.zeros_like(after)
-
-
-def level(weights: FloatArray, holdings: FloatArray, costs: Costs, nav: float) -> float:
-    """The NAV that is left when a reset to `weights` has paid its costs."""
-    return _root(1.0, weights, holdings, costs, nav)
-
-
-def _reset(weights: FloatArray, state: State, dealable: BoolArray, costs: Costs) -> FloatArray:
-    """Amounts that bring the dealable funds to ``alpha * weights``.
-
-    ``alpha`` is the NAV after costs, or less where fixed holdings or receivables leave too little
-    to reach it: the smaller root of
-
-        alpha   + sum_i c_i |alpha w_i - h_i| = NAV                       (weights of the NAV)
-        alpha W + sum_i c_i |alpha w_i - h_i| = cash + dealable holdings  (nothing left in cash)
-
-    with W the weight of the dealable funds, c_i the cost of the side that is dealt.
-    """
-    wanted, held, own = weights[dealable], state.holdings[dealable], costs.only(dealable)
-    total = float(wanted.sum())
-    alpha = _root(1.0, wanted, held, own, state.nav)
-    if total > 0.0:
-        spendable = state.cash + float(held.sum())
-        alpha = min(alpha, _root(total, wanted, held, own, spendable))
-    amounts = np.zeros_like(state.holdings)
-    amounts[dealable] = alpha * wanted - held
-    return amounts
-
-
-def _root(slope: float, wanted: FloatArray, held: FloatArray, costs: Costs, money: float) -> float:
-    """Solve ``slope * a + sum_i c_i |a wanted_i - held_i| = money`` for a >= 0.
-
-    The left side is convex, piecewise linear and increasing: Newton from the right is exact after
-    finitely many steps.
-    """
-    alpha = money / slope
-    while True:
-        gap = alpha * wanted - held
-        paid, marginal = _cost_and_slope(gap, wanted, costs)
-        excess = slope * alpha + paid - money
-        step = excess / (slope + marginal)
-        if step <= 1e-15 * abs(alpha):
-            return max(alpha - max(step, 0.0), 0.0)
-        alpha -= step
-
-
-def _cost_and_slope(gap: FloatArray, wanted: FloatArray, costs: Costs) -> tuple[float, float]:
-    """Cost of dealing the gaps, and what it grows by where the target does."""
-    cost = costs.uniform
-    if cost is not None:
-        return cost * float(np.abs(gap).sum()), cost * float((np.sign(gap) * wanted).sum())
-    side = np.where(gap > 0.0, costs.buy, np.where(gap < 0.0, np.negative(costs.sell), 0.0))
-    return float((side * gap).sum()), float((side * wanted).sum())

@@ -6,14 +6,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from finembed_core.calendar import IntArray
 from finembed_core.panel import FloatArray
-from finembed_core.portfolio.orders import BoolArray
+from finembed_core.portfolio.orders import BoolArray, Replace
 
 
-def best_first(scores: FloatArray, among: BoolArray) -> list[int]:
+def best_first(scores: FloatArray, among: BoolArray) -> IntArray:
     """Places of the scored among some funds, highest score first, equal ones in their order."""
     places = np.flatnonzero(among & ~np.isnan(scores))
-    return places[np.argsort(-scores[places], kind="stable")].tolist()
+    return places[np.argsort(-scores[places], kind="stable")]
 
 
 def top_k(scores: FloatArray, eligible: BoolArray, k: int) -> FloatArray:
@@ -75,11 +76,44 @@ def topk_drop(
     2020, arXiv 2009.11189). A sale that cannot be dealt frees no place: never more than k are
     held.
     """
+    others = best_first(scores, eligible & ~held)
+    worst, room = _worst(scores, held, others, k, drop)
+    sell = [place for place in worst if sellable[place]]
+    today = others[: max(drop + room, 0)]
+    return Replacement(sell, today[: max(len(sell) + room, 0)].tolist())
+
+
+def _worst(
+    scores: FloatArray, held: BoolArray, others: IntArray, k: int, drop: int
+) -> tuple[list[int], int]:
+    """Holdings that others are better than, best first, and the empty places."""
     value = np.where(np.isnan(scores), -np.inf, scores)
-    last = best_first(value, held)
+    last = np.flatnonzero(held)
     room = k - len(last)
-    today = best_first(scores, eligible & ~held)[: max(drop + room, 0)]
-    everyone = sorted([*last, *today], key=lambda place: (-value[place], place))
-    worst = set(everyone[len(everyone) - min(drop, len(everyone)) :])
-    sell = [place for place in last if place in worst and sellable[place]]
-    return Replacement(sell, today[: max(len(sell) + room, 0)])
+    everyone = np.sort(np.concatenate([last, others[: max(drop + room, 0)]]))
+    ranked = everyone[np.argsort(-value[everyone], kind="stable")]
+    worst = ranked[len(ranked) - min(drop, len(ranked)) :]
+    return worst[held[worst]].tolist(), room
+
+
+def topk_drop_order(
+    scores: FloatArray, held: BoolArray, eligible: BoolArray, k: int, drop: int
+) -> Replace:
+    """TopK-Drop as an order: what can be dealt shows when it deals.
+
+    Parameters
+    ----------
+    scores : ndarray, shape (N,)
+        NaN where there is none; such a holding ranks last.
+    held, eligible : ndarray of bool, shape (N,)
+    k, drop : int
+
+    Returns
+    -------
+    Replace
+        The sales of `topk_drop`; all eligible others are candidates, in their order.
+    """
+    others = best_first(scores, eligible & ~held)
+    sell = np.zeros(len(held), dtype=bool)
+    sell[_worst(scores, held, others, k, drop)[0]] = True
+    return Replace(sell, others, k)

@@ -19,12 +19,6 @@ RuledOut = Callable[[Settings, Collection[str]], str]
 """``(settings, fund ids)`` to why these leave no room for a strategy, '' where they do."""
 
 
-def short_selling(settings: Settings, funds: Collection[str]) -> str:
-    """Funds are not sold short, unless that is to be simulated."""
-    allowed = settings.backtest.short_selling
-    return "" if allowed else "funds cannot be sold short (backtest.short_selling simulates it)"
-
-
 def asset_classes(settings: Settings, funds: Collection[str]) -> str:
     """Each asset class needs its fund."""
     named = settings.portfolio.all_weather
@@ -52,6 +46,8 @@ class Strategy:
         The funds that the rule picks, whatever is held; None where the weights alone say it.
     needs_aum : bool
         Absent where no AUM is known.
+    sells_short : bool
+        Absent unless short sales are simulated.
     ruled_out : callable or None
         Why settings and funds leave no room for it, '' where they do.
     """
@@ -62,6 +58,7 @@ class Strategy:
     over: Literal["universe", "models", "benchmarks"] = "universe"
     selects: Selection | None = None
     needs_aum: bool = False
+    sells_short: bool = False
     ruled_out: RuledOut | None = None
 
     def selected(self, signals: Signals, settings: PortfolioSettings) -> BoolArray:
@@ -89,6 +86,7 @@ STRATEGIES: tuple[Strategy, ...] = (
     ),
     Strategy("top_5", selection.best(5), "the 5 of the highest P(up), equal weights", "models"),
     Strategy("top_10", selection.best(10), "the 10 of the highest P(up), equal weights", "models"),
+    Strategy("topk_drop", selection.topk_drop, "a fixed number, few replaced at a time", "models"),
     Strategy("simplex", leaning.simplex, "P(up) projected on the simplex", "models"),
     Strategy("long_only", leaning.long_only, "P(up) above its mean, in proportion", "models"),
     Strategy("tilt", leaning.tilt, "a base portfolio leaned towards P(up)", "models"),
@@ -97,7 +95,7 @@ STRATEGIES: tuple[Strategy, ...] = (
         leaning.long_short,
         "P(up) less its mean, in proportion",
         "models",
-        ruled_out=short_selling,
+        sells_short=True,
     ),
     Strategy(
         "equal_weight_universe",

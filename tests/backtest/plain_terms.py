@@ -9,6 +9,46 @@ from dataclasses import dataclass, field
 from finembed_core.calendar import Month
 
 
+class PlainMonths:
+    """Months by their ordinals."""
+
+    def end(self, now: int) -> dt.date:
+        return Month(now).end
+
+    def deals(self, now: int, every: int) -> bool:
+        return every == 0 or Month(now).end.month % every == 0
+
+    def later(self, now: int, months: int) -> int:
+        return now + months
+
+
+class PlainSessions:
+    """Trading days by their place in a list, and weekdays after its end."""
+
+    def __init__(self, days: list[dt.date]) -> None:
+        self.days = list(days)
+        day = days[-1]
+        while len(self.days) < len(days) + 1000:
+            day += dt.timedelta(days=1)
+            if day.weekday() < 5:
+                self.days.append(day)
+
+    def end(self, now: int) -> dt.date:
+        return self.days[now]
+
+    def deals(self, now: int, every: int) -> bool:
+        day, tomorrow = self.days[now], self.days[now + 1]
+        return every == 0 or (day.month != tomorrow.month and day.month % every == 0)
+
+    def later(self, now: int, months: int) -> int:
+        if months == 0:
+            return now
+        day = self.days[now]
+        year, month = divmod(day.year * 12 + day.month - 1 + months, 12)
+        of_month = [k for k, d in enumerate(self.days) if (d.year, d.month) == (year, month + 1)]
+        return next((k for k in of_month if self.days[k].day >= day.day), of_month[-1])
+
+
 @dataclass
 class PlainTerms:
     """Terms of one fund."""
@@ -26,22 +66,16 @@ class PlainTerms:
 
 @dataclass
 class Lot:
-    bought: Month
+    bought: int
     money: float
 
 
 @dataclass
 class Order:
-    decided: Month
-    due: Month
+    decided: int
+    due: int
     money: float
     began: bool = False  # has come to a dealing date and goes on
-
-
-def first_date(start: Month, every: int, not_before: dt.date) -> Month:
-    while start.end.month % every != 0 or start.end < not_before:
-        start = start + 1
-    return start
 
 
 @dataclass
@@ -49,17 +83,26 @@ class PlainAccount:
     cash: float
     delay: int
     terms: dict[str, PlainTerms]
+    dates: PlainMonths | PlainSessions
     lots: dict[str, list[Lot]] = field(default_factory=dict)
     redemptions: dict[str, list[Order]] = field(default_factory=dict)
     pledges: dict[str, list[Order]] = field(default_factory=dict)
     begun: dict[str, float] = field(default_factory=dict)
-    due: list[tuple[Month, float]] = field(default_factory=list)
+    due: list[tuple[int, float]] = field(default_factory=list)
     fees: float = 0.0
     log: list[tuple] = field(default_factory=list)  # fund, side, decided, dealt, money
     held_up: list[tuple] = field(default_factory=list)  # fund, side, decided, due, why
 
+    def first_date(self, start: int, every: int, not_before: dt.date) -> int:
+        while not self.dates.deals(start, every) or self.dates.end(start) < not_before:
+            start += 1
+        return start
+
     def value(self, fund: str) -> float:
         return math.fsum(lot.money for lot in self.lots.get(fund, []))
+
+    def free_at(self, lot: Lot, own: PlainTerms) -> int:
+        return self.dates.later(lot.bought, own.lockup)
 
     def pledged(self, fund: str) -> float:
         return math.fsum(order.money for order in self.pledges.get(fund, []))
@@ -73,7 +116,7 @@ class PlainAccount:
     def nav(self) -> float:
         return math.fsum([self.cash, self.owed(), *(self.value(f) for f in self.terms)])
 
-    def month(self, now: Month, returns: dict[str, float | None], rate: float) -> None:
+    def month(self, now: int, returns: dict[str, float | None], rate: float) -> None:
         self.cash *= 1 + rate
         self.cash += math.fsum(money for day, money in self.due if day == now)
         self.due = [(day, money) for day, money in self.due if day != now]
@@ -87,7 +130,7 @@ class PlainAccount:
             if fund in self.begun:
                 self.begun[fund] *= growth
 
-    def death(self, now: Month, fund: str, terminal: float) -> None:
+    def death(self, now: int, fund: str, terminal: float) -> None:
         proceeds = self.value(fund) * (1 + terminal)
         for book in (self.lots, self.redemptions, self.pledges, self.begun):
             book.pop(fund, None)
@@ -98,7 +141,7 @@ class PlainAccount:
 
     # A decision: what each fund is to lose, what is pledged anew ---------------------------------
 
-    def swap(self, sell: set[str], buy: set[str], now: Month, decided: Month, day, open_: set):
+    def swap(self, sell: set[str], buy: set[str], now: int, decided: int, day, open_: set):
         """SA: leave some funds, spend the cash evenly on others."""
         for fund in self.terms:
             if fund in sell:
@@ -110,7 +153,23 @@ class PlainAccount:
             self.pledge(fund, pot / len(buy), now, decided, open_)
         self.subscribe(now, open_)
 
-    def reset(self, weights: dict[str, float], now: Month, decided: Month, day, open_: set):
+    def replace(
+        self, sell: set[str], ranked: list[str], k: int, now: int, decided: int, day, open_
+    ):
+        """TopK-Drop: leave some funds, share the cash among the first that find a place."""
+        for fund in self.terms:
+            if fund in sell:
+                self.pledges.pop(fund, None)
+            self.wish(fund, self.value(fund) if fund in sell else 0.0, now, decided, day, open_)
+        self.redeem(now, open_)
+        pot, free = max(self.free(), 0.0), max(k - len(self.taken()), 0)
+        may = [f for f in ranked if f not in self.taken() | sell]
+        buy = [f for f in may if self.terms[f].waits or f in open_][:free]
+        for fund in buy:
+            self.pledge(fund, pot / len(buy), now, decided, open_)
+        self.subscribe(now, open_)
+
+    def reset(self, weights: dict[str, float], now: int, decided: int, day, open_: set):
         nav = self.nav()
         names = [f for f in self.terms if self.terms[f].waits or f in open_]
         held = {f: self.value(f) for f in self.terms}
@@ -144,7 +203,7 @@ class PlainAccount:
                 self.pledge(fund, money * share, now, decided, open_)
         self.subscribe(now, open_)
 
-    def nothing_new(self, now: Month, open_: set) -> None:
+    def nothing_new(self, now: int, open_: set) -> None:
         self.redeem(now, open_)
         self.subscribe(now, open_)
 
@@ -157,7 +216,7 @@ class PlainAccount:
             if orders[-1].money <= 1e-13:
                 orders.pop()
 
-    def wish(self, fund: str, money: float, now: Month, decided: Month, day, open_: set) -> None:
+    def wish(self, fund: str, money: float, now: int, decided: int, day, open_: set) -> None:
         """All that is to leave the fund, orders that wait included."""
         own = self.terms[fund]
         if not own.waits and fund not in open_:
@@ -168,14 +227,14 @@ class PlainAccount:
             self.withdraw(orders, waiting - money)
         elif money - waiting > 1e-12:
             notified = day + dt.timedelta(days=own.notice)
-            due = first_date(now, own.redeems_every, notified)
+            due = self.first_date(now, own.redeems_every, notified)
             orders.append(Order(decided, due, money - waiting))
             if due != now:
-                late = due != first_date(now, own.redeems_every, now.end)
+                late = due != self.first_date(now, own.redeems_every, self.dates.end(now))
                 why = "notice" if late else "frequency"
                 self.held_up.append((fund, "sell", decided, due, why))
 
-    def redeem(self, now: Month, open_: set[str]) -> None:
+    def redeem(self, now: int, open_: set[str]) -> None:
         for fund, orders in self.redemptions.items():
             own, lots = self.terms[fund], self.lots.get(fund, [])
             ripe = [order for order in orders if order.due <= now]
@@ -184,7 +243,7 @@ class PlainAccount:
             if fund in open_:
                 value = self.value(fund)
                 began = self.begun.get(fund, value)
-                unlocked = math.fsum(x.money for x in lots if now - x.bought >= own.lockup)
+                unlocked = math.fsum(x.money for x in lots if self.free_at(x, own) <= now)
                 by_gate = own.gate * began if own.gate < 1 else value
                 room = min(unlocked, by_gate)
                 why = "lockup" if unlocked <= by_gate else "gate"
@@ -202,19 +261,19 @@ class PlainAccount:
                     self.pay_out(fund, dealt, now)
                 if order.money > 0:
                     order.began = True
-                    order.due = first_date(now + 1, own.redeems_every, now.end)
+                    order.due = self.first_date(now + 1, own.redeems_every, self.dates.end(now))
                     self.held_up.append((fund, "sell", order.decided, order.due, why))
             self.redemptions[fund] = [order for order in orders if order.money > 0]
         for fund in list(self.begun):
             if not any(order.began for order in self.redemptions.get(fund, [])):
                 del self.begun[fund]
 
-    def pay_out(self, fund: str, money: float, now: Month) -> None:
+    def pay_out(self, fund: str, money: float, now: int) -> None:
         own = self.terms[fund]
         left = money
         while left > 1e-13 and self.lots[fund]:
             oldest = self.lots[fund][0]
-            assert now - oldest.bought >= own.lockup  # first in, first out: never a locked one
+            assert self.free_at(oldest, own) <= now  # first in, first out: never a locked one
             gone = min(oldest.money, left)
             oldest.money -= gone
             left -= gone
@@ -223,28 +282,28 @@ class PlainAccount:
         self.fees += money * own.sell_cost
         net = money - money * own.sell_cost
         if own.pays_after:
-            self.due.append((now + own.pays_after, net))
+            self.due.append((self.dates.later(now, own.pays_after), net))
         else:
             self.cash += net
 
     def free(self) -> float:
         return self.cash - math.fsum(self.pledged(fund) for fund in self.terms)
 
-    def pledge(self, fund: str, money: float, now: Month, decided: Month, open_: set) -> None:
+    def pledge(self, fund: str, money: float, now: int, decided: int, open_: set) -> None:
         own = self.terms[fund]
         if money <= 1e-12 or (not own.waits and fund not in open_):
             return
-        due = first_date(now, own.subscribes_every, now.end)
+        due = self.first_date(now, own.subscribes_every, self.dates.end(now))
         self.pledges.setdefault(fund, []).append(Order(decided, due, money))
         if due != now:
             self.held_up.append((fund, "buy", decided, due, "frequency"))
 
-    def subscribe(self, now: Month, open_: set[str]) -> None:
+    def subscribe(self, now: int, open_: set[str]) -> None:
         for fund, orders in self.pledges.items():
             own = self.terms[fund]
             for order in [order for order in orders if order.due <= now]:
                 if fund not in open_:
-                    order.due = first_date(now + 1, own.subscribes_every, now.end)
+                    order.due = self.first_date(now + 1, own.subscribes_every, self.dates.end(now))
                     self.held_up.append((fund, "buy", order.decided, order.due, "no_nav"))
                     continue
                 orders.remove(order)

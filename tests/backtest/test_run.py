@@ -341,3 +341,23 @@ def test_a_month_that_cannot_be_solved_keeps_the_weights_and_says_so(store: Part
     targets = frames["target_weights"].filter(pl.col("strategy") == "gmv_ledoit_wolf")
     assert set(targets["decision"]) == set(solved["decision"])
     assert any("kept its last weights" in warning for warning in report.warnings)
+
+
+def test_short_sales_are_simulated_on_request_only(store: PartStore) -> None:
+    short = {**SETTINGS.study["portfolio"], "strategies": ["long_short", "equal_weight_universe"]}
+    asked = Settings.model_validate(
+        {**SETTINGS.study, "portfolio": short, "backtest": {"short_selling": True}}
+    )
+    _, frames = told(store, story(), asked)
+    own = frames["holdings"].filter(pl.col("strategy") == "long_short_logistic")
+    books = own.group_by("date").agg(
+        net=pl.col("weight").sum(), gross=pl.col("weight").abs().sum(), n=pl.len()
+    )
+    assert books["net"].abs().median() < 1e-12  # a fund that could not be dealt stays
+    assert books["gross"].min() > 0.5 and own["weight"].min() < 0.0
+    refused = Settings.model_validate({**asked.study, "backtest": {}})
+    _, frames = told(store, story(), refused)
+    absent = frames["strategies"].filter(pl.col("status") == "absent")
+    assert absent["reason"].unique().to_list() == [
+        "funds cannot be sold short (backtest.short_selling simulates it)"
+    ]

@@ -9,14 +9,8 @@ from hypothesis import strategies as st
 
 from finembed_core.backtest.queue import Queue
 from finembed_core.backtest.run import backtest
-from finembed_core.backtest.terms import (
-    FREQUENCIES,
-    DealingTerms,
-    dealing_terms,
-    next_dealing,
-    notice_month,
-)
-from finembed_core.calendar import Month
+from finembed_core.backtest.terms import FREQUENCIES, DealingTerms, dealing_terms
+from finembed_core.calendar import DecisionCalendar, Month
 from finembed_core.errors import InputError
 from finembed_core.portfolio.orders import Costs
 from finembed_core.settings import BacktestSettings, Settings
@@ -96,12 +90,14 @@ def test_next_dealing_counts_from_january(ordinal: int, every: int) -> None:
     month = Month(ordinal)
     while month.end.month % every:
         month = month + 1
-    assert next_dealing(np.array([ordinal]), np.array([every])).tolist() == [month.ordinal]
+    assert DecisionCalendar().next_dealing(np.array([ordinal]), np.array([every])).tolist() == [
+        month.ordinal
+    ]
 
 
 @given(st.dates(dt.date(1990, 1, 1), dt.date(2040, 1, 1)), st.integers(0, 400))
-def test_notice_month(day: dt.date, notice: int) -> None:
-    (month,) = notice_month(day, np.array([notice])).tolist()
+def test_first_month_after_the_notice(day: dt.date, notice: int) -> None:
+    (month,) = DecisionCalendar().first_after(day, np.array([notice])).tolist()
     assert Month(month).end >= day + dt.timedelta(days=notice) > (Month(month) - 1).end
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from finembed_core.backtest.simulator import Death, Market, Terms
 from finembed_core.backtest.terms import DealingTerms
-from finembed_core.calendar import DecisionCalendar, Month, month_range
+from finembed_core.calendar import Calendar, DecisionCalendar, Month, Period, month_range
 from finembed_core.portfolio.orders import Signals
+from finembed_core.sessions import SessionCalendar
 
 FIRST = Month.parse("2001-01")
 
@@ -17,9 +19,9 @@ FIRST = Month.parse("2001-01")
 @dataclass(frozen=True)
 class World:
     market: Market
-    signals: dict[Month, Signals]
+    signals: Mapping[Period, Signals]
     terms: Terms
-    calendar: DecisionCalendar
+    calendar: Calendar
 
 
 def world(
@@ -57,6 +59,40 @@ def world_on_terms(
     market = replace(made.market, risk_free=made.market.risk_free - 0.002 * (seed % 2))
     terms = Terms(1.0, 0.0, delay, random_terms(np.random.default_rng(seed + 1), funds))
     return World(market, made.signals, terms, made.calendar)
+
+
+def trading_days(rng: np.random.Generator, count: int) -> np.ndarray:
+    """Weekdays from January 2001, a twentieth of them holidays."""
+    days = np.busday_offset(np.datetime64("2001-01-02"), np.arange(2 * count), roll="forward")
+    return days[rng.random(len(days)) > 0.05][:count]
+
+
+def daily_world(
+    seed: int, funds: int = 5, sessions: int = 150, lag: int = 0, delay: int = 0
+) -> World:
+    """Sessions on terms of every kind, a third of them decided; gaps and deaths as by month."""
+    rng = np.random.default_rng(seed)
+    made = world(seed, funds, sessions, 0, 0.0, delay)
+    calendar = SessionCalendar(trading_days(rng, sessions), lag)
+    days = calendar.sessions()
+    deaths = tuple(replace(d, month=days[0] + (d.month - FIRST + lag)) for d in made.market.deaths)
+    rates = made.market.risk_free / 20 - 1e-4 * (seed % 2)
+    market = replace(made.market, first=days[0], risk_free=rates, deaths=deaths)
+    signals = {
+        days[month - FIRST]: replace(known, month=days[month - FIRST])
+        for month, known in made.signals.items()
+        if month == FIRST or rng.random() < 0.3
+    }
+    terms = random_terms(rng, funds)
+    often = {
+        "redemption_every": rng.choice([0, 0, 1, 1, 3], funds),
+        "subscription_every": rng.choice([0, 0, 1, 3], funds),
+        "notice_days": rng.choice([0, 0, 1, 5, 30], funds),
+        "lockup_months": rng.choice([0, 0, 1, 2], funds),
+        "payment_months": rng.choice([0, 0, 1, 2], funds),
+    }
+    own = {name: np.where(terms.waits, values, 0) for name, values in often.items()}
+    return World(market, signals, Terms(1.0, 0.0, delay, replace(terms, **own)), calendar)
 
 
 def random_terms(rng: np.random.Generator, funds: int) -> DealingTerms:

@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from finembed_core.portfolio.orders import (
+    Costs,
     SellAndSpend,
     State,
     TargetWeights,
@@ -42,6 +43,35 @@ def test_weights_are_reached_after_costs(seed: int, cost: float) -> None:
     amounts = size(TargetWeights(weights), state, np.ones(8, dtype=bool), cost)
     nav = state.nav - cost * np.abs(amounts).sum()
     assert holdings + amounts == pytest.approx(weights * nav, rel=1e-9, abs=1e-12)
+
+
+@given(
+    seed=st.integers(0, 10**6),
+    buy=st.sampled_from([0.0, 0.001, 0.03]),
+    sell=st.sampled_from([0.0, 0.002, 0.05]),
+    by_fund=st.booleans(),
+)
+def test_signed_weights_are_reached_after_costs(
+    seed: int, buy: float, sell: float, by_fund: bool
+) -> None:
+    """From one long-short book to another, gross exposures up to 6: no cash is missing."""
+    rng = np.random.default_rng(seed)
+
+    def weights(gross: float) -> np.ndarray:
+        made = rng.normal(0, 1, 8) * (rng.random(8) < 0.8)
+        made *= gross / max(np.abs(made).sum(), 1e-9)
+        return made - max(made.sum() - 1.0, 0.0) / 8
+
+    holdings, wanted = weights(rng.uniform(0, 3)), weights(rng.uniform(0, 6))
+    owed = float(rng.choice([0.0, 0.01]))
+    state = State(holdings, 1.0 - holdings.sum() + owed, payables=owed)
+    costs = Costs(buy, sell)
+    if by_fund:
+        costs = Costs(buy * rng.uniform(0, 1, 8), sell * rng.uniform(0, 1, 8))
+    amounts = size(TargetWeights(wanted), state, np.ones(8, dtype=bool), costs)
+    nav = state.nav - costs.of(amounts).sum()
+    assert holdings + amounts == pytest.approx(wanted * nav, rel=1e-9, abs=1e-12)
+    assert state.cash - amounts.sum() - costs.of(amounts).sum() - owed >= -1e-12
 
 
 def test_what_cannot_be_dealt_stays_and_the_rest_shares_what_is_left() -> None:

@@ -6,13 +6,12 @@ import pytest
 from finembed_core.calendar import Month
 from finembed_core.errors import SettingsError, SolverError
 from finembed_core.portfolio.covariance import ESTIMATORS
-from finembed_core.portfolio.orders import Signals, State, TargetWeights
+from finembed_core.portfolio.orders import Replace, Signals, State, TargetWeights
 from finembed_core.portfolio.register import (
     STRATEGIES,
     asset_classes,
     chosen_strategies,
     find_strategy,
-    short_selling,
 )
 from finembed_core.settings import Settings
 
@@ -60,6 +59,19 @@ def test_rankings_hold_the_best() -> None:
     assert np.flatnonzero(five).tolist() == [2, 3, 4, 5, 6]
     assert five[2:7] == pytest.approx(np.full(5, 0.2))
     assert np.count_nonzero(weights("top_10", signals(p_up))) == 10
+
+
+def test_topk_drop_replaces_the_worst_by_the_best() -> None:
+    known = signals([0.1, 0.2, 0.9, 0.8, 0.7])
+    own = Settings.model_validate(
+        {"portfolio": {"topk_drop": {"holdings": 3, "replaced": 1}}}
+    ).portfolio
+    orders = POLICY["topk_drop"](State(np.array([1.0, 1, 1, 0, 0]), 0.0), known, own)
+    assert isinstance(orders, Replace)
+    assert np.flatnonzero(orders.sell).tolist() == [0]
+    assert (orders.buy.tolist(), orders.k) == ([3, 4], 3)
+    unseen = signals([NAN] * 5)
+    assert POLICY["topk_drop"](State(np.ones(5), 0.0), unseen, own) is None
 
 
 def test_positions_are_distances_from_the_mean() -> None:
@@ -144,16 +156,11 @@ def test_all_weather_waits_for_all_of_its_funds() -> None:
     assert "no fund for stocks" in asset_classes(Settings(), set("ABCDE"))
 
 
-def test_what_settings_rule_out() -> None:
-    assert "sold short" in short_selling(Settings(), ())
-    allowed = Settings.model_validate({"backtest": {"short_selling": True}})
-    assert short_selling(allowed, ()) == ""
-
-
 def test_names_are_ids_and_strange_ones_are_refused() -> None:
     names = [strategy.name for strategy in STRATEGIES]
     assert len(set(names)) == len(names)
     assert [s.name for s in STRATEGIES if s.needs_aum] == ["wa", "aum_weight_universe"]
+    assert [s.name for s in STRATEGIES if s.sells_short] == ["long_short"]
     few = Settings.model_validate({"portfolio": {"strategies": ["index", "sa"]}})
     assert [s.name for s in chosen_strategies(few)] == ["sa", "index"]
     strange = Settings.model_validate({"portfolio": {"strategies": ["sa", "best"]}})

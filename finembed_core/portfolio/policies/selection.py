@@ -20,7 +20,7 @@ from finembed_core.portfolio.orders import (
 )
 from finembed_core.portfolio.policies import Policy
 from finembed_core.portfolio.policies.universe import by_aum
-from finembed_core.portfolio.rankings import top_k
+from finembed_core.portfolio.rankings import top_k, topk_drop_order
 from finembed_core.settings import PortfolioSettings
 
 
@@ -85,3 +85,11 @@ def best(k: int) -> Policy:
         return TargetWeights(weights) if weights.any() else None
 
     return policy
+
+
+def topk_drop(state: State, signals: Signals, settings: PortfolioSettings) -> Orders | None:
+    """Hold so many funds and replace a few of them by better ones; the rest drifts."""
+    if np.isnan(signals.p_up).all():
+        return None
+    own = settings.topk_drop
+    return topk_drop_order(signals.p_up, state.taken, signals.eligible, own.holdings, own.replaced)
