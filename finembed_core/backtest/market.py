@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from finembed_core.backtest.terms import DealingTerms
 from finembed_core.calendar import Period
 from finembed_core.errors import InputError
@@ -47,6 +49,12 @@ class Market:
     risk_free : ndarray, shape (T,)
     deaths : tuple of Death
         A fund that reports again after it was taken for dead may die again.
+
+    Raises
+    ------
+    InputError
+        A return is infinite or below -1, the risk-free return is missing somewhere, or shapes do
+        not fit.
     """
 
     first: Period
@@ -54,6 +62,29 @@ class Market:
     returns: FloatArray
     risk_free: FloatArray
     deaths: tuple[Death, ...] = ()
+
+    def __post_init__(self) -> None:
+        shape = (len(self.risk_free), len(self.ids))
+        if self.returns.shape != shape:
+            raise InputError(
+                f"returns of shape {self.returns.shape}, risk-free returns and ids say {shape}",
+                remedy="give one row per period and one column per fund",
+            )
+        wrong = np.argwhere((self.returns < -1.0) | np.isinf(self.returns))
+        if len(wrong):
+            row, fund = wrong[0].tolist()
+            raise InputError(
+                f"a return of {self.returns[row, fund]:g}",
+                where=f"fund {self.ids[fund]}, {self.first + row}",
+                remedy="a fund loses at most -1: give NaN where it did not report",
+            )
+        missing = np.flatnonzero(~np.isfinite(self.risk_free))
+        if len(missing):
+            raise InputError(
+                f"the risk-free return is missing in {len(missing)} periods",
+                where=f"{self.first + int(missing[0])}",
+                remedy="give 0 where cash earns nothing",
+            )
 
     def row(self, month: Period) -> int:
         """Row of a period."""

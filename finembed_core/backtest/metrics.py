@@ -153,7 +153,9 @@ def mrar(
 
 
 def annual_excess(excess: FloatArray, periods_per_year: int) -> float:
-    """Compounded excess return, decimal per year."""
+    """Compounded excess return, decimal per year; NaN where it falls below -1 in a period."""
+    if (excess < -1.0).any():
+        return np.nan
     return _scalar(empyrical.annual_return(excess, annualization=periods_per_year))
 
 

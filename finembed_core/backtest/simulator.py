@@ -28,6 +28,7 @@ from finembed_core.backtest.ledger import Dealing, deal
 from finembed_core.backtest.market import Death, Market, Terms
 from finembed_core.backtest.track import RUIN, Decision, Executed, Payout, Ruin, Track
 from finembed_core.calendar import Calendar, Period, period_range
+from finembed_core.errors import InputError
 from finembed_core.panel import FloatArray
 from finembed_core.portfolio.order_checks import check_orders
 from finembed_core.portfolio.orders import (
@@ -91,10 +92,19 @@ def simulate(
     Raises
     ------
     InputError
-        Orders that no portfolio can carry out (`check_orders`).
+        Orders that no portfolio can carry out (`check_orders`), or decisions before the market
+        begins.
     """
     deals = dealing_months(signals, calendar)
+    if not deals:
+        raise InputError("nothing is decided", remedy="give the signals of some periods")
     first = min(deals)
+    if first < market.first:
+        raise InputError(
+            f"orders deal in {first}, before the market begins",
+            where=f"the first returns are of {market.first}",
+            remedy="give returns from the first dealing date on, or decide later",
+        )
     run = _Run(market, terms, first, calendar)
     for month in period_range(first, max(market.last, max(deals))):
         decided = deals.get(month)
@@ -162,7 +172,7 @@ class _Run:
         if orders is None:
             self.declined += 1
             return None
-        check_orders(orders, self.market.ids, f"decision of {decided}", self.terms.shorts)
+        check_orders(orders, self.market.ids, decided, self.terms.shorts)
         return _Ordered(orders, decided, indicated_weights(orders, state), state)
 
     def pass_month(self, month: Period) -> None:

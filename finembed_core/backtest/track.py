@@ -167,7 +167,7 @@ class Track:
     @property
     def net(self) -> FloatArray:
         """Return after costs, shape (K,): ``gross - cost``, and the NAV's own growth."""
-        return self.gross - self.cost
+        return np.maximum(self.gross - self.cost, -1.0)  # a total loss, not one rounding more
 
     @property
     def turnover(self) -> FloatArray:

@@ -396,7 +396,7 @@ COMMENT ON COLUMN trades.settle IS 'day on which money moves';
 COMMENT ON COLUMN trades.amount IS 'in the unit of the initial NAV; NULL while pending';
 COMMENT ON COLUMN trades.weight IS 'share of NAV';
 COMMENT ON COLUMN trades.cost IS 'in the unit of the initial NAV';
-COMMENT ON COLUMN trades.reason IS 'enter, increase, reduce, exit, or dead with the reason of death';
+COMMENT ON COLUMN trades.reason IS 'enter, increase, reduce, exit, dead with the reason of death, or ruin';
 COMMENT ON COLUMN trades.blocked_by IS 'what holds the order up: notice, frequency, lockup, gate or no_nav';
 
 CREATE TABLE returns (
@@ -424,7 +424,7 @@ COMMENT ON COLUMN returns.rf IS 'risk-free return, decimal per month';
 COMMENT ON COLUMN returns.benchmark IS 'return of the benchmark series, decimal per month';
 COMMENT ON COLUMN returns.nav IS 'after the month, in the unit of the initial NAV';
 COMMENT ON COLUMN returns.cash IS 'share of NAV after dealing';
-COMMENT ON COLUMN returns.receivables IS 'share of NAV owed by funds';
+COMMENT ON COLUMN returns.receivables IS 'share of NAV owed by funds, less what is payable';
 COMMENT ON COLUMN returns.turnover IS 'traded as a share of NAV';
 COMMENT ON COLUMN returns.n_funds IS 'funds held';
 

@@ -50,6 +50,27 @@ def test_without_terms_the_length_of_a_period_does_not_matter(seed: int, name: s
     assert [m.end for m in by_day.months] == calendar.days.tolist()
 
 
+@given(seed=st.integers(0, 10**6), name=st.sampled_from(sorted(POLICIES)))
+@settings(max_examples=15, deadline=None)
+def test_noise_after_a_session_changes_nothing_up_to_it(seed: int, name: str) -> None:
+    """Returns, signals and deaths after session 90 are others: all before stays, to the bit."""
+    made, other = (daily_world(seed, lag=1, delay=3) for _ in range(2))
+    rng, last = np.random.default_rng(seed), made.market.first + 90
+    returns = made.market.returns.copy()
+    returns[91:] = rng.normal(0, 0.1, returns[91:].shape).clip(-0.9)
+    deaths = tuple(d for d in made.market.deaths if d.month <= last)
+    signals = {
+        m: s if m <= last else dataclasses.replace(s, p_up=rng.random(len(s.p_up)))
+        for m, s in made.signals.items()
+    }
+    market = dataclasses.replace(made.market, returns=returns, deaths=deaths)
+    one = run(made, POLICIES[name])
+    two = run(dataclasses.replace(other, market=market, signals=signals), POLICIES[name])
+    n = last - one.first + 1
+    assert (one.nav[:n] == two.nav[:n]).all() and (one.cash[:n] == two.cash[:n]).all()
+    assert (one.holdings[:n] == two.holdings[:n]).all()
+
+
 def test_a_later_session_changes_nothing_before_it() -> None:
     for lag in (0, 1):
         made = daily_world(3, sessions=150, lag=lag)

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from finembed_core.backtest.simulator import Death, Market, Terms, dealing_months, simulate
 from finembed_core.calendar import DecisionCalendar, Month, month_range
+from finembed_core.errors import InputError
 from finembed_core.portfolio.orders import (
     SellAndSpend,
     Signals,
@@ -304,6 +305,30 @@ def test_a_total_loss_leaves_zeros_not_nans() -> None:
     track = run(World(market, signals, Terms(1.0, 0.01), DecisionCalendar(0)))
     assert track.nav[1:] == pytest.approx([0, 0, 0])
     assert track.net == pytest.approx([-1, 0, 0])
+
+
+def test_markets_that_cannot_be() -> None:
+    flat = np.zeros((2, 2))
+    for returns, message, where in (
+        (np.array([[0, 0], [0, -1.5]]), "a return of -1.5", "fund B, 2001-02"),
+        (np.array([[np.inf, 0], [0, 0]]), "a return of inf", "fund A, 2001-01"),
+        (np.zeros((3, 2)), "shape (3, 2)", "(2, 2)"),
+    ):
+        with pytest.raises(InputError) as caught:
+            Market(FIRST, ("A", "B"), returns, np.zeros(2))
+        assert message in str(caught.value) and where in str(caught.value)
+    with pytest.raises(InputError, match="risk-free return is missing in 1 periods"):
+        Market(FIRST, ("A", "B"), flat, np.array([0.0, np.nan]))
+
+
+def test_nothing_decided_or_too_early() -> None:
+    market = Market(FIRST + 1, ("A",), np.zeros((2, 1)), np.zeros(2))
+    for signals, message in (
+        ({}, "nothing is decided"),
+        (flat_signals([FIRST], [[0.9]]), "orders deal in 2001-01, before the market begins"),
+    ):
+        with pytest.raises(InputError, match=message):
+            run(World(market, signals, Terms(), DecisionCalendar(0)))
 
 
 def test_decided_but_never_dealt() -> None:

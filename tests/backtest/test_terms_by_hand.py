@@ -9,12 +9,19 @@ from finembed_core.backtest.queue import Block
 from finembed_core.backtest.simulator import Death, Market, Terms, Track, simulate
 from finembed_core.backtest.terms import DealingTerms
 from finembed_core.calendar import DecisionCalendar, Month
-from finembed_core.portfolio.orders import SellAndSpend, Signals, State, TargetWeights
+from finembed_core.portfolio.orders import (
+    Orders,
+    Replace,
+    SellAndSpend,
+    Signals,
+    State,
+    TargetWeights,
+)
 from tests.backtest.plain_runs import dealt_lines, waiting_lines
 from tests.backtest.worlds import FIRST, world_on_terms
 
 
-def story(returns, terms: dict, plan: dict[int, SellAndSpend | TargetWeights], rate=0.0, cash=1.0):
+def story(returns, terms: dict, plan: dict[int, Orders], rate=0.0, cash=1.0):
     values = np.array(returns, dtype=float)
     months, n = values.shape
     whole = {k: np.array(v) for k, v in terms.items()}
@@ -207,6 +214,25 @@ def test_orders_end_with_the_fund() -> None:
     assert states[3].redeeming[0] == 0.6 and states[3].committed[1] == 0.4
     assert states[4].redeeming[0] == 0.0 and states[4].committed[1] == 0.0
     assert states[4].cash == pytest.approx(0.4) and states[5].cash == pytest.approx(0.7)
+
+
+def test_a_place_is_free_when_its_sale_deals() -> None:
+    """Two places. B leaves for C with 65 days' notice: its place, and its money, in May only."""
+    terms = {"notice_days": [0, 65, 0]}
+    swap = Replace(np.array([False, True, False]), np.array([2]), 2)
+    plan = {0: buy(0.5, 0.5, 0.0), **dict.fromkeys(range(1, 6), swap)}
+    track, seen = story(np.zeros((7, 3)), terms, plan)
+    assert dealt(track)[2:] == [("B", "sell", 1, 4, 0.5), ("C", "buy", 4, 4, 0.5)]
+    assert seen[3].redeeming.tolist() == [0, 0.5, 0] and seen[3].committed.sum() == 0.0
+
+
+def test_a_purchase_that_waits_has_its_place() -> None:
+    """B takes money in March: the second place is its own until then, and C never comes in."""
+    terms = {"subscription_every": [1, 3, 1]}
+    both = Replace(np.zeros(3, dtype=bool), np.array([0, 1, 2]), 2)
+    track, seen = story(np.zeros((5, 3)), terms, dict.fromkeys(range(4), both))
+    assert dealt(track) == [("A", "buy", 0, 0, 0.5), ("B", "buy", 0, 2, 0.5)]
+    assert seen[1].committed.tolist() == [0, 0.5, 0]
 
 
 def test_the_newest_orders_say_when_they_would_deal() -> None:
