@@ -91,7 +91,7 @@ class PlainAccount:
     due: list[tuple[int, float]] = field(default_factory=list)
     fees: float = 0.0
     log: list[tuple] = field(default_factory=list)  # fund, side, decided, dealt, money
-    held_up: list[tuple] = field(default_factory=list)  # fund, side, decided, due, why
+    held_up: list[tuple] = field(default_factory=list)  # fund, side, decided, due, why, money
 
     def first_date(self, start: int, every: int, not_before: dt.date) -> int:
         while not self.dates.deals(start, every) or self.dates.end(start) < not_before:
@@ -232,7 +232,7 @@ class PlainAccount:
             if due != now:
                 late = due != self.first_date(now, own.redeems_every, self.dates.end(now))
                 why = "notice" if late else "frequency"
-                self.held_up.append((fund, "sell", decided, due, why))
+                self.held_up.append((fund, "sell", decided, due, why, money - waiting))
 
     def redeem(self, now: int, open_: set[str]) -> None:
         for fund, orders in self.redemptions.items():
@@ -262,7 +262,7 @@ class PlainAccount:
                 if order.money > 0:
                     order.began = True
                     order.due = self.first_date(now + 1, own.redeems_every, self.dates.end(now))
-                    self.held_up.append((fund, "sell", order.decided, order.due, why))
+                    self.held_up.append((fund, "sell", order.decided, order.due, why, order.money))
             self.redemptions[fund] = [order for order in orders if order.money > 0]
         for fund in list(self.begun):
             if not any(order.began for order in self.redemptions.get(fund, [])):
@@ -296,7 +296,7 @@ class PlainAccount:
         due = self.first_date(now, own.subscribes_every, self.dates.end(now))
         self.pledges.setdefault(fund, []).append(Order(decided, due, money))
         if due != now:
-            self.held_up.append((fund, "buy", decided, due, "frequency"))
+            self.held_up.append((fund, "buy", decided, due, "frequency", money))
 
     def subscribe(self, now: int, open_: set[str]) -> None:
         for fund, orders in self.pledges.items():
@@ -304,7 +304,9 @@ class PlainAccount:
             for order in [order for order in orders if order.due <= now]:
                 if fund not in open_:
                     order.due = self.first_date(now + 1, own.subscribes_every, self.dates.end(now))
-                    self.held_up.append((fund, "buy", order.decided, order.due, "no_nav"))
+                    self.held_up.append(
+                        (fund, "buy", order.decided, order.due, "no_nav", order.money)
+                    )
                     continue
                 orders.remove(order)
                 amount = order.money / (1 + own.buy_cost)
