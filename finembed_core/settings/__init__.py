@@ -33,7 +33,7 @@ from finembed_core.settings.polymodel import (
     PairsSettings,
     PolyModelSettings,
 )
-from finembed_core.settings.section import PositiveInt, Section
+from finembed_core.settings.section import PositiveInt, Section, Seed
 from finembed_core.settings_file import Once, read_sections
 
 __all__ = [
@@ -45,6 +45,7 @@ __all__ = [
     "ExecutionSettings",
     "FilesSource",
     "ITransformerSettings",
+    "InferenceSettings",
     "IngestSettings",
     "LearningSettings",
     "LightGBMSettings",
@@ -107,6 +108,21 @@ class DealingSettings(Section):
     gate: Annotated[float, Field(gt=0, le=1)] = 1.0
 
 
+class InferenceSettings(Section):
+    """Intervals of the statistics and tests over all strategies (docs/inference.md).
+
+    ``draws`` and ``seed`` are those of the bootstrap (1,000: Efron and Tibshirani 1993). ``size`` is
+    the probability with which StepM may name a strategy that is no better than the benchmark.
+    ``split_blocks`` cut the record for the probability of backtest overfitting (16: Bailey, Borwein,
+    Lopez de Prado and Zhu 2017); every two more take four times as long.
+    """
+
+    draws: Annotated[int, Field(ge=100, le=100_000)] = 1000
+    seed: Seed = 1
+    size: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    split_blocks: Annotated[int, Field(ge=2, le=20, multiple_of=2)] = 16
+
+
 class BacktestSettings(Section):
     """Costs, cash, dealing and the fate of dead funds. Costs in basis points of the amount traded.
 
@@ -125,6 +141,7 @@ class BacktestSettings(Section):
     terminal_return: TerminalReturns = TerminalReturns()
     proceeds_delay_months: Annotated[int, Field(ge=0, le=60)] = 0
     benchmark: str | None = None
+    inference: InferenceSettings = InferenceSettings()
 
 
 class ExecutionSettings(Section):
