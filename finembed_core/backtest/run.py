@@ -8,7 +8,10 @@ from dataclasses import dataclass
 import polars as pl
 
 import finembed_core
+from finembed_core.backtest import attribution, evidence
+from finembed_core.backtest.attribution import Attribution
 from finembed_core.backtest.bookings import verdicts_on_money
+from finembed_core.backtest.evidence import Evidence
 from finembed_core.backtest.study import Entry, Study
 from finembed_core.backtest.tables import SCHEMAS
 from finembed_core.calendar import Month
@@ -24,7 +27,13 @@ from finembed_core.progress import Progress, Silent
 from finembed_core.settings import Settings
 from finembed_core.store import PartStore
 
-RUN_TABLES = {**SCHEMAS, "prediction_outcomes": OUTCOME_SCHEMA, "model_scores": SCORE_SCHEMA}
+RUN_TABLES = {
+    **SCHEMAS,
+    **attribution.SCHEMAS,
+    **evidence.SCHEMAS,
+    "prediction_outcomes": OUTCOME_SCHEMA,
+    "model_scores": SCORE_SCHEMA,
+}
 MONTHLY_INPUTS = ("fund_observations", "series_observations", "universe", "predictions")
 WHOLE_INPUTS = ("funds", "series")
 MODULES = (
@@ -91,6 +100,8 @@ def identify(store: PartStore, settings: Settings, through: Month) -> Identity:
         for table in MONTHLY_INPUTS
     }
     whole = {t: m.content for t in WHOLE_INPUTS if (m := store.manifest(t, "all")) is not None}
+    macro = store.manifest(attribution.MACRO, str(through))
+    whole |= {attribution.MACRO: macro.content} if macro is not None else {}
     verdicts = verdicts_on_money(store, settings, through)
     config, data = digest(settings.study), digest(contents, whole, verdicts, str(through))
     code = code_fingerprint(*MODULES)
@@ -133,15 +144,23 @@ def backtest(
     progress = progress or Silent()
     study = Study.read(store, settings, through)
     entries = study.entries()
+    explained = Attribution.read(store, settings, through)
+    luck = Evidence(settings.backtest.inference, study.benchmark)
     frames: dict[str, list[pl.DataFrame]] = {table: [] for table in RUN_TABLES}
-    progress.start("backtest", len(entries) + 1)
+    progress.start("backtest", len(entries) + 2)
     try:
         for entry in entries:
             outcome = study.simulate(entry)
             if outcome is not None:
-                for table, frame in study.tables(outcome).items():
+                own, against = study.series(outcome)
+                luck.add(entry.name, own, against, entry.series)
+                made = explained.tables(entry.name, outcome.track, outcome.market, own, against)
+                for table, frame in (study.tables(outcome) | made).items():
                     frames[table].append(frame)
             progress.advance(entry.name)
+        _add_evidence(frames, luck)
+        study.warnings += luck.warnings
+        progress.advance("intervals and tests")
         frames["strategies"].append(_strategies(entries))
         outcomes = prediction_outcomes(store, settings, through)
         frames["prediction_outcomes"].append(outcomes)
@@ -152,6 +171,19 @@ def backtest(
     finally:
         progress.finish()
     return _report(store, identity.run_id, through, skipped=False)
+
+
+def _add_evidence(frames: dict[str, list[pl.DataFrame]], luck: Evidence) -> None:
+    intervals, tables = luck.tables()
+    for table, frame in tables.items():
+        frames[table].append(frame)
+    key = ["strategy", "metric"]
+    frames["metrics"] = [
+        frame.drop("ci_low", "ci_high")
+        .join(intervals, on=key, how="left", maintain_order="left")
+        .select(frame.columns)
+        for frame in frames["metrics"]
+    ]
 
 
 def _strategies(entries: list[Entry]) -> pl.DataFrame:

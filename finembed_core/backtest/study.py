@@ -10,8 +10,9 @@ import polars as pl
 
 from finembed_core import histories
 from finembed_core.backtest.bookings import booked_returns
+from finembed_core.backtest.metrics import Series
 from finembed_core.backtest.simulator import Death, Market, Terms, Track, simulate
-from finembed_core.backtest.tables import has_hole, strategy_tables
+from finembed_core.backtest.tables import has_hole, return_series, strategy_tables
 from finembed_core.backtest.terms import dealing_terms
 from finembed_core.calendar import Month, month_ordinals, month_range
 from finembed_core.errors import SettingsError
@@ -195,8 +196,15 @@ class Study:
     def tables(self, outcome: Outcome) -> dict[str, pl.DataFrame]:
         """Tables of one strategy, without run_id."""
         name, calendar = outcome.entry.name, self.settings.dataset.calendar
-        benchmark = None if self.benchmark is None else self.benchmarks[self.benchmark]
-        return strategy_tables(name, outcome.track, outcome.market, calendar, benchmark)
+        return strategy_tables(name, outcome.track, outcome.market, calendar, self._relative)
+
+    def series(self, outcome: Outcome) -> tuple[Series, Series | None]:
+        """Net returns of one strategy, without and with the benchmark (`return_series`)."""
+        return return_series(outcome.entry.name, outcome.track, self._relative)
+
+    @property
+    def _relative(self) -> FloatArray | None:
+        return None if self.benchmark is None else self.benchmarks[self.benchmark]
 
     def _warn_of(self, entry: Entry, track: Track) -> None:
         if track.declined:

@@ -325,21 +325,40 @@ def _returns(track: Track, benchmark: FloatArray | None) -> pl.DataFrame:
 
 
 def _metrics(name: str, track: Track, benchmark: FloatArray | None) -> pl.DataFrame:
-    dates = np.array([month.end for month in track.months[1:]], dtype="datetime64[D]")
-    risk_free = track.risk_free[1:]
-    own = Series.of(dates, track.net, risk_free, None, MONTHLY, name)
-    found = metrics(own, track.turnover[1:])
-    usable = benchmark is not None and not has_hole(benchmark)
-    if usable:
-        against = Series.of(dates, track.net, risk_free, benchmark, MONTHLY, name)
-        found += relative_metrics(against)
-    else:
-        found += relative_metrics(own)
+    own, against = return_series(name, track, benchmark)
+    found = metrics(own, track.turnover[1:]) + relative_metrics(against or own)
     return pl.DataFrame(
         [(m.name, m.value, m.n, m.convention) for m in found],
         schema={"metric": pl.String, "value": pl.Float64, "n": pl.Int64, "convention": pl.String},
         orient="row",
     ).with_columns(value=pl.col("value").fill_nan(None), ci_low=pl.lit(None), ci_high=pl.lit(None))
+
+
+def return_series(
+    name: str, track: Track, benchmark: FloatArray | None
+) -> tuple[Series, Series | None]:
+    """Net returns of a track over all months, and over those that the benchmark covers.
+
+    Parameters
+    ----------
+    name : str
+        For messages.
+    track : Track
+    benchmark : ndarray, shape (K,), or None
+
+    Returns
+    -------
+    Series
+        Without a benchmark.
+    Series or None
+        With it; None where there is none, or one with a hole.
+    """
+    dates = np.array([month.end for month in track.months[1:]], dtype="datetime64[D]")
+    risk_free = track.risk_free[1:]
+    own = Series.of(dates, track.net, risk_free, None, MONTHLY, name)
+    if benchmark is None or has_hole(benchmark):
+        return own, None
+    return own, Series.of(dates, track.net, risk_free, benchmark, MONTHLY, name)
 
 
 def has_hole(values: FloatArray) -> bool:

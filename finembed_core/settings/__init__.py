@@ -111,10 +111,10 @@ class DealingSettings(Section):
 class InferenceSettings(Section):
     """Intervals of the statistics and tests over all strategies (docs/inference.md).
 
-    ``draws`` and ``seed`` are those of the bootstrap (1,000: Efron and Tibshirani 1993). ``size`` is
-    the probability with which StepM may name a strategy that is no better than the benchmark.
-    ``split_blocks`` cut the record for the probability of backtest overfitting (16: Bailey, Borwein,
-    Lopez de Prado and Zhu 2017); every two more take four times as long.
+    ``draws`` and ``seed`` are those of the bootstrap (1,000: Efron and Tibshirani 1993). ``size``
+    is the probability with which StepM may name a strategy that is no better than the benchmark.
+    ``split_blocks`` cut the record for the probability of backtest overfitting (16: Bailey,
+    Borwein, Lopez de Prado and Zhu 2017); every two more take four times as long.
     """
 
     draws: Annotated[int, Field(ge=100, le=100_000)] = 1000
