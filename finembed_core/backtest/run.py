@@ -211,6 +211,7 @@ def _run_row(settings: Settings, identity: Identity, study: Study, through: Mont
         "simulated": settings.dataset.source == "simulated",
         "first_month": study.earned[0].end if study.earned else None,
         "last_month": through.end,
+        "decision_lag_days": settings.dataset.calendar.decision_lag_days,
         "status": "complete",
         "warnings": json.dumps(study.warnings),
     }

@@ -30,6 +30,7 @@ SCHEMAS: dict[str, dict[str, pl.DataType | type[pl.DataType]]] = {
         "simulated": pl.Boolean,
         "first_month": pl.Date,
         "last_month": pl.Date,
+        "decision_lag_days": pl.Int64,
         "status": pl.String,
         "warnings": pl.String,
     },
