@@ -113,6 +113,12 @@ def has_run(store: PartStore, run_id: str) -> bool:
     return all(store.manifest(table, run_id) is not None for table in RUN_TABLES)
 
 
+def delete_run(store: PartStore, run_id: str) -> None:
+    """Remove all parts of a run; its record first, so that a rest counts for nothing."""
+    for table in ("runs", *(name for name in store.tables() if name != "runs")):
+        store.delete(table, run_id)
+
+
 def _within(key: str, through: Month) -> bool:
     return Month.parse(key) <= through
 

@@ -6,7 +6,9 @@ publication. A trial is a strategy of a run, the losing ones too; holdings of a 
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
+from pathlib import Path
 
 import duckdb
 import numpy as np
@@ -16,6 +18,7 @@ from numpy.typing import NDArray
 from finembed_core.backtest.resampling import CONSTANT, MIN_PERIODS
 from finembed_core.backtest.selection import expected_max_sharpe, probabilistic_sharpe
 from finembed_core.panel import FloatArray
+from finembed_core.warehouse.query import query
 
 TEST = "deflated_sharpe"
 MODULES = ("finembed_core.warehouse.trials", "finembed_core.backtest.selection")
@@ -115,6 +118,11 @@ def deflated_sharpe_rows(connection: duckdb.DuckDBPyConnection) -> pl.DataFrame:
         n_trials=pl.lit(trials.height, dtype=pl.Int64),
         note=pl.Series(notes, dtype=pl.String),
     )
+
+
+def count_trials(path: Path, without: Collection[str] = ()) -> int:
+    """Trials that a warehouse holds, those of some runs left out."""
+    return query(path, TRIALS).filter(~pl.col("run_id").is_in(sorted(without))).height
 
 
 def _absence(n: int) -> str:

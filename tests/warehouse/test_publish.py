@@ -62,7 +62,8 @@ def test_views_answer_without_any_data(template, tmp_path):
     assert report.latest_run is None
     for view in VIEWS:
         assert query(path, f"SELECT * FROM {view}").is_empty(), view
-        assert query(template / "warehouse.duckdb", f"SELECT * FROM {view}").height > 0, view
+        rows = query(template / "warehouse.duckdb", f"SELECT * FROM {view}").height
+        assert rows > 0 or view == "run_diff", view  # which needs a second run
 
 
 def test_nothing_new_is_skipped(store, path):
