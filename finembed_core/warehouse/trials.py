@@ -105,8 +105,8 @@ def deflated_sharpe_rows(connection: duckdb.DuckDBPyConnection) -> pl.DataFrame:
         values[k] = probabilistic_sharpe(sharpe, bar, *shape)
         year = MONTHS**0.5
         notes[k] = (
-            f"Sharpe ratio {sharpe * year:.2f} a year; expected best of {trials.height:,} trials "
-            f"without skill {bar * year:.2f}"
+            f"Sharpe ratio {sharpe * year:.2f} a year over cash, any premium of the market in it; "
+            f"expected best of {trials.height:,} trials without skill {bar * year:.2f}"
         )
     return trials.select(
         "run_id",

@@ -94,7 +94,7 @@ def prune(options: argparse.Namespace) -> int:
         latest = next((run_id for run_id in stays if run_id not in gone["run_id"]), None)
         last = Month.of(through[0]) if through else None
         publish(study.store, warehouse, study.settings, last, latest)
-    console.print(f"deleted {gone.height} runs, {listed.height - gone.height} stay")
+    console.print(f"deleted {gone.height} of {listed.height} runs")
     return 0
 
 

@@ -84,8 +84,8 @@ def test_values_are_those_of_the_function(many):
         assert row["p_value"] == pytest.approx(1 - expected.deflated, abs=1e-12)
         annual = expected.sharpe * 12**0.5, expected.expected_max * 12**0.5
         assert row["note"] == (
-            f"Sharpe ratio {annual[0]:.2f} a year; expected best of 24 trials "
-            f"without skill {annual[1]:.2f}"
+            f"Sharpe ratio {annual[0]:.2f} a year over cash, any premium of the market in it; "
+            f"expected best of 24 trials without skill {annual[1]:.2f}"
         )
 
 
