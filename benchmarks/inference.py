@@ -38,8 +38,8 @@ from finembed_core.backtest.selection import (
     deflated_sharpe,
     overfitting,
     sharpe_ratios,
-    superiority,
 )
+from finembed_core.backtest.superiority import superiority
 from finembed_core.calendar import month_ends
 
 RISK_FREE, DRAWS = 0.002, 500

@@ -45,7 +45,7 @@ ALLOWED = {
     "learning": BASICS | READING | {"encoders"},
     "portfolio": BASICS | READING,
     "backtest": BASICS | READING | {"ingest", "learning", "portfolio", "version"},
-    "warehouse": BASICS | {"store"},
+    "warehouse": BASICS | {"backtest", "store"},
     "report": BASICS | READING | {"macro.transforms", "polymodel", "warehouse"},
     "chain": BASICS | READING | {"sources", "ingest", "macro", "polymodel", "learning"},
 }

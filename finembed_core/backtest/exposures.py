@@ -21,7 +21,7 @@ import polars as pl
 from numpy.typing import NDArray
 from statsmodels.regression.linear_model import OLS
 
-from finembed_core.backtest.metrics import Series
+from finembed_core.backtest.metrics import Series, newey_west_lags
 from finembed_core.errors import InputError
 from finembed_core.panel import FloatArray, Panel
 
@@ -264,7 +264,7 @@ def _fit(
     size = np.sqrt(np.mean(away**2, axis=0))  # yields in decimals and volatilities side by side
     design = np.column_stack([np.ones(n), values / size])
     plain = OLS(series.excess, design).fit()
-    lags = int(4 * (n / 100) ** (2 / 9))
+    lags = newey_west_lags(n)
     errors = np.full(len(design.T), np.nan)
     if plain.ssr > 1e-20 * plain.centered_tss:  # else a factor itself: no error to test against
         errors = plain.get_robustcov_results("HAC", maxlags=lags).bse

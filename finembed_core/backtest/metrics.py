@@ -163,8 +163,7 @@ def annual_excess(excess: FloatArray, periods_per_year: int) -> float:
 class Regression:
     """OLS of excess returns on the benchmark's excess returns.
 
-    ``alpha`` is per period; the t statistics are Newey and West's (1987), with
-    floor(4 (n / 100)^(2/9)) lags.
+    ``alpha`` is per period; the t statistics are Newey and West's (1987), with `newey_west_lags`.
     """
 
     alpha: float
@@ -174,6 +173,11 @@ class Regression:
     r_squared: float
 
 
+def newey_west_lags(n: int) -> int:
+    """Lags of a Newey-West error over n periods: floor(4 (n / 100)^(2/9)), their rule of thumb."""
+    return int(4 * (n / 100) ** (2 / 9))
+
+
 def regression(series: Series) -> Regression:
     """Alpha and beta; NaN where the benchmark does not vary or there are fewer than 3 periods."""
     if series.benchmark is None or len(series.returns) < 3:
@@ -181,13 +185,12 @@ def regression(series: Series) -> Regression:
     x = series.benchmark - series.risk_free
     if np.ptp(x) == 0.0 or np.ptp(series.excess) == 0.0:
         return Regression(np.nan, np.nan, np.nan, np.nan, np.nan)
-    lags = int(4 * (len(x) / 100) ** (2 / 9))
     design = np.column_stack([np.ones_like(x), x])
     plain = OLS(series.excess, design).fit()
     alpha, beta = plain.params
     if plain.ssr <= 1e-20 * plain.centered_tss:  # the benchmark itself: no error to test against
         return Regression(float(alpha), float(beta), np.nan, np.nan, float(plain.rsquared))
-    robust = plain.get_robustcov_results("HAC", maxlags=lags)
+    robust = plain.get_robustcov_results("HAC", maxlags=newey_west_lags(len(x)))
     alpha_t, beta_t = robust.tvalues
     return Regression(
         float(alpha), float(beta), float(alpha_t), float(beta_t), float(plain.rsquared)

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 import polars as pl
 
 import finembed_core
-from finembed_core.backtest import solving
+from finembed_core.backtest import attribution, evidence, solving
+from finembed_core.backtest.attribution import Attribution
 from finembed_core.backtest.bookings import verdicts_on_money
+from finembed_core.backtest.evidence import Evidence
 from finembed_core.backtest.study import Entry, Study
 from finembed_core.backtest.tables import SCHEMAS
 from finembed_core.calendar import Month
@@ -28,6 +30,8 @@ from finembed_core.store import PartStore
 RUN_TABLES = {
     **SCHEMAS,
     **solving.SCHEMAS,
+    **attribution.SCHEMAS,
+    **evidence.SCHEMAS,
     "prediction_outcomes": OUTCOME_SCHEMA,
     "model_scores": SCORE_SCHEMA,
 }
@@ -97,6 +101,8 @@ def identify(store: PartStore, settings: Settings, through: Month) -> Identity:
         for table in MONTHLY_INPUTS
     }
     whole = {t: m.content for t in WHOLE_INPUTS if (m := store.manifest(t, "all")) is not None}
+    macro = store.manifest(attribution.MACRO, str(through))
+    whole |= {attribution.MACRO: macro.content} if macro is not None else {}
     verdicts = verdicts_on_money(store, settings, through)
     config, data = digest(settings.study), digest(contents, whole, verdicts, str(through))
     code = code_fingerprint(*MODULES)
@@ -106,6 +112,12 @@ def identify(store: PartStore, settings: Settings, through: Month) -> Identity:
 def has_run(store: PartStore, run_id: str) -> bool:
     """Whether all tables of a run are in the store."""
     return all(store.manifest(table, run_id) is not None for table in RUN_TABLES)
+
+
+def delete_run(store: PartStore, run_id: str) -> None:
+    """Remove all parts of a run; its record first, so that a rest counts for nothing."""
+    for table in ("runs", *(name for name in store.tables() if name != "runs")):
+        store.delete(table, run_id)
 
 
 def _within(key: str, through: Month) -> bool:
@@ -139,15 +151,23 @@ def backtest(
     progress = progress or Silent()
     study = Study.read(store, settings, through)
     entries = study.entries()
+    explained = Attribution.read(store, settings, through)
+    luck = Evidence(settings.backtest.inference, study.benchmark)
     frames: dict[str, list[pl.DataFrame]] = {table: [] for table in RUN_TABLES}
-    progress.start("backtest", len(entries) + 1)
+    progress.start("backtest", len(entries) + 2)
     try:
         for entry in entries:
             outcome = study.simulate(entry)
             if outcome is not None:
-                for table, frame in study.tables(outcome).items():
+                own, against = study.series(outcome)
+                luck.add(entry.name, own, against, entry.series)
+                made = explained.tables(entry.name, outcome.track, outcome.market, own, against)
+                for table, frame in (study.tables(outcome) | made).items():
                     frames[table].append(frame)
             progress.advance(entry.name)
+        _add_evidence(frames, luck)
+        study.warnings += luck.warnings
+        progress.advance("intervals and tests")
         frames["strategies"].append(_strategies(entries))
         outcomes = prediction_outcomes(store, settings, through)
         frames["prediction_outcomes"].append(outcomes)
@@ -158,6 +178,19 @@ def backtest(
     finally:
         progress.finish()
     return _report(store, identity.run_id, through, skipped=False)
+
+
+def _add_evidence(frames: dict[str, list[pl.DataFrame]], luck: Evidence) -> None:
+    intervals, tables = luck.tables()
+    for table, frame in tables.items():
+        frames[table].append(frame)
+    key = ["strategy", "metric"]
+    frames["metrics"] = [
+        frame.drop("ci_low", "ci_high")
+        .join(intervals, on=key, how="left", maintain_order="left")
+        .select(frame.columns)
+        for frame in frames["metrics"]
+    ]
 
 
 def _strategies(entries: list[Entry]) -> pl.DataFrame:
@@ -185,6 +218,7 @@ def _run_row(settings: Settings, identity: Identity, study: Study, through: Mont
         "simulated": settings.dataset.source == "simulated",
         "first_month": study.earned[0].end if study.earned else None,
         "last_month": through.end,
+        "decision_lag_days": settings.dataset.calendar.decision_lag_days,
         "status": "complete",
         "warnings": json.dumps(study.warnings),
     }

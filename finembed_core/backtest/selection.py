@@ -1,7 +1,6 @@
-"""Tests over all strategies of a study: whether the best one is more than the luckiest.
+"""Whether the best of many strategies is more than the luckiest.
 
-SPA (Hansen 2005) asks whether any strategy beats the benchmark, StepM (Romano and Wolf 2005) which
-ones. The deflated Sharpe ratio (Bailey and Lopez de Prado 2014) holds one strategy against the best
+The deflated Sharpe ratio (Bailey and Lopez de Prado 2014) holds one strategy against the best
 of as many that have no skill. CSCV (Bailey, Borwein, Lopez de Prado and Zhu 2017) asks how often
 the best of one half of the record is worse than the median in the other.
 """
@@ -13,49 +12,15 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
-from arch.bootstrap import StepM
 from scipy import stats
 from scipy.special import ndtr, ndtri
 
-from finembed_core.backtest.resampling import (
-    CONSTANT,
-    DRAWS,
-    MIN_PERIODS,
-    block_length,
-    bootstrap_variance,
-)
+from finembed_core.backtest.resampling import CONSTANT, MIN_PERIODS
 from finembed_core.errors import InputError
 from finembed_core.panel import FloatArray
 
-SIZE = 0.05
 SPLIT_BLOCKS = 16  # the paper's example: 12,870 splits
 MOST_BLOCKS = 20  # 184,756 splits; each further pair of blocks takes four times as long
-
-
-@dataclass(frozen=True)
-class Superiority:
-    """What SPA and StepM say of strategies against a benchmark.
-
-    Attributes
-    ----------
-    p_value : float
-        Of SPA: that no strategy has a higher expected return than the benchmark. Hansen's
-        consistent one.
-    p_lower, p_upper : float
-        Its bounds; the upper one is that of White's (2000) reality check, studentized.
-    superior : tuple of str
-        Strategies that StepM finds better; the probability that one of them is not is `size`.
-    size : float
-    block : int
-        Mean block length, in periods.
-    """
-
-    p_value: float
-    p_lower: float
-    p_upper: float
-    superior: tuple[str, ...]
-    size: float
-    block: int
 
 
 @dataclass(frozen=True)
@@ -117,68 +82,6 @@ class Overfitting:
     slope: float
     intercept: float
     loss_probability: float
-
-
-def superiority(
-    names: Sequence[str],
-    active: FloatArray,
-    *,
-    seed: int,
-    draws: int = DRAWS,
-    size: float = SIZE,
-    block: int | None = None,
-) -> Superiority:
-    """SPA and StepM on one stationary bootstrap.
-
-    Parameters
-    ----------
-    names : sequence of str
-        Strategies. All that were tried: leaving the losers out is what these tests are against.
-    active : ndarray, shape (n, K)
-        Their returns over the benchmark's, period by period.
-    seed : int
-    draws : int
-    size : float
-        Probability with which StepM may name a strategy that is no better.
-    block : int, optional
-        Mean block length, in periods; by default the rounded one of `resampling.block_length`.
-
-    Returns
-    -------
-    Superiority
-
-    Raises
-    ------
-    InputError
-        A value is missing, the record is too short, or a strategy is the benchmark.
-
-    Notes
-    -----
-    Bootstrap and steps are those of `arch.bootstrap.StepM`, on losses ``-active``. arch 8 compares
-    plain means, whatever its ``studentize`` says, so that the most volatile strategy sets the bar
-    for all: each column is divided by its long-run standard deviation first, as Hansen defines the
-    statistic. And arch's steps fail when no strategy is left: a column of zeros, the benchmark
-    itself, joins them, which can neither be superior nor lower a bar.
-    """
-    _check(names, active)
-    if not 0.0 < size < 1.0:
-        raise InputError(f"a test cannot have size {size:g}", remedy="between 0 and 1, as 0.05")
-    still = np.ptp(active, axis=0) <= CONSTANT
-    if still.any():
-        raise InputError(
-            f"{names[int(np.argmax(still))]} does not vary against the benchmark",
-            remedy="leave the benchmark itself out of the strategies",
-        )
-    length = max(1, round(block_length(active))) if block is None else block
-    error = np.sqrt(len(active) * bootstrap_variance(active, length))
-    losses = np.column_stack([-active / error, np.zeros(len(active))])
-    test = StepM(np.zeros(len(active)), losses, size, length, draws, seed=seed)
-    test.compute()
-    test.spa.subset(np.arange(len(names) + 1) < len(names))  # SPA without the column of zeros
-    test.spa.compute()
-    lower, consistent, upper = test.spa.pvalues.to_numpy(dtype=np.float64).tolist()
-    better = tuple(names[int(k)] for k in np.asarray(test.superior_models, dtype=int))
-    return Superiority(consistent, lower, upper, better, size, length)
 
 
 def sharpe_ratios(excess: FloatArray) -> FloatArray:
@@ -287,7 +190,7 @@ def deflated_sharpe(excess: FloatArray, trials: int, variance: float) -> Deflate
     InputError
         A value is missing, the returns do not vary, or trials and variance make no sense.
     """
-    _check(["the strategy"], excess[:, None])
+    check_returns(["the strategy"], excess[:, None])
     sharpe = float(sharpe_ratios(excess[:, None])[0])
     if np.isnan(sharpe):
         raise InputError(
@@ -337,7 +240,7 @@ def overfitting(
     A strategy that does not vary in a half has Sharpe ratio 0 there. Equal ranks count as their
     mean.
     """
-    _check(names, excess)
+    check_returns(names, excess)
     n, count = excess.shape
     if count < 2:
         raise InputError(
@@ -380,7 +283,8 @@ def _split_sharpes(excess: FloatArray, splits: FloatArray) -> FloatArray:
     return np.where(varies, (mean + shift) / np.sqrt(np.where(varies, variance, 1.0)), 0.0)
 
 
-def _check(names: Sequence[str], table: FloatArray) -> None:
+def check_returns(names: Sequence[str], table: FloatArray) -> None:
+    """Refuse a table of returns (n, K) that no test can be made on."""
     if table.ndim != 2 or table.shape[1] != len(names) or not names:
         raise InputError(
             f"{len(names)} strategies need a column each, not a table of shape {table.shape}",

@@ -10,9 +10,10 @@ import polars as pl
 
 from finembed_core import histories
 from finembed_core.backtest.bookings import booked_returns
+from finembed_core.backtest.metrics import Series
 from finembed_core.backtest.simulator import Death, Market, Terms, Track, simulate
 from finembed_core.backtest.solving import SolverLine, solver_log
-from finembed_core.backtest.tables import has_hole, strategy_tables
+from finembed_core.backtest.tables import has_hole, return_series, strategy_tables
 from finembed_core.backtest.terms import dealing_terms
 from finembed_core.calendar import Month, month_ordinals, month_range
 from finembed_core.errors import InputError, SettingsError, SolverError
@@ -221,9 +222,17 @@ class Study:
     def tables(self, outcome: Outcome) -> dict[str, pl.DataFrame]:
         """Tables of one strategy, without run_id."""
         name, calendar = outcome.entry.name, self.settings.dataset.calendar
-        benchmark = None if self.benchmark is None else self.benchmarks[self.benchmark]
-        tables = strategy_tables(name, outcome.track, outcome.market, calendar, benchmark)
+        tables = strategy_tables(name, outcome.track, outcome.market, calendar, self._relative)
         return tables | {"solver_log": solver_log(name, outcome.solved)}
+
+    def series(self, outcome: Outcome) -> tuple[Series, Series | None]:
+        """Net returns of one strategy, without and with the benchmark (`return_series`)."""
+        name, calendar = outcome.entry.name, self.settings.dataset.calendar
+        return return_series(name, outcome.track, calendar, self._relative)
+
+    @property
+    def _relative(self) -> FloatArray | None:
+        return None if self.benchmark is None else self.benchmarks[self.benchmark]
 
     def _warn_of(self, entry: Entry, track: Track, solved: list[SolverLine]) -> None:
         failed = sum(line.solved is None for line in solved)

@@ -29,6 +29,7 @@ SCHEMAS: dict[str, dict[str, pl.DataType | type[pl.DataType]]] = {
         "simulated": pl.Boolean,
         "first_month": pl.Date,
         "last_month": pl.Date,
+        "decision_lag_days": pl.Int64,
         "status": pl.String,
         "warnings": pl.String,
     },
@@ -331,21 +332,41 @@ def _returns(track: Track, benchmark: FloatArray | None) -> pl.DataFrame:
 def _metrics(
     name: str, track: Track, calendar: Calendar, benchmark: FloatArray | None
 ) -> pl.DataFrame:
-    dates = np.array([month.end for month in track.months[1:]], dtype="datetime64[D]")
-    risk_free, per_year = track.risk_free[1:], calendar.periods_per_year
-    own = Series.of(dates, track.net, risk_free, None, per_year, name)
-    found = metrics(own, track.turnover[1:])
-    usable = benchmark is not None and not has_hole(benchmark)
-    if usable:
-        against = Series.of(dates, track.net, risk_free, benchmark, per_year, name)
-        found += relative_metrics(against)
-    else:
-        found += relative_metrics(own)
+    own, against = return_series(name, track, calendar, benchmark)
+    found = metrics(own, track.turnover[1:]) + relative_metrics(against or own)
     return pl.DataFrame(
         [(m.name, m.value, m.n, m.convention) for m in found],
         schema={"metric": pl.String, "value": pl.Float64, "n": pl.Int64, "convention": pl.String},
         orient="row",
     ).with_columns(value=pl.col("value").fill_nan(None), ci_low=pl.lit(None), ci_high=pl.lit(None))
+
+
+def return_series(
+    name: str, track: Track, calendar: Calendar, benchmark: FloatArray | None
+) -> tuple[Series, Series | None]:
+    """Net returns of a track over all periods, and over those that the benchmark covers.
+
+    Parameters
+    ----------
+    name : str
+        For messages.
+    track : Track
+    calendar : Calendar
+    benchmark : ndarray, shape (K,), or None
+
+    Returns
+    -------
+    Series
+        Without a benchmark.
+    Series or None
+        With it; None where there is none, or one with a hole.
+    """
+    dates = np.array([month.end for month in track.months[1:]], dtype="datetime64[D]")
+    risk_free, per_year = track.risk_free[1:], calendar.periods_per_year
+    own = Series.of(dates, track.net, risk_free, None, per_year, name)
+    if benchmark is None or has_hole(benchmark):
+        return own, None
+    return own, Series.of(dates, track.net, risk_free, benchmark, per_year, name)
 
 
 def has_hole(values: FloatArray) -> bool:

@@ -34,7 +34,7 @@ from finembed_core.settings.polymodel import (
     PolyModelSettings,
 )
 from finembed_core.settings.portfolio import AssetClass, CovarianceName, PortfolioSettings
-from finembed_core.settings.section import PositiveInt, Section
+from finembed_core.settings.section import PositiveInt, Section, Seed
 from finembed_core.settings_file import read_sections
 
 __all__ = [
@@ -48,6 +48,7 @@ __all__ = [
     "ExecutionSettings",
     "FilesSource",
     "ITransformerSettings",
+    "InferenceSettings",
     "IngestSettings",
     "LearningSettings",
     "LightGBMSettings",
@@ -99,6 +100,21 @@ class DealingSettings(Section):
     gate: Annotated[float, Field(gt=0, le=1)] = 1.0
 
 
+class InferenceSettings(Section):
+    """Intervals of the statistics and tests over all strategies (docs/inference.md).
+
+    ``draws`` and ``seed`` are those of the bootstrap (1,000: Efron and Tibshirani 1993). ``size``
+    is the probability with which StepM may name a strategy that is no better than the benchmark.
+    ``split_blocks`` cut the record for the probability of backtest overfitting (16: Bailey,
+    Borwein, Lopez de Prado and Zhu 2017); every two more take four times as long.
+    """
+
+    draws: Annotated[int, Field(ge=100, le=100_000)] = 1000
+    seed: Seed = 1
+    size: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    split_blocks: Annotated[int, Field(ge=2, le=20, multiple_of=2)] = 16
+
+
 class BacktestSettings(Section):
     """Costs, cash, dealing and the fate of dead funds. Costs in basis points of the amount traded.
 
@@ -121,6 +137,7 @@ class BacktestSettings(Section):
     benchmark: str | None = None
     short_selling: bool = False
     borrow_bps: BasisPoints = 25.0
+    inference: InferenceSettings = InferenceSettings()
 
 
 class ExecutionSettings(Section):

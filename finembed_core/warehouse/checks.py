@@ -53,6 +53,35 @@ CHECKS = (
         """,
     ),
     Check(
+        "target_weights",
+        "as_of is no later than the decision day of the run",
+        """
+        SELECT run_id, strategy, decision, as_of, decision_lag_days
+        FROM target_weights JOIN runs USING (run_id)
+        WHERE as_of > decision + to_days(decision_lag_days::INTEGER)
+        """,
+    ),
+    Check(
+        "trades",
+        "no order deals before the decision day of the run",
+        """
+        SELECT run_id, strategy, decision, dealing, fund_id, decision_lag_days
+        FROM trades JOIN runs USING (run_id)
+        WHERE dealing < decision + to_days(decision_lag_days::INTEGER)
+            AND NOT starts_with(reason, 'dead: ')  -- paid out, not ordered
+        """,
+    ),
+    Check(
+        "contributions",
+        "contributions sum to the cumulative return",
+        f"""
+        SELECT run_id, strategy, any_value(value) AS cumulative_return, sum(contribution) AS parts
+        FROM contributions JOIN metrics USING (run_id, strategy)
+        WHERE metric = 'cumulative_return' GROUP BY run_id, strategy
+        HAVING abs(parts - cumulative_return) > {TOLERANCE} * greatest(1, abs(cumulative_return))
+        """,
+    ),
+    Check(
         "fund_observations",
         "available by the decision day of the month from which it is known",
         """

@@ -1,6 +1,6 @@
-"""Write the schema's tables into the documentation: ``python -m finembed_core.warehouse.describe``.
+"""Write the page about the schema: ``python -m finembed_core.warehouse.describe docs/schema.md``.
 
-The text stands between two marks of the page; a test compares it with the schema.
+All of it comes from the SQL that makes the warehouse and from `checks`; a test compares the two.
 """
 
 from __future__ import annotations
@@ -9,47 +9,49 @@ import sys
 from pathlib import Path
 
 from finembed_core.files import written_whole
+from finembed_core.warehouse.checks import CHECKS
 from finembed_core.warehouse.schema import Column, Table, warehouse_schema
 
-BEGIN = "<!-- schema: written by python -m finembed_core.warehouse.describe -->"
-END = "<!-- end of schema -->"
+HEAD = """\
+# Schema of the warehouse
+
+Written by `python -m finembed_core.warehouse.describe docs/schema.md` from `schema.sql`,
+`views.sql` and `checks.py` in `finembed_core/warehouse`: change those. How the file is made, and
+questions to ask it: [warehouse.md](warehouse.md). Keys are bold, and rows lie in their order. Dates
+are month ends unless it says otherwise. A fact that breaks a rule stops the publication, and the
+old file stands.
+"""
 
 
-def schema_markdown() -> str:
-    """All tables and views with keys, types and meanings, as markdown."""
-    tables = warehouse_schema().values()
-    facts = [f"| `{t.name}` | {t.comment} | {_columns(t)} |" for t in tables if not t.is_view]
-    views = [f"| `{t.name}` | {t.comment} | {_columns(t)} |" for t in tables if t.is_view]
-    rule = "|---|---|---|"
-    head = ["| table | what it holds | columns, the key in bold |", rule]
-    return "\n".join([*head, *facts, "", "| view | what it answers | columns |", rule, *views])
+def schema_page() -> str:
+    """All tables and views with keys, types, meanings and rules, as markdown."""
+    tables = [table for table in warehouse_schema().values() if not table.is_view]
+    views = [table for table in warehouse_schema().values() if table.is_view]
+    blocks = [HEAD, "## Tables\n", *map(_table, tables), "## Views\n", *map(_table, views)]
+    return "\n".join(blocks)
 
 
-def with_schema(page: str) -> str:
-    """A page with the text between the two marks replaced."""
-    before, _, rest = page.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n\n{schema_markdown()}\n\n{END}{after}"
+def _table(table: Table) -> str:
+    head = "| column | type | meaning |\n|---|---|---|"
+    rows = "\n".join(_row(column, column.name in table.key) for column in table.columns)
+    parts = [f"### {table.name}\n\n{table.comment}\n", f"{head}\n{rows}\n"]
+    rules = [f"`{rule}`" for rule in table.rules]
+    rules += [check.rule for check in CHECKS if check.table == table.name]
+    if rules:
+        parts.append("Rules: " + "; ".join(rules) + ".\n")
+    return "\n".join(parts)
 
 
-def _columns(table: Table) -> str:
-    if table.is_view:
-        return ", ".join(f"`{column.name}`" for column in table.columns)
-    return "; ".join(_column(column, column.name in table.key) for column in table.columns)
-
-
-def _column(column: Column, in_key: bool) -> str:
+def _row(column: Column, in_key: bool) -> str:
     name = f"**`{column.name}`**" if in_key else f"`{column.name}`"
     missing = "" if column.nullable else ", not null"
-    meaning = f": {column.comment}" if column.comment else ""
-    return f"{name} ({column.type.lower()}{missing}){meaning}"
+    return f"| {name} | {column.type.lower()}{missing} | {column.comment} |"
 
 
 def main(page: Path) -> None:
-    """Bring one page up to date."""
-    text = with_schema(page.read_text())
+    """Write the page."""
     with written_whole(page) as temporary:
-        temporary.write_text(text)
+        temporary.write_text(schema_page())
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ import polars as pl
 from finembed_core.calendar import Month
 from finembed_core.errors import WarehouseError
 from finembed_core.files import lock, put_in_place
-from finembed_core.fingerprint import digest
+from finembed_core.fingerprint import code_fingerprint, digest
 from finembed_core.settings import Settings
 from finembed_core.store import PartStore
 from finembed_core.warehouse.checks import first_fault, row_fault
@@ -33,6 +33,7 @@ from finembed_core.warehouse.sources import (
     committed_parts,
     with_verdicts,
 )
+from finembed_core.warehouse.trials import MODULES, deflated_sharpe_rows
 
 NO_PAIRS = f"""
     SELECT pairs_folder FROM publication WHERE pairs_folder IS NOT NULL
@@ -147,7 +148,8 @@ def _content(
     """Hash of what the file will hold."""
     each = [f"{part.manifest!r}{part.created_at}{part.left_out}" for part in parts]
     columns = settings.pairs and settings.pairs.columns
-    return digest(schema_sql(), settings.study, each, latest, pairs_folder, columns)
+    code = code_fingerprint(*MODULES)
+    return digest(schema_sql(), settings.study, each, latest, pairs_folder, columns, code)
 
 
 def _standing(path: Path, content: str) -> PublishReport | None:
@@ -181,7 +183,8 @@ def _build(
     for table in warehouse_schema().values():
         if table.name not in OWN and not table.is_view:
             own = [p for p in parts if p.target == table.name and p.path and not p.left_out]
-            _load(connection, table, own)
+            made = deflated_sharpe_rows(connection) if table.name == "significance" else None
+            _load(connection, table, own, made)
     create_pairs_view(connection, parts, settings)
     lag = settings.dataset.calendar.decision_lag_days
     connection.execute(
@@ -232,9 +235,14 @@ def _write_parts(connection: duckdb.DuckDBPyConnection, parts: list[Part]) -> No
     connection.unregister("committed")
 
 
-def _load(connection: duckdb.DuckDBPyConnection, table: Table, parts: list[Part]) -> None:
-    """Insert the parts' rows in key order, straight from their parquet files."""
-    if not parts:
+def _load(
+    connection: duckdb.DuckDBPyConnection,
+    table: Table,
+    parts: list[Part],
+    made: pl.DataFrame | None,
+) -> None:
+    """Insert rows in key order, straight from the parts' parquet files, and those made here."""
+    if not parts and made is None:
         return
     alike = sorted(parts, key=_signature)
     selects, files = [], []
@@ -242,6 +250,9 @@ def _load(connection: duckdb.DuckDBPyConnection, table: Table, parts: list[Part]
         members = list(group)
         files.append([str(part.path) for part in members])
         selects.append(_select(table, members[0].columns, len(files)))
+    if made is not None:
+        connection.register("made", made.to_arrow())
+        selects.append(f"SELECT {', '.join(column.name for column in table.columns)} FROM made")
     rows = " UNION ALL ".join(selects)
     order = ", ".join(f'"{name}"' for name in table.key) or "ALL"
     try:

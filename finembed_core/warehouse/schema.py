@@ -23,13 +23,14 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """One table or view: its columns, its key (also the order of its rows; views have none)."""
+    """One table or view: columns, key (also the order of its rows; views have none), rules."""
 
     name: str
     comment: str
     columns: tuple[Column, ...]
     key: tuple[str, ...]
     is_view: bool
+    rules: tuple[str, ...] = ()
 
 
 def schema_sql() -> str:
@@ -63,7 +64,20 @@ def _catalog(connection: duckdb.DuckDBPyConnection) -> dict[str, Table]:
         " UNION ALL SELECT view_name, comment, true FROM duckdb_views() WHERE NOT internal"
     ).fetchall()
     details = {name: (comment or "", is_view) for name, comment, is_view in described}
+    rules: dict[str, list[str]] = {}
+    for table, rule in connection.execute(
+        "SELECT table_name, expression FROM duckdb_constraints()"
+        " WHERE constraint_type = 'CHECK' ORDER BY table_oid, constraint_index"
+    ).fetchall():
+        rules.setdefault(table, []).append(rule[1:-1])  # without the parentheses around it
     return {
-        name: Table(name, details[name][0], tuple(own), tuple(keys.get(name, ())), details[name][1])
+        name: Table(
+            name,
+            details[name][0],
+            tuple(own),
+            tuple(keys.get(name, ())),
+            details[name][1],
+            tuple(rules.get(name, ())),
+        )
         for name, own in columns.items()
     }

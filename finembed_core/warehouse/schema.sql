@@ -324,6 +324,7 @@ CREATE TABLE runs (
     simulated BOOLEAN,
     first_month DATE,
     last_month DATE,
+    decision_lag_days BIGINT CHECK (decision_lag_days >= 0),
     status VARCHAR,
     warnings VARCHAR
 );
@@ -331,6 +332,7 @@ COMMENT ON TABLE runs IS 'Every backtest ever made, the losing ones too: the num
 COMMENT ON COLUMN runs.run_id IS 'hash of settings, data and code';
 COMMENT ON COLUMN runs.created_at IS 'UTC file time of the run''s manifest; in no hash';
 COMMENT ON COLUMN runs.config IS 'JSON settings tree';
+COMMENT ON COLUMN runs.decision_lag_days IS 'days from a month''s end to its decision day';
 COMMENT ON COLUMN runs.simulated IS 'the data are simulated';
 COMMENT ON COLUMN runs.warnings IS 'JSON list';
 
@@ -437,7 +439,8 @@ CREATE TABLE metrics (
     ci_high DOUBLE,
     n BIGINT,
     convention VARCHAR,
-    PRIMARY KEY (run_id, strategy, metric)
+    PRIMARY KEY (run_id, strategy, metric),
+    CHECK (ci_low <= ci_high)
 );
 COMMENT ON TABLE metrics IS 'Scalar statistics of net returns.';
 COMMENT ON COLUMN metrics.value IS 'unit and formula in convention';
@@ -486,6 +489,141 @@ COMMENT ON COLUMN solver_log.kkt_residual IS 'how far the optimality conditions 
 COMMENT ON COLUMN solver_log.budget_error IS '|sum of weights - 1|';
 COMMENT ON COLUMN solver_log.excess IS 'certified bound on the excess variance, as a share of the variance';
 COMMENT ON COLUMN solver_log.note IS 'why it failed ('''' where it did not)';
+
+CREATE TABLE differences (
+    run_id VARCHAR NOT NULL,
+    strategy VARCHAR NOT NULL,
+    against VARCHAR NOT NULL CHECK (against <> strategy),
+    metric VARCHAR NOT NULL,
+    value DOUBLE,
+    ci_low DOUBLE,
+    ci_high DOUBLE,
+    n BIGINT NOT NULL CHECK (n >= 0),
+    PRIMARY KEY (run_id, strategy, against, metric),
+    CHECK (ci_low <= ci_high)
+);
+COMMENT ON TABLE differences IS 'What each strategy has over equal weight and over the main benchmark, month by month paired.';
+COMMENT ON COLUMN differences.against IS 'strategy compared with';
+COMMENT ON COLUMN differences.value IS 'metric of strategy less that of against; unit and formula in metrics.convention';
+COMMENT ON COLUMN differences.ci_low IS 'lower end of the 95% bootstrap interval, NULL without';
+COMMENT ON COLUMN differences.ci_high IS 'its upper end';
+COMMENT ON COLUMN differences.n IS 'months';
+
+CREATE TABLE significance (
+    run_id VARCHAR NOT NULL,
+    strategy VARCHAR NOT NULL,
+    test VARCHAR NOT NULL,
+    statistic DOUBLE,
+    p_value DOUBLE CHECK (p_value >= 0 AND p_value <= 1),
+    n BIGINT NOT NULL CHECK (n >= 0),
+    n_trials BIGINT NOT NULL CHECK (n_trials >= 1),
+    note VARCHAR NOT NULL,
+    PRIMARY KEY (run_id, strategy, test)
+);
+COMMENT ON TABLE significance IS 'Is the best more than the luckiest? Tests over all strategies of a run; deflated_sharpe counts the trials of all runs and is computed at publication.';
+COMMENT ON COLUMN significance.strategy IS 'empty where the test is about the whole run';
+COMMENT ON COLUMN significance.test IS 'spa, spa_lower, spa_upper, stepm, pbo or deflated_sharpe';
+COMMENT ON COLUMN significance.statistic IS 'spa: the largest one of stepm; stepm: mean active return over its error; pbo: share of splits; deflated_sharpe: probability that the true Sharpe ratio is above the best of all trials without skill';
+COMMENT ON COLUMN significance.p_value IS 'stepm: adjusted for all strategies; deflated_sharpe: 1 - statistic; NULL for pbo, and where note says why';
+COMMENT ON COLUMN significance.n IS 'months';
+COMMENT ON COLUMN significance.n_trials IS 'strategies of the run, for deflated_sharpe of all runs in the warehouse; holdings of a benchmark series are none';
+COMMENT ON COLUMN significance.note IS 'against what and how; or absent: and why';
+
+CREATE TABLE exposures (
+    run_id VARCHAR NOT NULL,
+    strategy VARCHAR NOT NULL,
+    factor VARCHAR NOT NULL,
+    beta DOUBLE,
+    std_error DOUBLE CHECK (std_error >= 0),
+    t DOUBLE,
+    contribution DOUBLE,
+    risk_share DOUBLE,
+    n BIGINT NOT NULL CHECK (n >= 0),
+    note VARCHAR NOT NULL,
+    PRIMARY KEY (run_id, strategy, factor)
+);
+COMMENT ON TABLE exposures IS 'Excess returns of each strategy regressed on several factors at once, after the fact.';
+COMMENT ON COLUMN exposures.factor IS 'series_id or macro factor; :alpha is what none explains, :benchmark the main benchmark';
+COMMENT ON COLUMN exposures.beta IS 'return per unit of the factor; alpha per year';
+COMMENT ON COLUMN exposures.std_error IS 'Newey-West error of beta';
+COMMENT ON COLUMN exposures.t IS 'beta / std_error';
+COMMENT ON COLUMN exposures.contribution IS 'decimal per year; sums to the mean excess return';
+COMMENT ON COLUMN exposures.risk_share IS 'share of the variance; sums to 1';
+COMMENT ON COLUMN exposures.n IS 'months';
+COMMENT ON COLUMN exposures.note IS 'why a factor is left out or hard to read; at :alpha which factors these are';
+
+CREATE TABLE contributions (
+    run_id VARCHAR NOT NULL,
+    strategy VARCHAR NOT NULL,
+    fund_id VARCHAR NOT NULL,
+    contribution DOUBLE NOT NULL,
+    average_weight DOUBLE,
+    months_held BIGINT CHECK (months_held >= 0),
+    PRIMARY KEY (run_id, strategy, fund_id)
+);
+COMMENT ON TABLE contributions IS 'What each fund, cash, costs and dead funds added to the compounded return of each strategy.';
+COMMENT ON COLUMN contributions.fund_id IS 'fund, or :cash, :receivables, :costs, :write_offs';
+COMMENT ON COLUMN contributions.contribution IS 'decimal, linked after Carino; sums to the cumulative return';
+COMMENT ON COLUMN contributions.average_weight IS 'share of NAV, mean over all months; NULL for costs and write-offs';
+
+CREATE TABLE calendar_returns (
+    run_id VARCHAR NOT NULL,
+    strategy VARCHAR NOT NULL,
+    year BIGINT NOT NULL,
+    "jan" DOUBLE,
+    "feb" DOUBLE,
+    "mar" DOUBLE,
+    "apr" DOUBLE,
+    "may" DOUBLE,
+    "jun" DOUBLE,
+    "jul" DOUBLE,
+    "aug" DOUBLE,
+    "sep" DOUBLE,
+    "oct" DOUBLE,
+    "nov" DOUBLE,
+    "dec" DOUBLE,
+    total DOUBLE NOT NULL,
+    months BIGINT NOT NULL CHECK (months BETWEEN 1 AND 12),
+    partial BOOLEAN NOT NULL,
+    PRIMARY KEY (run_id, strategy, year),
+    CHECK (partial = (months < 12))
+);
+COMMENT ON TABLE calendar_returns IS 'Net returns of each strategy by calendar month and year.';
+COMMENT ON COLUMN calendar_returns."jan" IS 'decimal, NULL where there is no return';
+COMMENT ON COLUMN calendar_returns."feb" IS 'decimal, NULL where there is no return';
+COMMENT ON COLUMN calendar_returns."mar" IS 'decimal, NULL where there is no return';
+COMMENT ON COLUMN calendar_returns."apr" IS 'decimal, NULL where there is no return';
+COMMENT ON COLUMN calendar_returns."may" IS 'decimal, NULL where there is no return';
+COMMENT ON COLUMN calendar_returns."jun" IS 'decimal, NULL where there is no return';
+COMMENT ON COLUMN calendar_returns."jul" IS 'decimal, NULL where there is no return';
+COMMENT ON COLUMN calendar_returns."aug" IS 'decimal, NULL where there is no return';
+COMMENT ON COLUMN calendar_returns."sep" IS 'decimal, NULL where there is no return';
+COMMENT ON COLUMN calendar_returns."oct" IS 'decimal, NULL where there is no return';
+COMMENT ON COLUMN calendar_returns."nov" IS 'decimal, NULL where there is no return';
+COMMENT ON COLUMN calendar_returns."dec" IS 'decimal, NULL where there is no return';
+COMMENT ON COLUMN calendar_returns.total IS 'compounded over the months that there are, decimal';
+COMMENT ON COLUMN calendar_returns.months IS 'months with a return';
+COMMENT ON COLUMN calendar_returns.partial IS 'not all twelve';
+
+CREATE TABLE rolling (
+    run_id VARCHAR NOT NULL,
+    strategy VARCHAR NOT NULL,
+    date DATE NOT NULL,
+    "window" BIGINT NOT NULL CHECK ("window" >= 2),
+    annual_return DOUBLE,
+    volatility DOUBLE CHECK (volatility >= 0),
+    sharpe DOUBLE,
+    beta DOUBLE,
+    max_drawdown DOUBLE CHECK (max_drawdown <= 0),
+    PRIMARY KEY (run_id, strategy, date)
+);
+COMMENT ON TABLE rolling IS 'Statistics of net returns over rolling windows, dated at their end.';
+COMMENT ON COLUMN rolling."window" IS 'months';
+COMMENT ON COLUMN rolling.annual_return IS 'decimal per year, compounded';
+COMMENT ON COLUMN rolling.volatility IS 'decimal per year';
+COMMENT ON COLUMN rolling.sharpe IS 'per year, over the risk-free return';
+COMMENT ON COLUMN rolling.beta IS 'to the main benchmark; NULL where it does not cover the window';
+COMMENT ON COLUMN rolling.max_drawdown IS 'decimal, negative';
 
 CREATE TABLE prediction_outcomes (
     run_id VARCHAR NOT NULL,

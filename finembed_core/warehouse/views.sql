@@ -36,6 +36,24 @@ WITH shown AS (
         END AS excess_return
     FROM returns JOIN latest_run USING (run_id)
     GROUP BY strategy
+), compared AS (
+    SELECT
+        strategy,
+        value AS over_equal_weight,
+        ci_low AS over_equal_weight_low,
+        ci_high AS over_equal_weight_high,
+        CASE
+            WHEN ci_low > 0 THEN 'better than equal weight'
+            WHEN ci_high < 0 THEN 'worse than equal weight'
+            WHEN ci_low IS NOT NULL THEN 'indistinguishable from equal weight'
+            ELSE 'not known: no interval'
+        END AS verdict
+    FROM differences JOIN latest_run USING (run_id)
+    WHERE against = 'equal_weight_universe' AND metric = 'annual_return'
+), deflated AS (
+    SELECT strategy, p_value AS deflated_p, n_trials
+    FROM significance JOIN latest_run USING (run_id)
+    WHERE test = 'deflated_sharpe'
 )
 SELECT
     CASE WHEN shown.status = 'run' THEN
@@ -57,6 +75,12 @@ SELECT
     score.information_ratio,
     score.sharpe_low,
     score.sharpe_high,
+    compared.over_equal_weight,
+    compared.over_equal_weight_low,
+    compared.over_equal_weight_high,
+    compared.verdict,
+    deflated.deflated_p,
+    deflated.n_trials,
     span.months,
     span.first_month,
     span.last_month,
@@ -65,14 +89,46 @@ SELECT
     latest_run.simulated
 FROM shown JOIN latest_run USING (run_id)
 LEFT JOIN score USING (strategy) LEFT JOIN span USING (strategy)
+LEFT JOIN compared USING (strategy) LEFT JOIN deflated USING (strategy)
 ORDER BY rank NULLS LAST, shown.strategy;
 COMMENT ON VIEW leaderboard IS 'Strategies of the latest run by Sharpe ratio of net returns; absent ones last, with the reason.';
 COMMENT ON COLUMN leaderboard.annual_return IS 'net, compounded, decimal per year';
 COMMENT ON COLUMN leaderboard.volatility IS 'decimal per year';
 COMMENT ON COLUMN leaderboard.sharpe IS 'per year, over the risk-free return';
+COMMENT ON COLUMN leaderboard.sharpe_low IS 'lower end of its 95% interval, NULL without';
+COMMENT ON COLUMN leaderboard.sharpe_high IS 'its upper end';
+COMMENT ON COLUMN leaderboard.over_equal_weight IS 'annual return less that of equal_weight_universe, decimal';
+COMMENT ON COLUMN leaderboard.over_equal_weight_low IS 'lower end of its 95% interval, NULL without';
+COMMENT ON COLUMN leaderboard.over_equal_weight_high IS 'its upper end';
+COMMENT ON COLUMN leaderboard.verdict IS 'whether that interval leaves 0 out';
+COMMENT ON COLUMN leaderboard.deflated_p IS '1 - deflated Sharpe ratio: probability that the true one is no higher than the best of n_trials without skill';
+COMMENT ON COLUMN leaderboard.n_trials IS 'strategies tried in all runs of the warehouse';
 COMMENT ON COLUMN leaderboard.turnover IS 'see metrics.convention';
 COMMENT ON COLUMN leaderboard.simulated IS 'no real fund is in it';
 COMMENT ON COLUMN leaderboard.excess_return IS 'annual return less the benchmark''s; NULL without a benchmark in every month';
+
+CREATE VIEW run_diff AS
+WITH asked AS (
+    SELECT metrics.run_id, others.run_id AS other_run, strategy, metric
+    FROM metrics JOIN runs AS others ON others.run_id <> metrics.run_id
+    UNION
+    SELECT runs.run_id, others.run_id, strategy, metric
+    FROM metrics AS others JOIN runs ON others.run_id <> runs.run_id
+)
+SELECT
+    asked.*,
+    own.value,
+    other.value AS other_value,
+    own.value - other.value AS difference
+FROM asked
+LEFT JOIN metrics AS own USING (run_id, strategy, metric)
+LEFT JOIN metrics AS other
+    ON other.run_id = asked.other_run AND other.strategy = asked.strategy
+    AND other.metric = asked.metric;
+COMMENT ON VIEW run_diff IS 'Metrics of every strategy in two runs, NULL in the run that lacks the strategy: ask WHERE run_id = ... AND other_run = ...';
+COMMENT ON COLUMN run_diff.value IS 'in run_id; unit and formula in metrics.convention';
+COMMENT ON COLUMN run_diff.other_value IS 'in other_run';
+COMMENT ON COLUMN run_diff.difference IS 'value - other_value';
 
 CREATE VIEW ranked_predictions AS
 SELECT

@@ -19,7 +19,10 @@ THROUGH = "finembed/through"
 
 
 @dg.asset(
-    deps=["predictions", "universe", "fund_observations", "series_observations"],
+    deps=[
+        *("predictions", "universe", "fund_observations", "series_observations"),
+        "macro_factors",
+    ],
     group_name="portfolios",
     kinds={"polars", "parquet"},
 )

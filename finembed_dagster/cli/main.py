@@ -14,7 +14,7 @@ from finembed_core import __version__
 from finembed_core.calendar import Month
 from finembed_core.errors import FinembedError
 from finembed_core.polymodel.explain import MOST
-from finembed_dagster.cli import compute, explain, inspect, report
+from finembed_dagster.cli import compute, explain, inspect, report, runs
 from finembed_dagster.study import DEFAULT_HOME, DEFAULT_SETTINGS, HOME_VARIABLE, SETTINGS_VARIABLE
 
 USER_MISTAKE = 2
@@ -116,6 +116,8 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE.html",
         help="default: report-ID.html in the folder reports/ of the home",
     )
+
+    runs.add_commands(add("runs", runs.list_all, "Every run; compare two, or prune some."))
 
     add("status", inspect.status, "What is done, stale or missing, and the reason codes.")
 

@@ -42,7 +42,7 @@ def show_leaderboard(console: Console, leaderboard: pl.DataFrame) -> None:
     labels = {name: STATISTICS[name][0] for name in HEADLINE}
     show(
         console,
-        ran.select("strategy", *HEADLINE).rename(labels),
+        ran.select("strategy", *HEADLINE, "verdict").rename(labels),
         title=f"{kind}net of costs{months}",
         styles={labels[name]: STATISTICS[name][1] for name in HEADLINE},
     )

@@ -59,7 +59,8 @@ def test_all_strategies_over_the_same_months(store: PartStore) -> None:
     assert report.warnings == tuple(json.loads(run["warnings"]))
     for table, schema in RUN_TABLES.items():
         assert frames[table].columns == ["run_id", *schema]
-        assert frames[table]["run_id"].unique().to_list() == [report.run_id]
+        rows = {report.run_id} if table != "rolling" else set()  # 36 months have not passed
+        assert set(frames[table]["run_id"]) == rows, table
 
 
 def test_tables_obey_the_warehouse(store: PartStore) -> None:

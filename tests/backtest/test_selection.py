@@ -20,8 +20,8 @@ from finembed_core.backtest.selection import (
     overfitting,
     probabilistic_sharpe,
     sharpe_ratios,
-    superiority,
 )
+from finembed_core.backtest.superiority import superiority
 from finembed_core.errors import InputError
 
 
@@ -79,6 +79,27 @@ def test_a_loud_strategy_does_not_drown_a_quiet_one() -> None:
     assert plain.pvalues["consistent"] > 0.1
     ours = superiority(["quiet", "loud"], active, seed=1, draws=500, block=2)
     assert ours.p_value < 0.01 and ours.superior == ("quiet",)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_adjusted_p_values_say_at_which_size_a_strategy_is_named(seed: int) -> None:
+    active = noise(150, 6, seed) + np.array([0.006, 0.004, 0.003, 0.0, -0.01, 0.001])
+    found = superiority(names(active), active, seed=seed, draws=400, block=3)
+    assert found.p_values.min() == found.p_value
+    assert (found.p_values[np.argsort(-found.statistics)] == np.sort(found.p_values)).all()
+    for size in (0.01, 0.05, 0.1, 0.3, 0.6):
+        named = superiority(names(active), active, seed=seed, draws=400, block=3, size=size)
+        inside = np.isin(names(active), named.superior)
+        assert (found.p_values[inside] <= size + 1 / 400).all(), size
+        assert (found.p_values[~inside] >= size - 1 / 400).all(), size
+
+
+def test_statistics_are_means_over_their_errors() -> None:
+    active = noise(150, 3, 1) + np.array([0.006, 0.0, -0.01])
+    found = superiority(names(active), active, seed=1, draws=100, block=1)
+    n = len(active)
+    plain = active.mean(axis=0) / (active.std(axis=0) / np.sqrt(n))
+    assert found.statistics == pytest.approx(plain, rel=1e-9)
 
 
 def test_all_are_superior() -> None:

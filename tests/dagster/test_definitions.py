@@ -38,7 +38,13 @@ GRAPH = {
     "trend_model_majority": {"models_in_force"},
     "trend_model_persistence": {"models_in_force"},
     "predictions": {"polymodel_features", "universe", "macro_factors", "models_in_force"},
-    "backtests": {"predictions", "universe", "fund_observations", "series_observations"},
+    "backtests": {
+        "predictions",
+        "universe",
+        "fund_observations",
+        "series_observations",
+        "macro_factors",
+    },
     "warehouse": {"backtests"},
 }
 

@@ -48,6 +48,9 @@ def warehouse(folder: Path) -> Path:
     write_run(store, OTHER, np.random.default_rng(3), settings(), age_hours=5)
     path = folder / "warehouse.duckdb"
     publish(PartStore(folder / "store"), path, settings(), latest=RUN)
+    with duckdb.connect(str(path)) as connection:
+        for table in LATER:
+            connection.execute(f"DROP TABLE IF EXISTS {table}")
     return path
 
 

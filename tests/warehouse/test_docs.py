@@ -5,17 +5,34 @@ from pathlib import Path
 
 import pytest
 
-from finembed_core.warehouse.describe import with_schema
+from finembed_core.warehouse.checks import CHECKS
+from finembed_core.warehouse.describe import main, schema_page
 from finembed_core.warehouse.query import query
 from finembed_core.warehouse.schema import warehouse_schema
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "warehouse.md"
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+PAGE, SCHEMA = DOCS / "warehouse.md", DOCS / "schema.md"
 QUERIES = re.findall(r"```sql\n(.*?)```", PAGE.read_text(), flags=re.DOTALL)
 
 
-def test_the_page_holds_the_schema():
-    page = PAGE.read_text()
-    assert with_schema(page) == page, "run: python -m finembed_core.warehouse.describe " + str(PAGE)
+def test_the_page_is_that_of_the_schema(tmp_path):
+    command = "run: python -m finembed_core.warehouse.describe docs/schema.md"
+    assert SCHEMA.read_text() == schema_page(), command
+    main(tmp_path / "schema.md")
+    assert (tmp_path / "schema.md").read_text() == schema_page()
+
+
+def test_the_page_has_every_table_column_and_rule():
+    page = schema_page()
+    for table in warehouse_schema().values():
+        _, _, own = page.partition(f"\n### {table.name}\n")
+        own = own.partition("\n### ")[0]
+        assert table.comment in own
+        assert [re.sub(r"[*`]", "", x) for x in re.findall(r"^\| (\S+`\S*) \|", own, re.M)] == [
+            column.name for column in table.columns
+        ]
+        assert all(f"`{rule}`" in own for rule in table.rules)
+    assert all(check.rule in page for check in CHECKS)
 
 
 @pytest.mark.parametrize("sql", QUERIES)

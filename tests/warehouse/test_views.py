@@ -9,7 +9,7 @@ from finembed_core.portfolio.policies.selection import ranking
 from finembed_core.settings import Settings
 from finembed_core.warehouse.publish import publish
 from finembed_core.warehouse.query import query
-from tests.warehouse.fake_run import FIRST, LAST, STRATEGIES
+from tests.warehouse.fake_run import FIRST, LAST, STRATEGIES, write_run
 
 
 @pytest.fixture(scope="module")
@@ -120,3 +120,60 @@ def test_fund_returns_show_what_was_known_last(store, home):
     assert january["fund_id"].to_list() == ["F0", "F2", "F3", "F4", "F5"]
     assert january["ret"][0] == 0.0123
     assert january["known"][0] == dt.date(2000, 12, 31)
+
+
+def test_the_leaderboard_has_the_verdict_in_words(path):
+    board = {row["strategy"]: row for row in query(path, "SELECT * FROM leaderboard").to_dicts()}
+    verdicts = {name: row["verdict"] for name, row in board.items()}
+    assert verdicts == {
+        "sa_logistic": "better than equal weight",
+        "equal_weight_universe": None,
+        "index_MKT": "worse than equal weight",
+        "wa_logistic": None,
+    }
+    assert board["sa_logistic"]["over_equal_weight"] == 0.02
+    assert board["sa_logistic"]["n_trials"] == 2 and board["index_MKT"]["n_trials"] is None
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "verdict"),
+    [
+        (-0.01, 0.02, "indistinguishable from equal weight"),
+        (0.0, 0.02, "indistinguishable from equal weight"),
+        (None, None, "not known: no interval"),
+    ],
+)
+def test_an_interval_with_0_in_it_tells_nothing_apart(store, home, low, high, verdict):
+    ends = {"ci_low": low, "ci_high": high}
+    changed = store.read("differences", "a" * 16).with_columns(
+        pl.lit(value, dtype=pl.Float64).alias(name) for name, value in ends.items()
+    )
+    store.write("differences", "a" * 16, changed)
+    publish(store, home / "warehouse.duckdb", Settings())
+    sql = "SELECT verdict FROM leaderboard WHERE strategy = 'sa_logistic'"
+    assert query(home / "warehouse.duckdb", sql).item() == verdict
+
+
+def test_run_diff_compares_what_either_run_has(store, home):
+    other = "b" * 16
+    write_run(store, other, np.random.default_rng(1), Settings(), skip=("metrics", "strategies"))
+    metrics = store.read("metrics", "a" * 16).with_columns(
+        run_id=pl.lit(other),
+        value=pl.col("value") + 0.25,
+        strategy=pl.col("strategy").replace("index_MKT", "new"),
+    )
+    store.write("metrics", other, metrics)
+    publish(store, home / "warehouse.duckdb", Settings())
+    for run_id, other_run, sign in (("a" * 16, other, -1), (other, "a" * 16, 1)):
+        found = query(
+            home / "warehouse.duckdb",
+            f"SELECT * FROM run_diff WHERE run_id = '{run_id}' AND other_run = '{other_run}'",
+        )
+        assert found.height == 6 * 4
+        both = found.drop_nulls()
+        assert set(both["strategy"]) == {"sa_logistic", "equal_weight_universe"}
+        assert both["difference"].to_numpy() == pytest.approx(0.25 * sign)
+        lacking = found.filter(pl.col("difference").is_null())
+        assert set(lacking["strategy"]) == {"index_MKT", "new"}
+        assert (lacking["value"].is_null() != lacking["other_value"].is_null()).all()
+    assert query(home / "warehouse.duckdb", "SELECT * FROM run_diff").height == 2 * 24
