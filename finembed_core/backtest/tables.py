@@ -7,12 +7,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from finembed_core.backtest.market import Market
-from finembed_core.backtest.metrics import (
-    Series,
-    drawdowns,
-    metrics,
-    relative_metrics,
-)
+from finembed_core.backtest.metrics import Series, drawdowns, metrics, relative_metrics
 from finembed_core.backtest.queue import Block
 from finembed_core.backtest.track import RUIN, Decision, Executed, Track
 from finembed_core.calendar import Calendar, IntArray, Period
@@ -163,13 +158,13 @@ def _target_weights(track: Track, ids: pl.Series, calendar: Calendar) -> pl.Data
 
 def _holdings(track: Track, ids: pl.Series) -> pl.DataFrame:
     row, fund = np.nonzero(track.holdings)
-    value = track.holdings[row, fund]
+    value, nav = track.holdings[row, fund], track.nav_after[row]
     return pl.DataFrame(
         {
             "date": _ends(track.months).gather(row),
             "fund_id": ids.gather(fund),
             "value": value,
-            "weight": value / track.nav_after[row],
+            "weight": np.divide(value, nav, out=np.zeros_like(value), where=nav != 0.0),
         }
     )
 
@@ -219,11 +214,11 @@ def _lines(executed: tuple[Executed, ...], ids: pl.Series, calendar: Calendar) -
     def joined(name: str) -> NDArray[np.generic]:
         return np.concatenate([np.empty(0), *(getattr(e.lines, name) for e in executed)])
 
-    def days(name: str) -> NDArray[np.datetime64]:
-        return calendar.ends(whole(name))
-
     def whole(name: str) -> IntArray:
         return joined(name).astype(np.int64)
+
+    def days(name: str) -> NDArray[np.datetime64]:
+        return calendar.ends(whole(name))
 
     lengths = [len(e.lines.fund) for e in executed]
     nav = np.repeat([e.nav for e in executed], lengths)
@@ -281,10 +276,9 @@ def _orders(decisions: list[Decision], amounts: list[FloatArray], ids: pl.Series
 
 def _sided(orders: pl.DataFrame) -> pl.DataFrame:
     """Orders with side and reason; a short position is entered by a sale and left by a purchase."""
-    reason = (
-        pl.when("closes").then(pl.lit("exit")).when("opens").then(pl.lit("enter"))
-        .when("adds").then(pl.lit("increase")).otherwise(pl.lit("reduce"))
-    )  # fmt: skip
+    stays = pl.when("adds").then(pl.lit("increase")).otherwise(pl.lit("reduce"))
+    new = pl.when("opens").then(pl.lit("enter")).otherwise(stays)
+    reason = pl.when("closes").then(pl.lit("exit")).otherwise(new)
     side = pl.when("buys").then(pl.lit("buy")).otherwise(pl.lit("sell"))
     return orders.with_columns(side=side, reason=reason)
 
@@ -311,7 +305,7 @@ def _payouts(track: Track, ids: pl.Series) -> pl.DataFrame:
 
 def _returns(track: Track, benchmark: FloatArray | None) -> pl.DataFrame:
     after = track.nav_after[1:]
-    share = np.divide(1.0, after, out=np.zeros_like(after), where=after > 0.0)
+    share = np.divide(1.0, after, out=np.zeros_like(after), where=after != 0.0)
     return pl.DataFrame(
         {
             "date": _ends(track.months[1:]),

@@ -300,7 +300,7 @@ def test_errors_say_what_is_wrong() -> None:
             contributions(track, market, first, last)
         assert caught.value.where == "the track earns 2001-02 to 2001-03"
     with pytest.raises(InputError, match="returns where the track holds"):
-        contributions(track, dataclasses.replace(market, returns=market.returns[:, :1]))
+        contributions(track, dataclasses.replace(market, returns=market.returns[:, :1], ids=("A",)))
     with pytest.raises(IntegrityError, match="contributions sum to") as wrong:
         contributions(track, dataclasses.replace(market, returns=market.returns * 1.001))
     assert wrong.value.where == "2001-02"

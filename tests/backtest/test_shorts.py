@@ -185,7 +185,14 @@ def test_ruin_closes_the_book_and_is_told() -> None:
 def test_costs_above_the_nav_ruin_too() -> None:
     """What is left of the NAV cannot pay for closing: the purchase ends with the cash."""
     returns = [[0, 0], [0.325, 0], [0, 0]]
-    track, _ = book(returns, [[-3.0, 0.0], [0.0, 0.0]], cost=0.01)
+    track, market = book(returns, [[-3.0, 0.0], [0.0, 0.0]], cost=0.01)
+    assert track.nav_after[1] < 0.0
+    tables = strategy_tables("s", track, market, CALENDAR, None)
+    for table, column in (("holdings", "weight"), ("returns", "cash")):
+        assert np.isfinite(tables[table][column].to_numpy()).all()
+    weight = tables["holdings"].filter(date=(FIRST + 1).end)["weight"].sum()
+    (row,) = tables["returns"].filter(date=(FIRST + 1).end).rows(named=True)
+    assert weight + row["cash"] + row["receivables"] == pytest.approx(1.0)
     assert track.ruin is not None and track.ruin.nav < 0.0 and (track.cash >= 0.0).all()
     assert np.prod(1 + track.net) == pytest.approx(0.0, abs=1e-12)
 
