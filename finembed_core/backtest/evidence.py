@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 
 from finembed_core.backtest.inference import Bootstrap
-from finembed_core.backtest.metrics import Series, relative_metrics
+from finembed_core.backtest.metrics import MONTHLY, Series, relative_metrics
 from finembed_core.backtest.resampling import CONSTANT, MIN_PERIODS
 from finembed_core.backtest.selection import overfitting
 from finembed_core.backtest.superiority import Superiority, superiority
@@ -25,7 +25,7 @@ STUDY = ""  # strategy of rows about all of them
 BASELINE = "equal_weight_universe"
 SPA = ("spa", "spa_lower", "spa_upper")
 STEPM, PBO = "stepm", "pbo"
-NO_RETURNS = Series(np.array([], dtype="datetime64[D]"), np.empty(0), np.empty(0), None, 12)
+NO_RETURNS = Series(np.array([], dtype="datetime64[D]"), np.empty(0), np.empty(0), None, MONTHLY)
 RELATIVE = [metric.name for metric in relative_metrics(NO_RETURNS)]
 
 SCHEMAS: dict[str, dict[str, pl.DataType | type[pl.DataType]]] = {
