@@ -9,6 +9,7 @@ import polars as pl
 
 import finembed_core
 from finembed_core.backtest.bookings import verdicts_on_money
+from finembed_core.backtest.sensitivity import Sensitivities
 from finembed_core.backtest.study import Entry, Study
 from finembed_core.backtest.tables import SCHEMAS
 from finembed_core.calendar import Month
@@ -25,7 +26,13 @@ from finembed_core.settings import Settings
 from finembed_core.store import PartStore
 
 RUN_TABLES = {**SCHEMAS, "prediction_outcomes": OUTCOME_SCHEMA, "model_scores": SCORE_SCHEMA}
-MONTHLY_INPUTS = ("fund_observations", "series_observations", "universe", "predictions")
+MONTHLY_INPUTS = (
+    "fund_observations",
+    "series_observations",
+    "universe",
+    "predictions",
+    "seed_predictions",
+)
 WHOLE_INPUTS = ("funds", "series")
 MODULES = (
     "finembed_core.backtest",
@@ -134,7 +141,8 @@ def backtest(
     study = Study.read(store, settings, through)
     entries = study.entries()
     frames: dict[str, list[pl.DataFrame]] = {table: [] for table in RUN_TABLES}
-    progress.start("backtest", len(entries) + 1)
+    varied = Sensitivities.of(study, entries)
+    progress.start("backtest", len(entries) * (1 if varied is None else 2) + 1)
     try:
         for entry in entries:
             outcome = study.simulate(entry)
@@ -142,6 +150,10 @@ def backtest(
                 for table, frame in study.tables(outcome).items():
                     frames[table].append(frame)
             progress.advance(entry.name)
+            if varied is not None:
+                if outcome is not None:
+                    frames["sensitivities"].append(varied.table(outcome))
+                progress.advance(f"{entry.name}, other assumptions")
         frames["strategies"].append(_strategies(entries))
         outcomes = prediction_outcomes(store, settings, through)
         frames["prediction_outcomes"].append(outcomes)

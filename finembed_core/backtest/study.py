@@ -10,7 +10,8 @@ import polars as pl
 
 from finembed_core import histories
 from finembed_core.backtest.bookings import booked_returns
-from finembed_core.backtest.simulator import Death, Market, Terms, Track, simulate
+from finembed_core.backtest.scenario import Remembered, Scenario
+from finembed_core.backtest.simulator import Death, Market, Terms, Track
 from finembed_core.backtest.tables import has_hole, strategy_tables
 from finembed_core.backtest.terms import dealing_terms
 from finembed_core.calendar import Month, month_ordinals, month_range
@@ -39,11 +40,16 @@ class Entry:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one strategy did in the market that it went through."""
+    """What one strategy did in the scenario that it went through."""
 
     entry: Entry
-    market: Market
+    scenario: Scenario
     track: Track
+
+    @property
+    def market(self) -> Market:
+        """What could be held."""
+        return self.scenario.market
 
 
 @dataclass
@@ -97,7 +103,9 @@ class Study:
         signals = None
         if start is not None:
             models = settings.portfolio.models
-            signals = read_signals(store, start, through, panel.ids, models)
+            varied = settings.backtest.sensitivities
+            seeds = varied.enabled and varied.seeds
+            signals = read_signals(store, start, through, panel.ids, models, seeds=seeds)
         opening = Month.of(calendar.dealing_date(first))
         earned = tuple(month_range(opening + 1, through)) if start is not None else ()
         benchmarks = _benchmarks(store, settings, through, len(earned))
@@ -175,9 +183,17 @@ class Study:
 
     def simulate(self, entry: Entry) -> Outcome | None:
         """Run one strategy; None where it is absent."""
+        scenario = self.scenario(entry)
+        if scenario is None:
+            return None
+        track = scenario.run()
+        self._warn_of(entry, track)
+        return Outcome(entry, scenario, track)
+
+    def scenario(self, entry: Entry) -> Scenario | None:
+        """What one strategy goes through; None where it is absent."""
         if entry.absent or self.signals is None:
             return None
-        calendar = self.settings.dataset.calendar
         if entry.series is None:
             market, signals = self.market, self.signals.of(entry.model)
             terms = self.terms
@@ -188,9 +204,8 @@ class Study:
         def policy(state: State, known: Signals) -> Orders | None:
             return entry.strategy.policy(state, known, self.settings.portfolio)
 
-        track = simulate(market, signals, policy, terms, calendar)
-        self._warn_of(entry, track)
-        return Outcome(entry, market, track)
+        calendar = self.settings.dataset.calendar
+        return Scenario(market, signals, Remembered(policy), terms, calendar)
 
     def tables(self, outcome: Outcome) -> dict[str, pl.DataFrame]:
         """Tables of one strategy, without run_id."""

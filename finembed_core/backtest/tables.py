@@ -101,6 +101,14 @@ SCHEMAS: dict[str, dict[str, pl.DataType | type[pl.DataType]]] = {
         "months_down": pl.Int64,
         "months_recovering": pl.Int64,
     },
+    "sensitivities": {
+        "strategy": pl.String,
+        "dimension": pl.String,
+        "value": pl.String,
+        "metric": pl.String,
+        "result": pl.Float64,
+        "note": pl.String,
+    },
 }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import polars as pl
@@ -27,12 +27,15 @@ class SignalTable:
     aum : ndarray, shape (M, N)
     p_up : dict of str to ndarray of shape (M, N)
         By model; a model without any prediction is not in it.
+    by_seed : dict of str to dict of int to ndarray of shape (M, N)
+        P(up) of each member of the models that average over several, by model and seed.
     """
 
     months: tuple[Month, ...]
     eligible: BoolArray
     aum: FloatArray
     p_up: dict[str, FloatArray]
+    by_seed: dict[str, dict[int, FloatArray]] = field(default_factory=dict)
 
     def of(self, model: str | None) -> dict[Month, Signals]:
         """Signals by month; without predictions where `model` is None."""
@@ -63,7 +66,13 @@ def first_predicted(store: PartStore, through: Month) -> Month | None:
 
 
 def read_signals(
-    store: PartStore, first: Month, through: Month, ids: Sequence[str], models: Sequence[str]
+    store: PartStore,
+    first: Month,
+    through: Month,
+    ids: Sequence[str],
+    models: Sequence[str],
+    *,
+    seeds: bool = False,
 ) -> SignalTable:
     """Signals of the months from `first` to `through`.
 
@@ -74,6 +83,8 @@ def read_signals(
     ids : sequence of str
         Funds, sorted; others are left out.
     models : sequence of str
+    seeds : bool
+        Whether the members of averaged models are read too.
 
     Raises
     ------
@@ -100,11 +111,22 @@ def read_signals(
     predictions = placed(
         store.read_many("predictions", keys).select("month", "fund_id", "model", "p_up")
     )
-    p_up: dict[str, FloatArray] = {}
-    for model in models:
-        own = predictions.filter(pl.col("model") == model)
-        if own.is_empty():
-            continue
-        p_up[model] = np.full(shape, np.nan)
-        p_up[model][own["row"].to_numpy(), own["column"].to_numpy()] = own["p_up"].to_numpy()
-    return SignalTable(tuple(months), eligible, aum, p_up)
+
+    def dense(rows: pl.DataFrame) -> FloatArray:
+        values = np.full(shape, np.nan)
+        values[rows["row"].to_numpy(), rows["column"].to_numpy()] = rows["p_up"].to_numpy()
+        return values
+
+    p_up = {
+        model: dense(own)
+        for model in models
+        if not (own := predictions.filter(pl.col("model") == model)).is_empty()
+    }
+    by_seed: dict[str, dict[int, FloatArray]] = {}
+    stored = sorted({*keys}.intersection(store.keys("seed_predictions"))) if seeds else []
+    if stored:
+        members = placed(store.read_many("seed_predictions", stored)).sort("model", "seed")
+        for (model, seed), own in members.group_by("model", "seed", maintain_order=True):
+            if model in p_up:
+                by_seed.setdefault(str(model), {})[int(str(seed))] = dense(own)
+    return SignalTable(tuple(months), eligible, aum, p_up, by_seed)

@@ -56,6 +56,7 @@ __all__ = [
     "PolyModelSettings",
     "PortfolioSettings",
     "Section",
+    "SensitivitySettings",
     "Settings",
     "SimulatedSource",
     "TableFiles",
@@ -107,6 +108,23 @@ class DealingSettings(Section):
     gate: Annotated[float, Field(gt=0, le=1)] = 1.0
 
 
+class SensitivitySettings(Section):
+    """Assumptions to vary, one at a time; an empty list leaves one out.
+
+    ``terminal_return`` is what funds pay that stopped reporting or died for no known reason: from
+    the last NAV to nothing. ``cost_bps`` spans what institutions and private investors pay, and
+    with it comes the break-even cost. ``delay_months`` deals the same decisions later, as funds
+    with a month's notice or a slow committee would. ``seeds`` makes one portfolio per member of a
+    model that averages over seeds.
+    """
+
+    enabled: bool = True
+    terminal_return: Annotated[list[TerminalReturn], Once] = [0.0, -0.2, -0.5, -1.0]
+    cost_bps: Annotated[list[BasisPoints], Once] = [0.0, 5.0, 10.0, 25.0, 50.0, 100.0]
+    delay_months: Annotated[list[Annotated[int, Field(ge=1, le=12)]], Once] = [1, 2]
+    seeds: bool = True
+
+
 class BacktestSettings(Section):
     """Costs, cash, dealing and the fate of dead funds. Costs in basis points of the amount traded.
 
@@ -125,6 +143,7 @@ class BacktestSettings(Section):
     terminal_return: TerminalReturns = TerminalReturns()
     proceeds_delay_months: Annotated[int, Field(ge=0, le=60)] = 0
     benchmark: str | None = None
+    sensitivities: SensitivitySettings = SensitivitySettings()
 
 
 class ExecutionSettings(Section):

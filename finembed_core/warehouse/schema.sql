@@ -464,6 +464,24 @@ COMMENT ON COLUMN drawdowns.rank IS '1 is the deepest';
 COMMENT ON COLUMN drawdowns.depth IS 'decimal, negative';
 COMMENT ON COLUMN drawdowns.recovery IS 'NULL while under water';
 
+CREATE TABLE sensitivities (
+    run_id VARCHAR NOT NULL,
+    strategy VARCHAR NOT NULL,
+    dimension VARCHAR NOT NULL,
+    value VARCHAR NOT NULL,
+    metric VARCHAR NOT NULL,
+    result DOUBLE,
+    note VARCHAR NOT NULL,
+    PRIMARY KEY (run_id, strategy, dimension, value, metric),
+    CHECK (result IS NOT NULL OR note <> '' OR dimension <> 'breakeven_cost_bps')
+);
+COMMENT ON TABLE sensitivities IS 'Results under other assumptions, one changed at a time; the run''s own is among them.';
+COMMENT ON COLUMN sensitivities.dimension IS 'terminal_return (of funds that died for no stated reason), cost_bps, delay_months (from decision to dealing, on top of the calendar), seed, or breakeven_cost_bps';
+COMMENT ON COLUMN sensitivities.value IS 'what is assumed; for the break-even cost what the strategy is compared with: equal_weight_universe or risk_free';
+COMMENT ON COLUMN sensitivities.metric IS 'annual_return, sharpe or max_drawdown; cost_bps for the break-even cost';
+COMMENT ON COLUMN sensitivities.result IS 'value of the metric, NULL where there is none';
+COMMENT ON COLUMN sensitivities.note IS 'why there is no result, or what to know about it';
+
 CREATE TABLE prediction_outcomes (
     run_id VARCHAR NOT NULL,
     month DATE NOT NULL,
