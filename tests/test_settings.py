@@ -36,6 +36,7 @@ OTHERS += (
     list(reversed(MODEL_KINDS)),
     ["other"],
     [0.5],
+    [-0.5],
     [7],
     {"ret": "x"},
     {"first_month": "2001-03", "funds": ["F1"], "columns": ["r2"]},

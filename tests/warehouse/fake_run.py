@@ -160,6 +160,17 @@ def run_tables(
                 "months_recovering": pl.Series([None], dtype=pl.Int64),
             }
         ),
+        "sensitivities": pl.DataFrame(
+            {
+                "run_id": [run_id] * 3,
+                "strategy": ["sa_logistic"] * 3,
+                "dimension": ["cost_bps", "cost_bps", "breakeven_cost_bps"],
+                "value": ["0", "50", "risk_free"],
+                "metric": ["annual_return", "annual_return", "cost_bps"],
+                "result": [0.07, 0.05, None],
+                "note": ["", "", "earns more at every cost up to 1,000 bp"],
+            }
+        ),
         "prediction_outcomes": pl.DataFrame(
             {
                 "run_id": [run_id] * len(outcomes),
