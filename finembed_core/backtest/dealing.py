@@ -94,6 +94,24 @@ class Account:
         older *= months < terms.lockup_months
         return replace(self, lots=older)
 
+    def waiting(self, terms: DealingTerms, before: int) -> Lines:
+        """Orders decided before the month of this ordinal that wait, on the date they are due."""
+        held, old = self.book.holdings, Lines.none()
+        for queue, cost, buys in (
+            (self.redemptions, terms.sell_cost, False),
+            (self.subscriptions, terms.buy_cost, True),
+        ):
+            own = queue.only(queue.decided < before)
+            amount = own.amount / (1.0 + cost[own.fund]) if buys else own.amount
+            whole = held == 0.0 if buys else own.totals(len(held)) >= held * (1.0 - 1e-9)
+            delay = np.zeros_like(terms.payment_months) if buys else terms.payment_months
+            every = np.ones(len(own), dtype=bool)
+            nothing = np.zeros(len(own))
+            old = old.joined(
+                lines_of(own, nothing, every, amount, 0, delay, whole, whole, cost, buys)
+            )
+        return old
+
     def bury(self, dead: BoolArray, terminal: FloatArray, delay: int) -> tuple[Account, FloatArray]:
         """Close positions and orders in funds whose death has become known (`write_off`)."""
         book, proceeds = write_off(self.book, dead, terminal, delay)

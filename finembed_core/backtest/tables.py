@@ -193,6 +193,8 @@ def _trades(track: Track, ids: pl.Series) -> pl.DataFrame:
     frames = [lapsed.with_columns(blocked_by=pl.lit("no_nav"), status=pl.lit("pending"))]
     if track.executed is not None:
         frames.append(_lines(track.executed, ids))
+        if track.waiting is not None:
+            frames.append(_lines((track.waiting,), ids).with_columns(status=pl.lit("waiting")))
     else:
         executed = _orders(decided, [dealing.amounts for _, dealing in dealt], ids)
         costs = np.array([dealing.costs for _, dealing in dealt]).reshape(-1, len(ids))

@@ -386,7 +386,7 @@ CREATE TABLE trades (
     cost DOUBLE CHECK (cost >= 0),
     reason VARCHAR NOT NULL,
     blocked_by VARCHAR,
-    status VARCHAR NOT NULL CHECK (status IN ('executed', 'pending')),
+    status VARCHAR NOT NULL CHECK (status IN ('executed', 'pending', 'waiting')),
     PRIMARY KEY (run_id, strategy, decision, fund_id, side, reason, status, dealing)
 );
 COMMENT ON TABLE trades IS 'Orders and what became of them.';
@@ -397,6 +397,7 @@ COMMENT ON COLUMN trades.amount IS 'in the unit of the initial NAV; NULL while p
 COMMENT ON COLUMN trades.weight IS 'share of NAV';
 COMMENT ON COLUMN trades.cost IS 'in the unit of the initial NAV';
 COMMENT ON COLUMN trades.reason IS 'enter, increase, reduce, exit, or dead with the reason of death';
+COMMENT ON COLUMN trades.status IS 'executed; pending: not dealt when its row was written; waiting: of an earlier decision and still not dealt when the newest is taken';
 COMMENT ON COLUMN trades.blocked_by IS 'what holds the order up: notice, frequency, lockup, gate or no_nav';
 
 CREATE TABLE returns (

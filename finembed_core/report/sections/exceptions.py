@@ -33,6 +33,7 @@ FROM universe WHERE NOT eligible GROUP BY reason ORDER BY fund_months DESC, reas
 SELECT blocked_by, count(*) AS orders, count(DISTINCT fund_id) AS funds,
     min(decision) AS first_month, max(decision) AS last_month
 FROM trades WHERE run_id = {literal(run.run_id)} AND blocked_by <> ''
+    AND status <> 'waiting'
 GROUP BY blocked_by ORDER BY orders DESC, blocked_by"""
     months = {"first_month": Column("first", "%Y-%m"), "last_month": Column("last", "%Y-%m")}
     lead = (

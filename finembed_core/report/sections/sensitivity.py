@@ -25,7 +25,7 @@ from finembed_core.warehouse.query import answer
 
 TITLE = "Sensitivity"
 DIMENSIONS = {
-    "terminal_return": "what dead funds pay that nobody announced",
+    "terminal_return": "loss on funds that fell silent (-1: all)",
     "cost_bps": "costs, basis points",
     "delay_months": "months between decision and dealing",
     "seed": "seed of the model",
@@ -34,6 +34,12 @@ METRICS = {
     "annual_return": ("net return p.a.", ".1%"),
     "sharpe": ("Sharpe", ".2f"),
     "max_drawdown": ("max drawdown", ".1%"),
+}
+SIDES = {
+    "earns more below it": "better below",
+    "earns more above it": "better above",
+    "earns more at every cost up to 1,000 bp": "always better",
+    "earns less at every cost up to 1,000 bp": "never better",
 }
 AGAINST = {"equal_weight_universe": "the equal-weight universe", "risk_free": "cash"}
 
@@ -87,8 +93,8 @@ SELECT strategy,
     {one("note", "breakeven_cost_bps", "equal_weight_universe", "cost_bps")} AS equal_note,
     {one("result", "breakeven_cost_bps", "risk_free", "cost_bps")} AS against_cash,
     {one("note", "breakeven_cost_bps", "risk_free", "cost_bps")} AS cash_note,
-    max(result) FILTER (dimension = 'terminal_return' AND metric = 'annual_return') AS dead_most,
-    min(result) FILTER (dimension = 'terminal_return' AND metric = 'annual_return') AS dead_least,
+    {one("result", "terminal_return", "0")} AS dead_most,
+    {one("result", "terminal_return", "-1")} AS dead_least,
     {one("result", "delay_months", "0")} AS at_once,
     {one("result", "delay_months", "1")} AS late_1,
     {one("result", "delay_months", "2")} AS late_2,
@@ -100,20 +106,21 @@ ORDER BY strategy <> {literal(run.lead or "")}, against_equal DESC NULLS LAST, s
     frame = answer(connection, sql)
     columns = {
         "strategy": Column("strategy", names=run.names),
-        "against_equal": Column("break-even cost against equal weight, bp", ".0f"),
-        "equal_note": Column("it"),
-        "against_cash": Column("against cash, bp", ".0f"),
-        "cash_note": Column("it"),
-        "dead_most": Column("dead funds pay most: return p.a.", ".1%"),
-        "dead_least": Column("pay least", ".1%"),
-        "at_once": Column("dealt at once: return p.a.", ".1%"),
+        "against_equal": Column("equal weight, bp", ".0f"),
+        "equal_note": Column("against it", names=SIDES),
+        "against_cash": Column("cash, bp", ".0f"),
+        "cash_note": Column("against cash", names=SIDES),
+        "dead_most": Column("silent funds pay all", ".1%"),
+        "dead_least": Column("pay nothing", ".1%"),
+        "at_once": Column("dealt at once", ".1%"),
         "late_1": Column("1 month later", ".1%"),
         "late_2": Column("2 months later", ".1%"),
-        "seed_least": Column("worst seed: return p.a.", ".1%"),
+        "seed_least": Column("worst seed", ".1%"),
         "seed_most": Column("best seed", ".1%"),
     }
     shown = {name: c for name, c in columns.items() if frame[name].drop_nulls().len()}
-    return Table("Every strategy", sql, frame, shown)
+    caption = "Every strategy: break-even cost against equal weight and cash; net return per year"
+    return Table(caption, sql, frame, shown)
 
 
 def _own(connection: duckdb.DuckDBPyConnection, run: Run) -> Table:
@@ -158,10 +165,11 @@ def _costs(run: Run, own: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _others(own: Mapping[str, Any]) -> Iterator[str]:
-    if own["dead_least"] is not None and own["dead_least"] < own["dead_most"]:
+    lost, paid = own["dead_least"], own["dead_most"]
+    if lost is not None and paid is not None and lost != paid:
         yield (
-            f"Between what dead funds may pay lies {own['dead_least']:.1%} to "
-            f"{own['dead_most']:.1%} a year."
+            f"Were the money in funds that fell silent lost, it would earn {lost:.1%} "
+            f"a year, and {paid:.1%} were it paid back in full."
         )
     if own["at_once"] is not None and own["late_1"] is not None:
         yield (
