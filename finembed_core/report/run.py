@@ -11,6 +11,7 @@ from typing import Any
 import duckdb
 
 from finembed_core.errors import InputError, MissingPartError
+from finembed_core.settings import ReportSettings
 
 EQUAL_WEIGHT = "equal_weight_universe"
 INDEX = "index_"
@@ -39,6 +40,7 @@ MODELS = {
 }
 MOST_DRAWN = 7  # lines that an eye can follow
 MOST_NAMED = 5
+PORTFOLIO_SIZE = ReportSettings().portfolio_size
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,8 @@ class Run:
         Strategies that ran.
     names : mapping of str to str
         Readable names of strategies.
+    portfolio_size : float
+        Money whose share of fund assets is shown: no result of the run, but an assumption.
     """
 
     run_id: str
@@ -81,6 +85,7 @@ class Run:
     drawn: tuple[str, ...]
     ran: int
     names: Mapping[str, str]
+    portfolio_size: float
 
     def name(self, strategy: str | None) -> str:
         """Readable name of a strategy."""
@@ -105,7 +110,11 @@ class Run:
         return f" {left} more strategies ran and are not drawn." if left > 0 else ""
 
 
-def read_run(connection: duckdb.DuckDBPyConnection, run_id: str | None = None) -> Run:
+def read_run(
+    connection: duckdb.DuckDBPyConnection,
+    run_id: str | None = None,
+    portfolio_size: float = PORTFOLIO_SIZE,
+) -> Run:
     """The record of a run.
 
     Parameters
@@ -114,6 +123,8 @@ def read_run(connection: duckdb.DuckDBPyConnection, run_id: str | None = None) -
         On a warehouse.
     run_id : str, optional
         The latest run by default.
+    portfolio_size : float
+        In the funds' currency.
 
     Raises
     ------
@@ -171,6 +182,7 @@ def read_run(connection: duckdb.DuckDBPyConnection, run_id: str | None = None) -
         drawn=tuple(dict.fromkeys([*first, *_best_of_each_kind(ids), *ids]))[:MOST_DRAWN],
         ran=len(ids),
         names=_names(every, _series(connection)),
+        portfolio_size=portfolio_size,
     )
 
 

@@ -55,6 +55,7 @@ __all__ = [
     "PairsSettings",
     "PolyModelSettings",
     "PortfolioSettings",
+    "ReportSettings",
     "Section",
     "SensitivitySettings",
     "Settings",
@@ -146,6 +147,16 @@ class BacktestSettings(Section):
     sensitivities: SensitivitySettings = SensitivitySettings()
 
 
+class ReportSettings(Section):
+    """What a report assumes and no result depends on; in no fingerprint.
+
+    ``portfolio_size`` is the money, in the funds' currency, whose share of each fund's assets is
+    shown: an institution's mandate by default, set it to your own.
+    """
+
+    portfolio_size: Annotated[float, Field(gt=0)] = 100e6
+
+
 class ExecutionSettings(Section):
     """How work is spread: serial, over processes or a ray cluster; no number depends on it.
 
@@ -175,6 +186,7 @@ class Settings(Section):
     learning: LearningSettings = LearningSettings()
     portfolio: PortfolioSettings = PortfolioSettings()
     backtest: BacktestSettings = BacktestSettings()
+    report: ReportSettings = ReportSettings()
     execution: ExecutionSettings = ExecutionSettings()
 
     @model_validator(mode="before")
@@ -215,10 +227,10 @@ class Settings(Section):
     def study(self) -> dict[str, Any]:
         """Everything that changes a number, as plain values: what a run is known by.
 
-        Without the way work is spread, without the pair statistics that are kept beside, and
-        without the places of input files: their content is hashed as data.
+        Without the way work is spread and reported, without the pair statistics that are kept
+        beside, and without the places of input files: their content is hashed as data.
         """
-        left_out = {"execution": True, "pairs": True, "dataset": {"files"}}
+        left_out = {"execution": True, "report": True, "pairs": True, "dataset": {"files"}}
         return self.model_dump(mode="json", exclude=left_out)
 
 

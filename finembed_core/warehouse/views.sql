@@ -105,6 +105,7 @@ WITH decided AS (
 SELECT
     ordered.strategy,
     ordered.decision,
+    CASE WHEN ordered.side = 'sell' THEN ordered.dealing - funds.notice_days::INTEGER END AS notice,
     ordered.dealing,
     ordered.settle,
     ordered.side,

@@ -165,3 +165,20 @@ def test_a_folder_that_is_a_file_is_a_mistake_that_is_explained(full: Path, tmp_
 )
 def test_values_are_written_with_sensible_digits(value: object, column: Column, text: str) -> None:
     assert written(value, column) == text
+
+
+def test_a_report_lives_as_long_as_its_run(tmp_path: Path) -> None:
+    path = study.warehouse(tmp_path)
+    folder = tmp_path / "reports"
+    newest = write_report(path, folder)
+    older = write_report(path, folder, study.OTHER)
+    gone, kept = folder / f"report-{'c' * 16}.html", folder / "report-of-mine.html"
+    for file in (gone, kept):
+        file.write_text("x")
+    write_report(path, folder, study.OTHER)
+    assert not gone.exists() and kept.exists() and older.exists()
+    assert (folder / "latest.html").resolve() == newest.resolve()
+    write_report(path, folder, output=tmp_path / "mine.html")
+    assert sorted(f.name for f in folder.iterdir()) == sorted(
+        [newest.name, older.name, kept.name, "latest.html"]
+    )

@@ -242,6 +242,14 @@ def test_ownership_is_money_over_assets(sections: dict[str, Section]) -> None:
     assert table.frame["capacity"][-1] == pytest.approx(0.1 * 5.1e7 / 0.4)
 
 
+def test_the_size_of_the_portfolio_is_an_assumption_that_is_said(full: Path) -> None:
+    make = next(make for make in SECTIONS if make.__name__ == "ownership")
+    with reading(full) as opened:
+        section = make(opened, read_run(opened, portfolio_size=2.5e6))
+    assert section.facts[0].startswith("Assumed: a portfolio of 2.5 million")
+    assert section.blocks[0].frame["largest_share"][0] == pytest.approx(2.5e6 * 0.4 / 5.1e7)
+
+
 def test_an_honest_model_lies_on_the_line_and_an_empty_one_does_not(
     sections: dict[str, Section],
 ) -> None:
@@ -277,12 +285,14 @@ def test_the_information_coefficient_is_spearmans(
 
 def test_a_notice_date_is_the_notice_before_the_dealing_date(sections: dict[str, Section]) -> None:
     own = sections["orders"].blocks[0].frame
-    sold = own.row(by_predicate=pl.col("side") == "sell", named=True)
+    sold = own.row(by_predicate=pl.col("fund_id") == "F2", named=True)
     assert (sold["dealing"] - sold["notice"]).days == 45
     assert sold["blocked_by"] == "notice"
     assert own.filter(side="buy")["notice"].is_null().all()
-    assert sections["orders"].blocks[1].frame["fund_id"].to_list() == ["F2"]
-    assert any("1 of them held up" in fact for fact in sections["orders"].facts)
+    assert sections["orders"].blocks[1].frame["fund_id"].to_list() == ["F2", "F3"]
+    facts = sections["orders"].facts
+    assert any("1 redemptions; 1 of them held up" in fact for fact in facts)
+    assert any("1 orders of earlier decisions still wait" in fact for fact in facts)
 
 
 def test_attribution_shows_the_ends_and_what_is_no_fund(sections: dict[str, Section]) -> None:
