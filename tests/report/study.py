@@ -134,12 +134,6 @@ def _dealing(connection: duckdb.DuckDBPyConnection) -> None:
         " WHERE run_id = ? AND status = 'pending'",
         [RUN],
     )
-    connection.execute(
-        "INSERT INTO trades SELECT run_id, strategy, last_day(decision - INTERVAL 2 MONTH),"
-        " DATE '2001-02-28', DATE '2001-03-31', 'F3', side, amount, weight, cost, reason,"
-        " 'gate', 'waiting' FROM trades WHERE run_id = ? AND fund_id = 'F2'",
-        [RUN],
-    )
 
 
 def _predictions(connection: duckdb.DuckDBPyConnection) -> None:
