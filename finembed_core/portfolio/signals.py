@@ -123,7 +123,7 @@ def read_signals(
         if not (own := predictions.filter(pl.col("model") == model)).is_empty()
     }
     by_seed: dict[str, dict[int, FloatArray]] = {}
-    stored = sorted({*keys}.intersection(store.keys("seed_predictions"))) if seeds else []
+    stored = sorted(set(keys).intersection(store.keys("seed_predictions"))) if seeds else []
     if stored:
         members = placed(store.read_many("seed_predictions", stored)).sort("model", "seed")
         for (model, seed), own in members.group_by("model", "seed", maintain_order=True):

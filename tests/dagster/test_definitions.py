@@ -99,7 +99,7 @@ def test_every_month_left_its_facts_and_every_check_passed(entered: Study) -> No
         metadata = event.asset_materialization.metadata
         assert str(metadata["report_page"].value) == report.resolve().as_uri()
         table = str(metadata["latest_rebalance"].value)
-        assert "| blocked_by | notice | dealing | settle |" in table and "| sell |" in table
+        assert "| blocked_by | notice | dealing | settle |" in table and "| buy |" in table
 
 
 def test_a_picture_of_all_months_is_stored_once(entered: Study) -> None:
