@@ -27,7 +27,7 @@ from finembed_core.settings import (
 )
 from finembed_core.store import PartStore
 
-HOW_AND_WHERE = ("execution.", "dataset.files.", "pairs")
+HOW_AND_WHERE = ("execution.", "report.", "dataset.files.", "pairs")
 OTHERS: tuple[Any, ...] = (True, False, 1, 2, 3, 5, 30, 40, 100, 5000, 0.3, 0.7, 1.5, -0.5)
 OTHERS += (
     "2001-03",
@@ -36,6 +36,7 @@ OTHERS += (
     list(reversed(MODEL_KINDS)),
     ["other"],
     [0.5],
+    [-0.5],
     [7],
     {"ret": "x"},
     {"stocks": "F1"},

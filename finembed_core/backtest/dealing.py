@@ -93,6 +93,23 @@ class Account:
         free = self.lots.free <= now
         return replace(self, lots=self.lots.only(~free)) if free.any() else self
 
+    def waiting(self, terms: DealingTerms, when: DealingDate) -> Lines:
+        """Orders of earlier decisions that wait on this date, with the dates they are due."""
+        held, old = self.book.holdings, Lines.none()
+        for queue, cost, buys in (
+            (self.redemptions, terms.sell_cost, False),
+            (self.subscriptions, terms.buy_cost, True),
+        ):
+            own = queue.only(queue.decided < when.decided)
+            amount = own.amount / (1.0 + cost[own.fund]) if buys else own.amount
+            whole = held == 0.0 if buys else own.totals(len(held)) >= held * (1.0 - 1e-9)
+            delay = np.zeros_like(terms.payment_months) if buys else terms.payment_months
+            every, nothing = np.ones(len(own), dtype=bool), np.zeros(len(own))
+            old = old.joined(
+                lines_of(own, nothing, every, amount, when, delay, whole, whole, cost, buys=buys)
+            )
+        return old
+
     def bury(self, dead: BoolArray, terminal: FloatArray, delay: int) -> tuple[Account, FloatArray]:
         """Close positions and orders in funds whose death has become known (`write_off`)."""
         book, proceeds = write_off(self.book, dead, terminal, delay)

@@ -41,6 +41,13 @@ class Lines:
     cost: FloatArray
     why: IntArray
 
+    @classmethod
+    def none(cls) -> Lines:
+        """No order."""
+        whole, no = np.empty(0, dtype=np.int64), np.empty(0, dtype=bool)
+        money = np.empty(0)
+        return cls(whole, whole, whole, whole, no, no, money, money, whole)
+
     def only(self, which: BoolArray) -> Lines:
         """Some of the lines."""
         return Lines(*(values[which] for values in vars(self).values()))

@@ -12,6 +12,7 @@ from finembed_core.backtest import attribution, evidence, solving
 from finembed_core.backtest.attribution import Attribution
 from finembed_core.backtest.bookings import verdicts_on_money
 from finembed_core.backtest.evidence import Evidence
+from finembed_core.backtest.sensitivity import Sensitivities
 from finembed_core.backtest.study import Entry, Study
 from finembed_core.backtest.tables import SCHEMAS
 from finembed_core.calendar import Month
@@ -35,7 +36,13 @@ RUN_TABLES = {
     "prediction_outcomes": OUTCOME_SCHEMA,
     "model_scores": SCORE_SCHEMA,
 }
-MONTHLY_INPUTS = ("fund_observations", "series_observations", "universe", "predictions")
+MONTHLY_INPUTS = (
+    "fund_observations",
+    "series_observations",
+    "universe",
+    "predictions",
+    "seed_predictions",
+)
 WHOLE_INPUTS = ("funds", "series")
 MODULES = (
     "finembed_core.backtest",
@@ -154,7 +161,8 @@ def backtest(
     explained = Attribution.read(store, settings, through)
     luck = Evidence(settings.backtest.inference, study.benchmark)
     frames: dict[str, list[pl.DataFrame]] = {table: [] for table in RUN_TABLES}
-    progress.start("backtest", len(entries) + 2)
+    varied = Sensitivities.of(study, entries)
+    progress.start("backtest", len(entries) * (1 if varied is None else 2) + 2)
     try:
         for entry in entries:
             outcome = study.simulate(entry)
@@ -165,6 +173,10 @@ def backtest(
                 for table, frame in (study.tables(outcome) | made).items():
                     frames[table].append(frame)
             progress.advance(entry.name)
+            if varied is not None:
+                if outcome is not None:
+                    frames["sensitivities"].append(varied.table(outcome))
+                progress.advance(f"{entry.name}, other assumptions")
         _add_evidence(frames, luck)
         study.warnings += luck.warnings
         progress.advance("intervals and tests")

@@ -145,6 +145,7 @@ class _Run:
         self.holdings: list[FloatArray] = []
         self.decisions: list[Decision] = []
         self.executed: list[Executed] = []
+        self.waiting: Executed | None = None
         self.payouts: list[Payout] = []
         self.unreported = self.declined = 0
         self.ruin: Ruin | None = None
@@ -233,9 +234,9 @@ class _Run:
     def execute(self, ordered: _Ordered, month: Period, pending: bool) -> None:
         """Deal at the end of `month`, or keep the orders for the list of pending ones."""
         dealt = wished = None
-        before, nav = ordered.state.holdings, ordered.state.nav
+        before, nav, after = ordered.state.holdings, ordered.state.nav, self.account
+        everything = np.ones(len(self.market.ids), dtype=bool)
         if pending:
-            everything = np.ones(len(self.market.ids), dtype=bool)
             after, dealing = self._deal(ordered, month, everything)
             if self.terms.dealing is None:
                 wished = size(ordered.orders, ordered.state, everything, self.terms.costs)
@@ -249,10 +250,16 @@ class _Run:
             self.account, dealt = self._deal(ordered, month, reported)
             dealing = dealt
             self._pay(dealt)
-        if isinstance(dealing, TermsDealing):
+        if isinstance(dealing, TermsDealing) and self.terms.dealing is not None:
             lines = dealing.lines
             if pending:  # older orders have said already when they are due
-                lines = lines.only(lines.decided == ordered.decided.ordinal)
+                own = lines.decided == ordered.decided.ordinal
+                when = self._date(month, ordered.decided, everything)
+                older = lines.only(~own & (lines.why == 0)).joined(
+                    after.waiting(self.terms.dealing, when)
+                )
+                self.waiting = Executed(nav, older, pending)
+                lines = lines.only(own)
             self.executed.append(Executed(nav, lines, pending))
         self.decisions.append(
             Decision(ordered.decided, month, ordered.target, nav, before, dealt, wished)
@@ -316,6 +323,7 @@ class _Run:
             decisions=tuple(self.decisions),
             payouts=tuple(self.payouts),
             executed=None if self.terms.dealing is None else tuple(self.executed),
+            waiting=self.waiting,
             ruin=self.ruin,
         )
 

@@ -7,7 +7,10 @@ from dataclasses import dataclass
 import polars as pl
 
 from finembed_core.calendar import Period
-from finembed_core.portfolio.orders import Solved
+from finembed_core.errors import SolverError
+from finembed_core.portfolio.orders import Orders, Signals, Solved, State, TargetWeights
+from finembed_core.portfolio.policies import Policy
+from finembed_core.settings import PortfolioSettings
 
 SCHEMAS: dict[str, dict[str, pl.DataType | type[pl.DataType]]] = {
     "solver_log": {
@@ -32,6 +35,33 @@ class SolverLine:
     period: Period
     solved: Solved | None
     note: str = ""
+
+
+class LoggedPolicy:
+    """A policy of the register that keeps a log of what its optimizer said.
+
+    Where no solution could be vouched for there are no orders: the last weights are kept.
+
+    Attributes
+    ----------
+    lines : list of SolverLine
+        None for a policy that does not optimize.
+    """
+
+    def __init__(self, policy: Policy, settings: PortfolioSettings) -> None:
+        self._policy, self._settings = policy, settings
+        self.lines: list[SolverLine] = []
+
+    def __call__(self, state: State, signals: Signals) -> Orders | None:
+        """Orders of the policy."""
+        try:
+            orders = self._policy(state, signals, self._settings)
+        except SolverError as error:
+            self.lines.append(SolverLine(signals.month, None, error.what))
+            return None
+        if isinstance(orders, TargetWeights) and orders.solved is not None:
+            self.lines.append(SolverLine(signals.month, orders.solved))
+        return orders
 
 
 def solver_log(strategy: str, lines: tuple[SolverLine, ...]) -> pl.DataFrame:

@@ -11,15 +11,16 @@ import polars as pl
 from finembed_core import histories
 from finembed_core.backtest.bookings import booked_returns
 from finembed_core.backtest.metrics import Series
-from finembed_core.backtest.simulator import Death, Market, Terms, Track, simulate
-from finembed_core.backtest.solving import SolverLine, solver_log
+from finembed_core.backtest.scenario import Remembered, Scenario
+from finembed_core.backtest.simulator import Death, Market, Terms, Track
+from finembed_core.backtest.solving import LoggedPolicy, SolverLine, solver_log
 from finembed_core.backtest.tables import has_hole, return_series, strategy_tables
 from finembed_core.backtest.terms import dealing_terms
 from finembed_core.calendar import Month, month_ordinals, month_range
-from finembed_core.errors import InputError, SettingsError, SolverError
+from finembed_core.errors import InputError, SettingsError
 from finembed_core.ingest.deaths import fund_deaths
 from finembed_core.panel import FloatArray
-from finembed_core.portfolio.orders import Costs, Orders, Signals, State, TargetWeights
+from finembed_core.portfolio.orders import Costs, Signals
 from finembed_core.portfolio.register import Strategy, chosen_strategies
 from finembed_core.portfolio.signals import SignalTable, first_predicted, read_signals
 from finembed_core.settings import Settings
@@ -41,12 +42,17 @@ class Entry:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one strategy did in the market that it went through."""
+    """What one strategy did in the scenario that it went through."""
 
     entry: Entry
-    market: Market
+    scenario: Scenario
     track: Track
     solved: tuple[SolverLine, ...] = ()
+
+    @property
+    def market(self) -> Market:
+        """What could be held."""
+        return self.scenario.market
 
 
 @dataclass
@@ -100,7 +106,9 @@ class Study:
         signals = None
         if start is not None:
             models = settings.portfolio.models
-            signals = read_signals(store, start, through, panel.ids, models, calendar)
+            varied = settings.backtest.sensitivities
+            seeds = varied.enabled and varied.seeds
+            signals = read_signals(store, start, through, panel.ids, models, calendar, seeds=seeds)
         opening = Month.of(calendar.dealing_date(first))
         earned = tuple(month_range(opening + 1, through)) if start is not None else ()
         benchmarks = _benchmarks(store, settings, through, len(earned))
@@ -185,9 +193,25 @@ class Study:
 
     def simulate(self, entry: Entry) -> Outcome | None:
         """Run one strategy; None where it is absent."""
+        policy = LoggedPolicy(entry.strategy.policy, self.settings.portfolio)
+        scenario = self._scenario(entry, policy)
+        if scenario is None:
+            return None
+        try:
+            track = scenario.run()
+        except InputError as error:
+            where = f"strategy {entry.name}" + (f", {error.where}" if error.where else "")
+            raise InputError(error.what, where=where, remedy=error.remedy) from error
+        self._warn_of(entry, track, policy.lines)
+        return Outcome(entry, scenario, track, tuple(policy.lines))
+
+    def scenario(self, entry: Entry) -> Scenario | None:
+        """What one strategy goes through; None where it is absent."""
+        return self._scenario(entry, LoggedPolicy(entry.strategy.policy, self.settings.portfolio))
+
+    def _scenario(self, entry: Entry, policy: LoggedPolicy) -> Scenario | None:
         if entry.absent or self.signals is None:
             return None
-        calendar = self.settings.dataset.calendar
         if entry.series is None:
             market, signals = self.market, self.signals.of(entry.model)
             terms = self._short(self.terms) if entry.strategy.sells_short else self.terms
@@ -195,25 +219,8 @@ class Study:
             market, signals = self._index(entry.series, self.signals.months)
             terms = Terms(self.settings.backtest.initial_nav)
 
-        solved: list[SolverLine] = []
-
-        def policy(state: State, known: Signals) -> Orders | None:
-            try:
-                orders = entry.strategy.policy(state, known, self.settings.portfolio)
-            except SolverError as error:  # the last weights are kept
-                solved.append(SolverLine(known.month, None, error.what))
-                return None
-            if isinstance(orders, TargetWeights) and orders.solved is not None:
-                solved.append(SolverLine(known.month, orders.solved))
-            return orders
-
-        try:
-            track = simulate(market, signals, policy, terms, calendar)
-        except InputError as error:
-            where = f"strategy {entry.name}" + (f", {error.where}" if error.where else "")
-            raise InputError(error.what, where=where, remedy=error.remedy) from error
-        self._warn_of(entry, track, solved)
-        return Outcome(entry, market, track, tuple(solved))
+        calendar = self.settings.dataset.calendar
+        return Scenario(market, signals, Remembered(policy), terms, calendar)
 
     def _short(self, terms: Terms) -> Terms:
         """Terms that let a strategy sell short."""

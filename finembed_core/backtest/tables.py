@@ -96,6 +96,14 @@ SCHEMAS: dict[str, dict[str, pl.DataType | type[pl.DataType]]] = {
         "months_down": pl.Int64,
         "months_recovering": pl.Int64,
     },
+    "sensitivities": {
+        "strategy": pl.String,
+        "dimension": pl.String,
+        "value": pl.String,
+        "metric": pl.String,
+        "result": pl.Float64,
+        "note": pl.String,
+    },
 }
 
 
@@ -176,6 +184,10 @@ def _trades(track: Track, ids: pl.Series, calendar: Calendar) -> pl.DataFrame:
     frames = [lapsed.with_columns(blocked_by=pl.lit("no_nav"), status=pl.lit("pending"))]
     if track.executed is not None:
         frames.append(_lines(track.executed, ids, calendar))
+        if track.waiting is not None:
+            frames.append(
+                _lines((track.waiting,), ids, calendar).with_columns(status=pl.lit("waiting"))
+            )
     else:
         executed = _orders(decided, [dealing.amounts for _, dealing in dealt], ids)
         costs = np.array([dealing.costs for _, dealing in dealt]).reshape(-1, len(ids))

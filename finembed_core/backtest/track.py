@@ -118,6 +118,9 @@ class Track:
     payouts : tuple of Payout
     executed : tuple of Executed, or None
         Order by order, where the market has terms; None where decisions say it all.
+    waiting : Executed, or None
+        Orders of earlier decisions that are still to be dealt after the newest; they stand in
+        `executed` too, as they were on the date from which they wait.
     ruin : Ruin or None
     """
 
@@ -137,6 +140,7 @@ class Track:
     decisions: tuple[Decision, ...]
     payouts: tuple[Payout, ...]
     executed: tuple[Executed, ...] | None = None
+    waiting: Executed | None = None
     ruin: Ruin | None = None
 
     @property

@@ -108,12 +108,15 @@ class TrainedModel:
     band : float
     members : tuple of TrendModel
         Their probabilities are averaged.
+    seeds : tuple of int
+        Of each member.
     """
 
     kind: ModelKind
     scaler: ChannelScaler
     band: float
     members: tuple[TrendModel, ...]
+    seeds: tuple[int, ...]
 
     @classmethod
     def fit(
@@ -129,12 +132,17 @@ class TrainedModel:
         seeds = settings.seeds if model.random else settings.seeds[:1]
         fitted = [model.fit(train, valid, settings, seed) for seed in seeds]
         curves = {seed: curve for seed, (_, curve) in zip(seeds, fitted, strict=True)}
-        return cls(kind, scaler, train.band, tuple(member for member, _ in fitted)), curves
+        members = tuple(member for member, _ in fitted)
+        return cls(kind, scaler, train.band, members, tuple(seeds)), curves
 
     def predict_proba(self, samples: SampleSet) -> FloatArray:
         """Probabilities, shape (n, 3), in the order of `CLASSES`."""
+        return self.by_member(samples).mean(axis=0)
+
+    def by_member(self, samples: SampleSet) -> FloatArray:
+        """Probabilities of each member, shape (members, n, 3)."""
         view = self.scaler.view(samples)
-        return np.mean([member.predict_proba(view) for member in self.members], axis=0)
+        return np.stack([member.predict_proba(view) for member in self.members])
 
     def to_files(self) -> dict[str, bytes]:
         """The checkpoint: safetensors and JSON."""
@@ -145,7 +153,13 @@ class TrainedModel:
             own_arrays, own_plain = member.state()
             tensors |= {f"member{k}.{name}": value for name, value in own_arrays.items()}
             members.append(own_plain)
-        tree = {"kind": self.kind, "band": self.band, "scaler": plain, "members": members}
+        tree = {
+            "kind": self.kind,
+            "band": self.band,
+            "scaler": plain,
+            "members": members,
+            "seeds": self.seeds,
+        }
         contiguous = {name: np.ascontiguousarray(value) for name, value in tensors.items()}
         text = json.dumps(tree, indent=1, sort_keys=True)
         return {TENSORS: save(contiguous), PLAIN: text.encode()}
@@ -160,7 +174,7 @@ class TrainedModel:
             for k, plain in enumerate(tree["members"])
         )
         scaler = ChannelScaler.from_state(with_prefix(tensors, "scaler"), tree["scaler"])
-        return cls(tree["kind"], scaler, tree["band"], members)
+        return cls(tree["kind"], scaler, tree["band"], members, tuple(tree["seeds"]))
 
 
 def curve_point(

@@ -65,6 +65,15 @@ PREDICTION_SCHEMA = {
     "band": pl.Float64,
     "retraining": pl.Date,
 }
+SEEDS = "seed_predictions"
+"""Table of what each member of an averaged model predicts: how much hangs on the seed."""
+SEED_SCHEMA = {
+    "month": pl.Date,
+    "fund_id": pl.String,
+    "model": pl.String,
+    "seed": pl.Int64,
+    "p_up": pl.Float64,
+}
 TOO_LITTLE = "too_little_history"
 SLOW_TO_TRAIN: frozenset[ModelKind] = frozenset({"itransformer", "lightgbm"})
 
@@ -234,7 +243,7 @@ def prediction_stage(
 
     return Stage(
         name="predictions",
-        tables=("predictions",),
+        tables=("predictions", SEEDS),
         sections=(learning,),
         modules=(*CORE, *(name for modules in FAMILY_MODULES.values() for name in modules)),
         gather=gather,
@@ -243,14 +252,14 @@ def prediction_stage(
 
 
 def predict(inputs: PredictionInputs) -> Mapping[str, Output]:
-    """Rows (month, fund, model) of one month."""
+    """Rows (month, fund, model) of one month; for averaged models also those of each seed."""
     months = np.array([inputs.month, inputs.label_month, inputs.retraining])
     month, label_month, retraining = (day.item() for day in month_ends(months))
-    frames = [pl.DataFrame(schema=PREDICTION_SCHEMA)]
+    frames, by_seed = [pl.DataFrame(schema=PREDICTION_SCHEMA)], [pl.DataFrame(schema=SEED_SCHEMA)]
     for kind, (_, files) in inputs.models.items():
         model = _trained(files[TENSORS], files[PLAIN])
-        p = model.predict_proba(inputs.samples)
-        n = len(inputs.samples)
+        members = model.by_member(inputs.samples)
+        p, n = members.mean(axis=0), len(inputs.samples)
         columns = {
             "month": [month] * n,
             "fund_id": inputs.samples.funds.tolist(),
@@ -263,8 +272,17 @@ def predict(inputs: PredictionInputs) -> Mapping[str, Output]:
             "retraining": [retraining] * n,
         }
         frames.append(pl.DataFrame(columns, schema=PREDICTION_SCHEMA))
+        if len(members) > 1:
+            keys = {name: columns[name] for name in ("month", "fund_id", "model")}
+            by_seed += [
+                pl.DataFrame(keys | {"seed": [seed] * n, "p_up": own[:, 2]}, schema=SEED_SCHEMA)
+                for seed, own in zip(model.seeds, members, strict=True)
+            ]
     notes = {"funds": len(inputs.samples), "absent_models": inputs.absent}
-    return {"predictions": Output(pl.concat(frames), notes=notes)}
+    return {
+        "predictions": Output(pl.concat(frames), notes=notes),
+        SEEDS: Output(pl.concat(by_seed)),
+    }
 
 
 @lru_cache(maxsize=2 * len(FAMILY_MODULES))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -61,6 +61,8 @@ class SignalTable:
         By model; a model without any prediction is not in it.
     ids : tuple of str, length N
     history : KnownReturns
+    by_seed : dict of str to dict of int to ndarray of shape (M, N)
+        P(up) of each member of the models that average over several, by model and seed.
     """
 
     months: tuple[Month, ...]
@@ -69,6 +71,7 @@ class SignalTable:
     p_up: dict[str, FloatArray]
     ids: tuple[str, ...]
     history: KnownReturns
+    by_seed: dict[str, dict[int, FloatArray]] = field(default_factory=dict)
 
     def of(self, model: str | None) -> dict[Month, Signals]:
         """Signals by month; without predictions where `model` is None."""
@@ -105,6 +108,8 @@ def read_signals(
     ids: Sequence[str],
     models: Sequence[str],
     calendar: DecisionCalendar,
+    *,
+    seeds: bool = False,
 ) -> SignalTable:
     """Signals of the months from `first` to `through`.
 
@@ -116,6 +121,8 @@ def read_signals(
         Funds, sorted; others are left out.
     models : sequence of str
     calendar : DecisionCalendar
+    seeds : bool
+        Whether the members of averaged models are read too.
 
     Raises
     ------
@@ -142,13 +149,23 @@ def read_signals(
     predictions = placed(
         store.read_many("predictions", keys).select("month", "fund_id", "model", "p_up")
     )
-    p_up: dict[str, FloatArray] = {}
-    for model in models:
-        own = predictions.filter(pl.col("model") == model)
-        if own.is_empty():
-            continue
-        p_up[model] = np.full(shape, np.nan)
-        p_up[model][own["row"].to_numpy(), own["column"].to_numpy()] = own["p_up"].to_numpy()
-    return SignalTable(
-        tuple(months), eligible, aum, p_up, tuple(ids), KnownReturns(store, calendar, ids)
-    )
+
+    def dense(rows: pl.DataFrame) -> FloatArray:
+        values = np.full(shape, np.nan)
+        values[rows["row"].to_numpy(), rows["column"].to_numpy()] = rows["p_up"].to_numpy()
+        return values
+
+    p_up = {
+        model: dense(own)
+        for model in models
+        if not (own := predictions.filter(pl.col("model") == model)).is_empty()
+    }
+    by_seed: dict[str, dict[int, FloatArray]] = {}
+    stored = sorted(set(keys).intersection(store.keys("seed_predictions"))) if seeds else []
+    if stored:
+        members = placed(store.read_many("seed_predictions", stored)).sort("model", "seed")
+        for (model, seed), own in members.group_by("model", "seed", maintain_order=True):
+            if model in p_up:
+                by_seed.setdefault(str(model), {})[int(str(seed))] = dense(own)
+    history = KnownReturns(store, calendar, ids)
+    return SignalTable(tuple(months), eligible, aum, p_up, tuple(ids), history, by_seed)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import duckdb
 
 from finembed_core.errors import InputError, MissingPartError
+from finembed_core.settings import ReportSettings
 
 EQUAL_WEIGHT = "equal_weight_universe"
 INDEX = "index_"
@@ -18,6 +19,15 @@ RULES = {
     "sa": "SA",
     "wa": "WA",
     "gmv": "GMV",
+    "top_5": "Top 5",
+    "top_10": "Top 10",
+    "topk_drop": "TopK-Drop",
+    "simplex": "Simplex weights",
+    "gmv_sample": "GMV, sample covariance",
+    "gmv_ledoit_wolf": "GMV, Ledoit-Wolf",
+    "gmv_oas": "GMV, OAS",
+    "gmv_factor": "GMV, factor covariance",
+    "all_weather": "All-Weather",
     "equal_weight_universe": "Equal weight, all funds",
     "aum_weight_universe": "AUM weight, all funds",
 }
@@ -28,8 +38,9 @@ MODELS = {
     "patchtst": "PatchTST",
     "dlinear": "DLinear",
 }
-MOST_DRAWN = 10  # as many as the palette has colors
+MOST_DRAWN = 7  # lines that an eye can follow
 MOST_NAMED = 5
+PORTFOLIO_SIZE = ReportSettings().portfolio_size
 
 
 @dataclass(frozen=True)
@@ -50,11 +61,14 @@ class Run:
     equal_weight, index : str or None
         The benchmarks that ran.
     drawn : tuple of str
-        Strategies on charts: those three, then by Sharpe ratio, as many as can be told apart.
+        Strategies on charts: those three, then the best by Sharpe ratio of each kind of rule,
+        as many as an eye can follow; of the others where there is room.
     ran : int
         Strategies that ran.
     names : mapping of str to str
         Readable names of strategies.
+    portfolio_size : float
+        Money whose share of fund assets is shown: no result of the run, but an assumption.
     """
 
     run_id: str
@@ -71,6 +85,7 @@ class Run:
     drawn: tuple[str, ...]
     ran: int
     names: Mapping[str, str]
+    portfolio_size: float
 
     def name(self, strategy: str | None) -> str:
         """Readable name of a strategy."""
@@ -95,7 +110,11 @@ class Run:
         return f" {left} more strategies ran and are not drawn." if left > 0 else ""
 
 
-def read_run(connection: duckdb.DuckDBPyConnection, run_id: str | None = None) -> Run:
+def read_run(
+    connection: duckdb.DuckDBPyConnection,
+    run_id: str | None = None,
+    portfolio_size: float = PORTFOLIO_SIZE,
+) -> Run:
     """The record of a run.
 
     Parameters
@@ -104,6 +123,8 @@ def read_run(connection: duckdb.DuckDBPyConnection, run_id: str | None = None) -
         On a warehouse.
     run_id : str, optional
         The latest run by default.
+    portfolio_size : float
+        In the funds' currency.
 
     Raises
     ------
@@ -144,7 +165,7 @@ def read_run(connection: duckdb.DuckDBPyConnection, run_id: str | None = None) -
     ids = [strategy for strategy, _, _ in strategies]
     lead = _lead(strategies, record["config"])
     equal = EQUAL_WEIGHT if EQUAL_WEIGHT in ids else None
-    index = min((name for name in ids if name.startswith(INDEX)), default=None)
+    index = _index(connection, record["run_id"], ids)
     first = [name for name in (lead, equal, index) if name is not None]
     return Run(
         run_id=record["run_id"],
@@ -158,9 +179,10 @@ def read_run(connection: duckdb.DuckDBPyConnection, run_id: str | None = None) -
         lead=lead,
         equal_weight=equal,
         index=index,
-        drawn=tuple(dict.fromkeys([*first, *ids]))[:MOST_DRAWN],
+        drawn=tuple(dict.fromkeys([*first, *_best_of_each_kind(ids), *ids]))[:MOST_DRAWN],
         ran=len(ids),
         names=_names(every, _series(connection)),
+        portfolio_size=portfolio_size,
     )
 
 
@@ -184,6 +206,25 @@ def _lead(strategies: list[tuple[str, str | None, float | None]], config: str | 
         return model is None, known, not strategy.startswith("sa_"), strategy
 
     return min(strategies, key=rank)[0] if strategies else None
+
+
+def _index(connection: duckdb.DuckDBPyConnection, run_id: str, ids: Sequence[str]) -> str | None:
+    """The index that differences are measured from; else the first by name."""
+    there = "SELECT count(*) FROM duckdb_tables() WHERE table_name = 'differences'"
+    asked = "SELECT DISTINCT against FROM differences WHERE run_id = ?"
+    known = (connection.execute(there).fetchone() or (0,))[0]
+    measured = {name for (name,) in connection.execute(asked, [run_id]).fetchall()} if known else ()
+    indices = [name for name in ids if name.startswith(INDEX)]
+    return min(indices, key=lambda name: (name not in measured, name), default=None)
+
+
+def _best_of_each_kind(ranked: Sequence[str]) -> list[str]:
+    """The first of each kind of rule, without indices: variants of one rule look alike."""
+    kinds: dict[str, str] = {}
+    for name in ranked:
+        if not name.startswith(INDEX):
+            kinds.setdefault(name.split("_")[0], name)
+    return list(kinds.values())
 
 
 def _series(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:

@@ -10,6 +10,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from finembed_core.settings.backtest import (
+    BacktestSettings,
+    DealingSettings,
+    InferenceSettings,
+    ReportSettings,
+    SensitivitySettings,
+    TerminalReturns,
+)
 from finembed_core.settings.data import (
     DatasetSettings,
     FilesSource,
@@ -34,7 +42,7 @@ from finembed_core.settings.polymodel import (
     PolyModelSettings,
 )
 from finembed_core.settings.portfolio import AssetClass, CovarianceName, PortfolioSettings
-from finembed_core.settings.section import PositiveInt, Section, Seed
+from finembed_core.settings.section import PositiveInt, Section
 from finembed_core.settings_file import read_sections
 
 __all__ = [
@@ -59,7 +67,9 @@ __all__ = [
     "PairsSettings",
     "PolyModelSettings",
     "PortfolioSettings",
+    "ReportSettings",
     "Section",
+    "SensitivitySettings",
     "Settings",
     "SimulatedSource",
     "TableFiles",
@@ -67,77 +77,6 @@ __all__ = [
     "UniverseSettings",
     "load_settings",
 ]
-
-TerminalReturn = Annotated[float, Field(ge=-1.0, le=0.0)]
-
-
-class TerminalReturns(Section):
-    """Return from a dead fund's last reported NAV to what it pays out, by reason of death."""
-
-    liquidated: TerminalReturn = 0.0
-    matured: TerminalReturn = 0.0
-    merged: TerminalReturn = 0.0
-    stopped_reporting: TerminalReturn = -0.2
-    unknown: TerminalReturn = -0.2
-
-
-DealingMonths = Literal[0, 1, 3, 6, 12]
-BasisPoints = Annotated[float, Field(ge=0, le=1000)]
-
-
-class DealingSettings(Section):
-    """Terms of funds that state none: months between dealing dates, days of notice, and so on.
-
-    A frequency of 0 deals in every period of the backtest, be it a month or a trading session.
-    The defaults are those of a fund that deals at every month end, at once and in full.
-    ``subscription_every`` holds for all funds, as the funds table has no column for it.
-    """
-
-    redemption_every: DealingMonths = 1
-    subscription_every: DealingMonths = 1
-    notice_days: Annotated[int, Field(ge=0, le=730)] = 0
-    lockup_months: Annotated[int, Field(ge=0, le=120)] = 0
-    gate: Annotated[float, Field(gt=0, le=1)] = 1.0
-
-
-class InferenceSettings(Section):
-    """Intervals of the statistics and tests over all strategies (docs/inference.md).
-
-    ``draws`` and ``seed`` are those of the bootstrap (1,000: Efron and Tibshirani 1993). ``size``
-    is the probability with which StepM may name a strategy that is no better than the benchmark.
-    ``split_blocks`` cut the record for the probability of backtest overfitting (16: Bailey,
-    Borwein, Lopez de Prado and Zhu 2017); every two more take four times as long.
-    """
-
-    draws: Annotated[int, Field(ge=100, le=100_000)] = 1000
-    seed: Seed = 1
-    size: Annotated[float, Field(gt=0, lt=1)] = 0.05
-    split_blocks: Annotated[int, Field(ge=2, le=20, multiple_of=2)] = 16
-
-
-class BacktestSettings(Section):
-    """Costs, cash, dealing and the fate of dead funds. Costs in basis points of the amount traded.
-
-    ``slippage_bps`` comes on top of ``cost_bps`` both ways, ``redemption_fee_bps`` on sales only.
-    ``payment_delay_months`` is the wait from a redemption's dealing date to its proceeds,
-    ``proceeds_delay_months`` that from a death. ``benchmark`` names the series that statistics are
-    measured against; by default the one of role ``benchmark`` that covers most of the months.
-    ``short_selling`` simulates strategies that sell short, which no fund allows, for a fee of
-    ``borrow_bps`` a year: 25 is the mean of D'Avolio (2002, Journal of Financial Economics 66).
-    """
-
-    cost_bps: BasisPoints = 10.0
-    slippage_bps: BasisPoints = 0.0
-    redemption_fee_bps: BasisPoints = 0.0
-    payment_delay_months: Annotated[int, Field(ge=0, le=60)] = 0
-    dealing: DealingSettings = DealingSettings()
-    initial_nav: Annotated[float, Field(gt=0)] = 1.0
-    terminal_return: TerminalReturns = TerminalReturns()
-    proceeds_delay_months: Annotated[int, Field(ge=0, le=60)] = 0
-    benchmark: str | None = None
-    short_selling: bool = False
-    borrow_bps: BasisPoints = 25.0
-    inference: InferenceSettings = InferenceSettings()
 
 
 class ExecutionSettings(Section):
@@ -169,6 +108,7 @@ class Settings(Section):
     learning: LearningSettings = LearningSettings()
     portfolio: PortfolioSettings = PortfolioSettings()
     backtest: BacktestSettings = BacktestSettings()
+    report: ReportSettings = ReportSettings()
     execution: ExecutionSettings = ExecutionSettings()
 
     @model_validator(mode="before")
@@ -209,10 +149,10 @@ class Settings(Section):
     def study(self) -> dict[str, Any]:
         """Everything that changes a number, as plain values: what a run is known by.
 
-        Without the way work is spread, without the pair statistics that are kept beside, and
-        without the places of input files: their content is hashed as data.
+        Without the way work is spread and reported, without the pair statistics that are kept
+        beside, and without the places of input files: their content is hashed as data.
         """
-        left_out = {"execution": True, "pairs": True, "dataset": {"files"}}
+        left_out = {"execution": True, "report": True, "pairs": True, "dataset": {"files"}}
         return self.model_dump(mode="json", exclude=left_out)
 
 

@@ -388,7 +388,7 @@ CREATE TABLE trades (
     cost DOUBLE CHECK (cost >= 0),
     reason VARCHAR NOT NULL,
     blocked_by VARCHAR,
-    status VARCHAR NOT NULL CHECK (status IN ('executed', 'pending')),
+    status VARCHAR NOT NULL CHECK (status IN ('executed', 'pending', 'waiting')),
     PRIMARY KEY (run_id, strategy, decision, fund_id, side, reason, status, dealing)
 );
 COMMENT ON TABLE trades IS 'Orders and what became of them.';
@@ -399,6 +399,7 @@ COMMENT ON COLUMN trades.amount IS 'in the unit of the initial NAV; NULL while p
 COMMENT ON COLUMN trades.weight IS 'share of NAV';
 COMMENT ON COLUMN trades.cost IS 'in the unit of the initial NAV';
 COMMENT ON COLUMN trades.reason IS 'enter, increase, reduce, exit, dead with the reason of death, or ruin';
+COMMENT ON COLUMN trades.status IS 'executed; pending: not dealt when its row was written; waiting: of an earlier decision and still not dealt when the newest is taken';
 COMMENT ON COLUMN trades.blocked_by IS 'what holds the order up: notice, frequency, lockup, gate or no_nav';
 
 CREATE TABLE returns (
@@ -624,6 +625,24 @@ COMMENT ON COLUMN rolling.volatility IS 'decimal per year';
 COMMENT ON COLUMN rolling.sharpe IS 'per year, over the risk-free return';
 COMMENT ON COLUMN rolling.beta IS 'to the main benchmark; NULL where it does not cover the window';
 COMMENT ON COLUMN rolling.max_drawdown IS 'decimal, negative';
+
+CREATE TABLE sensitivities (
+    run_id VARCHAR NOT NULL,
+    strategy VARCHAR NOT NULL,
+    dimension VARCHAR NOT NULL,
+    value VARCHAR NOT NULL,
+    metric VARCHAR NOT NULL,
+    result DOUBLE,
+    note VARCHAR NOT NULL,
+    PRIMARY KEY (run_id, strategy, dimension, value, metric),
+    CHECK (result IS NOT NULL OR note <> '' OR dimension <> 'breakeven_cost_bps')
+);
+COMMENT ON TABLE sensitivities IS 'Results under other assumptions, one changed at a time; the run''s own is among them.';
+COMMENT ON COLUMN sensitivities.dimension IS 'terminal_return (of funds that died for no stated reason), cost_bps, delay_months (from decision to dealing, on top of the calendar), seed, or breakeven_cost_bps';
+COMMENT ON COLUMN sensitivities.value IS 'what is assumed; for the break-even cost what the strategy is compared with: equal_weight_universe or risk_free';
+COMMENT ON COLUMN sensitivities.metric IS 'annual_return, sharpe or max_drawdown; cost_bps for the break-even cost';
+COMMENT ON COLUMN sensitivities.result IS 'value of the metric, NULL where there is none';
+COMMENT ON COLUMN sensitivities.note IS 'why there is no result, or what to know about it';
 
 CREATE TABLE prediction_outcomes (
     run_id VARCHAR NOT NULL,

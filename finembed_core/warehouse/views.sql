@@ -150,16 +150,18 @@ WITH decided AS (
         SELECT run_id, decision FROM target_weights UNION ALL SELECT run_id, decision FROM trades
     ) JOIN latest_run USING (run_id)
 ), ordered AS (
-    SELECT trades.*, latest_run.simulated, strategies.model, last_day(trades.decision - INTERVAL 1 MONTH) AS before
+    SELECT trades.*, latest_run.simulated, strategies.model, decided.decision AS now,
+        last_day(decided.decision - INTERVAL 1 MONTH) AS before
     FROM trades
     JOIN latest_run USING (run_id)
-    JOIN decided USING (decision)
+    JOIN decided ON trades.decision = decided.decision OR trades.status = 'waiting'
     LEFT JOIN strategies USING (run_id, strategy)
     WHERE NOT starts_with(trades.reason, 'dead: ')  -- paid out, not ordered
 )
 SELECT
     ordered.strategy,
     ordered.decision,
+    CASE WHEN ordered.side = 'sell' THEN ordered.dealing - funds.notice_days::INTEGER END AS notice,
     ordered.dealing,
     ordered.settle,
     ordered.side,
@@ -190,14 +192,14 @@ SELECT
 FROM ordered
 LEFT JOIN funds ON funds.fund_id = ordered.fund_id
 LEFT JOIN ranked_predictions AS now
-    ON now.month = ordered.decision AND now.fund_id = ordered.fund_id AND now.model = ordered.model
+    ON now.month = ordered.now AND now.fund_id = ordered.fund_id AND now.model = ordered.model
 LEFT JOIN ranked_predictions AS before
     ON before.month = ordered.before AND before.fund_id = ordered.fund_id
     AND before.model = ordered.model
 LEFT JOIN polymodel_features AS features
-    ON features.month = ordered.decision AND features.fund_id = ordered.fund_id
-ORDER BY ordered.model IS NULL, ordered.strategy, ordered.side DESC, now.rank NULLS LAST, ordered.fund_id;
-COMMENT ON VIEW latest_rebalance IS 'What to redeem and subscribe on the latest decision of the latest run, and what the model thought of each fund.';
+    ON features.month = ordered.now AND features.fund_id = ordered.fund_id
+ORDER BY ordered.model IS NULL, ordered.strategy, ordered.decision DESC, ordered.side DESC, now.rank NULLS LAST, ordered.fund_id;
+COMMENT ON VIEW latest_rebalance IS 'What to redeem and subscribe on the latest decision of the latest run, what still waits from earlier ones, and what the model thinks of each fund.';
 
 CREATE VIEW scored_predictions AS
 SELECT
@@ -262,7 +264,8 @@ SELECT 'quarantine', rule, count(*), count(DISTINCT id), min(date), max(date)
 FROM quarantine GROUP BY rule
 UNION ALL
 SELECT 'trades', blocked_by, count(*), count(DISTINCT fund_id), min(decision), max(decision)
-FROM trades JOIN latest_run USING (run_id) WHERE blocked_by <> '' GROUP BY blocked_by
+FROM trades JOIN latest_run USING (run_id)
+WHERE blocked_by <> '' AND trades.status <> 'waiting' GROUP BY blocked_by
 UNION ALL
 SELECT 'strategies', reason, count(*), count(DISTINCT strategy), NULL, NULL
 FROM strategies JOIN latest_run USING (run_id) WHERE strategies.status = 'absent' GROUP BY reason

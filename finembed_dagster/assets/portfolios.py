@@ -56,7 +56,8 @@ def warehouse(
     report = publish(store, study.home.warehouse, settings, through, run_id)
     for warning in report.warnings:
         context.log.warning(warning)
-    page = write_report(study.home.warehouse, study.home.reports, run_id)
+    size = settings.report.portfolio_size
+    page = write_report(study.home.warehouse, study.home.reports, run_id, portfolio_size=size)
     ranked = query(study.home.warehouse, "select * from leaderboard")
     latest = query(study.home.warehouse, "select * from latest_rebalance")
     return dg.MaterializeResult(
@@ -64,6 +65,7 @@ def warehouse(
             "leaderboard": leaderboard(ranked),
             "latest_rebalance": orders(latest),
             "report": dg.MetadataValue.path(str(page)),
+            "report_page": dg.MetadataValue.url(page.resolve().as_uri()),
             "path": dg.MetadataValue.path(str(report.path)),
             "was_current": report.skipped,
             "warnings": list(report.warnings),

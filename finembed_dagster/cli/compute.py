@@ -12,11 +12,11 @@ import polars as pl
 from rich.console import Console
 from rich.markup import escape
 
+from finembed_core.backtest.rebalance import rebalance as orders_of
 from finembed_core.calendar import Month
 from finembed_core.chain import chain
 from finembed_core.errors import InputError, MissingPartError, SettingsError
 from finembed_core.files import written_whole
-from finembed_core.portfolio.rebalance import rebalance as orders_of
 from finembed_core.report.write import report_file
 from finembed_core.sources.files import check_header, check_separator
 from finembed_core.warehouse.query import query as ask
@@ -101,6 +101,8 @@ def rebalance(options: argparse.Namespace) -> int:
         soft_wrap=True,
         highlight=False,
     )
+    if report.assumed:
+        console.print(report.assumed, soft_wrap=True, highlight=False)
     if not report.orders.is_empty():
         file = study.home.reports / f"rebalance-{report.month}-{report.strategy}.csv"
         file.parent.mkdir(exist_ok=True)

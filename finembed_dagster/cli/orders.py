@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from finembed_core.portfolio.rebalance import RebalanceReport
+from finembed_core.backtest.rebalance import RebalanceReport
 from finembed_dagster.cli.tables import print_whole, unbounded
 
 FEATURES = {
@@ -141,6 +141,10 @@ def _why(row: Mapping[str, Any], report: RebalanceReport) -> str:
     if row["blocked_by"]:
         held_up = BLOCKED.get(row["blocked_by"], row["blocked_by"])
         text += f"\n{row['status']}: {held_up}"
+    elif row["status"] == "waiting":
+        text += "\nof an earlier decision"
+    if row["gated"]:
+        text += f"\ngate: {row['gated']:.0%} of it waits for later dates"
     if row["notice"] is not None:
         text += f"\ngive notice by {row['notice']}"
     if row["dealing"] not in (None, report.dealing_date):

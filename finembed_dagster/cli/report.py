@@ -29,8 +29,9 @@ HTML = ".html"
 def report(options: argparse.Namespace) -> int:
     """Write the page and say where it lies."""
     _require_html(options.output)
-    home = Study.find(options.home, options.settings).existing().home
-    file = write_report(home.warehouse, home.reports, options.run, options.output)
+    study = Study.find(options.home, options.settings).existing()
+    home, size = study.home, study.settings.report.portfolio_size
+    file = write_report(home.warehouse, home.reports, options.run, options.output, size)
     Console().print(f"report    {escape(str(file))}", highlight=False, soft_wrap=True)
     return 0
 

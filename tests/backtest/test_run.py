@@ -362,3 +362,31 @@ def test_short_sales_are_simulated_on_request_only(store: PartStore) -> None:
     assert absent["reason"].unique().to_list() == [
         "funds cannot be sold short (backtest.short_selling simulates it)"
     ]
+
+
+def test_orders_that_wait_are_listed_again_with_the_newest_decision(store: PartStore) -> None:
+    """F03 is sold in month 14 with 100 days of notice and deals after the last decision."""
+    what = story(months=16)
+    up = what.p_up["logistic"].copy()
+    up[6:13, 3], up[13:, 3] = 0.99, 0.01
+    notice = [100 if k == 3 else None for k in range(8)]
+    what = dataclasses.replace(
+        what, p_up=what.p_up | {"logistic": up}, terms={"notice_days": notice}
+    )
+    _, frames = told(store, what)
+    mine = frames["trades"].filter(strategy="sa_logistic", fund_id="F03")
+    (again,) = mine.filter(status="waiting").to_dicts()
+    (said,) = (
+        mine.filter(pl.col("side") == "sell", pl.col("blocked_by") == "notice")
+        .filter(status="pending")
+        .to_dicts()
+    )
+    assert (again["decision"], again["dealing"]) == (said["decision"], said["dealing"])
+    assert again["decision"] == (FIRST + 13).end and again["dealing"] > what.last.end
+    assert (again["blocked_by"], again["reason"]) == ("notice", "exit")
+    assert again["amount"] is None and 0 < again["weight"] < 1
+    up[14:, 3] = 0.99  # selected again before its date: nothing waits any more
+    other = dataclasses.replace(what, p_up=what.p_up | {"logistic": up})
+    _, frames = told(store, other)
+    mine = frames["trades"].filter(strategy="sa_logistic", fund_id="F03")
+    assert mine.filter(status="waiting").is_empty()

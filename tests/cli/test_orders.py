@@ -8,8 +8,9 @@ import polars as pl
 import pytest
 from rich.console import Console
 
+from finembed_core.backtest.rebalance import RebalanceReport
 from finembed_core.calendar import Month
-from finembed_core.portfolio.rebalance import FEATURES, RebalanceReport
+from finembed_core.portfolio.reasons import FEATURES
 from finembed_dagster.cli.orders import counted, show_orders, what_stays
 
 ROW = {
@@ -27,6 +28,7 @@ ROW = {
     "notice": None,
     "p_up": 0.61,
     "p_up_before": 0.42,
+    "gated": None,
     "rank": 2,
     "rank_before": 7,
     "n_ranked": 9,

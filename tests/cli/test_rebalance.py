@@ -98,6 +98,7 @@ def test_rebalance_from_the_strategy_and_from_own_holdings(
     fund = funds.filter("eligible")["fund_id"][0]
     (study / "mine.csv").write_text(f"fund_id,value\n{fund},100\ncash,50\n")
     assert finembed("rebalance", "--month", "1994-12", "--holdings", "mine.csv") == 0
-    assert "buy" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "buy" in out and "assumed of your holdings: nothing is locked up" in out
     written = pl.read_csv(study / "home" / "reports" / "rebalance-1994-12-sa_persistence.csv")
     assert {"p_up", "p_up_before", "rank", "rank_before", "svar_before"} <= set(written.columns)

@@ -104,6 +104,10 @@ def test_every_month_left_its_facts_and_every_check_passed(entered: Study) -> No
         assert event is not None and event.asset_materialization is not None
         report = Path(str(event.asset_materialization.metadata["report"].value))
         assert report.name.startswith("report-") and report.suffix == ".html"
+        metadata = event.asset_materialization.metadata
+        assert str(metadata["report_page"].value) == report.resolve().as_uri()
+        table = str(metadata["latest_rebalance"].value)
+        assert "| blocked_by | notice | dealing | settle |" in table and "| buy |" in table
 
 
 def test_a_picture_of_all_months_is_stored_once(entered: Study) -> None:

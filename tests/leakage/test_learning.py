@@ -9,7 +9,7 @@ NOW = Month.parse("2003-04")
 
 
 def test_noise_after_t_leaves_models_and_predictions_up_to_t(tmp_path):
-    settings = quick_settings(seeds=[1])
+    settings = quick_settings(seeds=[1, 2])
     stores = []
     for name, changed in (("true", None), ("changed", NOW)):
         world = World(months=MONTHS, aum=True, signal=0.3, change_after=changed)
@@ -21,8 +21,8 @@ def test_noise_after_t_leaves_models_and_predictions_up_to_t(tmp_path):
         for key in ("2002-01", "2003-01"):
             assert true.manifest(table, key) == changed.manifest(table, key)
     for month in month_range(FIRST, NOW):
-        assert true.manifest("predictions", str(month)) == changed.manifest(
-            "predictions", str(month)
-        )
+        for table in ("predictions", "seed_predictions"):
+            assert true.manifest(table, str(month)) == changed.manifest(table, str(month))
     later = str(NOW + 1)
-    assert true.manifest("predictions", later) != changed.manifest("predictions", later)
+    for table in ("predictions", "seed_predictions"):
+        assert true.manifest(table, later) != changed.manifest(table, later)

@@ -6,10 +6,12 @@ import pytest
 
 from finembed_core.calendar import Month, month_range
 from finembed_core.errors import MissingPartError
+from finembed_core.learning.models import family
 from finembed_core.learning.samples import SampleReader
 from finembed_core.learning.stage import (
     CURVE_SCHEMA,
     PREDICTION_SCHEMA,
+    SEED_SCHEMA,
     TOO_LITTLE,
     prediction_stage,
     training_stage,
@@ -46,6 +48,24 @@ def test_predictions_of_a_month(noise_world):
     assert frame["label_month"].unique().to_list() == [Month.parse("2003-07").end]
     assert frame["retraining"].unique().to_list() == [Month.parse("2003-01").end]
     np.testing.assert_allclose(frame.select("p_down", "p_unchanged", "p_up").sum_horizontal(), 1)
+
+
+def test_members_of_an_averaged_model_stand_beside_their_mean(noise_world):
+    store, settings = noise_world
+    assert store.read("seed_predictions", "2001-12").is_empty()
+    members = store.read("seed_predictions", "2003-06")
+    assert dict(members.schema) == SEED_SCHEMA
+    random = {kind for kind in MODEL_KINDS if family(kind).random}
+    assert len(settings.learning.seeds) > 1
+    assert members.group_by("model").agg(pl.col("seed").unique().sort()).rows_by_key(
+        "model", unique=True
+    ) == {kind: (sorted(settings.learning.seeds),) for kind in random}
+    keys = ["month", "fund_id", "model"]
+    mean = members.group_by(keys).agg(pl.col("p_up").mean(), spread=pl.col("p_up").std())
+    both = store.read("predictions", "2003-06").join(mean, on=keys)
+    assert both.height == 11 * len(random)
+    np.testing.assert_allclose(both["p_up"], both["p_up_right"], rtol=1e-12)
+    assert both["spread"].max() > 0
 
 
 @pytest.mark.parametrize(("lag", "gap"), [(0, 1), (15, 2)])

@@ -5,9 +5,10 @@ import numpy as np
 import polars as pl
 import pytest
 
+from finembed_core.backtest.rebalance import rebalance
 from finembed_core.backtest.run import backtest
 from finembed_core.errors import InputError, MissingPartError, SettingsError
-from finembed_core.portfolio.rebalance import FEATURES, rebalance
+from finembed_core.portfolio.reasons import FEATURES
 from finembed_core.settings import Settings
 from finembed_core.store import PartStore
 from tests.backtest.fake_store import FIRST, story, write_story
@@ -53,7 +54,8 @@ def test_a_redemption_is_announced_its_notice_before_it_deals(stood: PartStore) 
             report = rebalance(stood, SETTINGS, LAST, mine)
             sold = report.orders.filter(side="sell")
             assert set((sold["dealing"] - sold["notice"]).dt.total_days()) == {45}
-            assert set(sold["dealing"]) == {report.dealing_date}
+            due = report.dealing_date if mine is None else (LAST + 2).end
+            assert set(sold["dealing"]) == {due}
             assert report.orders.filter(side="buy")["notice"].is_null().all()
     finally:
         stood.write("funds", "all", funds)
@@ -203,3 +205,65 @@ def test_months_and_strategies_that_are_not_there(stood: PartStore, store: PartS
     write_story(store, story(months=8))
     with pytest.raises(MissingPartError, match="no run with these settings reaches 2001-08"):
         rebalance(store, SETTINGS, FIRST + 7)
+
+
+TERMS = {"notice_days": 45, "gate": 0.25, "redemption_frequency": "quarterly"}
+
+
+def test_own_holdings_deal_on_the_terms_of_their_funds(store: PartStore) -> None:
+    """45 days after June 30, 2002 is August 14: a quarterly fund deals at the end of September."""
+    told = story()
+    chances = told.p_up["logistic"][-1]
+    worst, free = (told.ids[k] for k in np.argsort(chances)[:2])  # NaN sorts last
+    best = told.ids[int(np.nanargmax(chances))]
+    nothing = [None] * len(told.ids)
+    terms = {
+        name: [value if fund == worst else None for fund in told.ids]
+        for name, value in TERMS.items()
+    }
+    write_story(store, replace(told, terms=terms | {"lockup_months": nothing}))
+    mine = holdings(**{worst: 400.0, free: 300.0, best: 200.0, "cash": 100.0})
+    report = rebalance(store, SETTINGS, LAST, mine)
+    assert LAST.end == dt.date(2002, 6, 30)
+    assert "nothing is locked up" in report.assumed and "1 of 8 funds" in report.assumed
+    rows = {row["fund_id"]: row for row in report.orders.iter_rows(named=True)}
+    bound = rows[worst]
+    assert (bound["dealing"], bound["settle"]) == (dt.date(2002, 9, 30), dt.date(2002, 9, 30))
+    assert bound["notice"] == dt.date(2002, 8, 16)
+    assert (bound["blocked_by"], bound["amount"], bound["reason"]) == ("notice", 400.0, "exit")
+    assert bound["gated"] == pytest.approx(0.75)
+    assert (rows[free]["blocked_by"], rows[free]["dealing"]) == ("", LAST.end)
+    assert rows[free]["gated"] == 0.0
+    spent = sum(row["amount"] for row in rows.values() if row["side"] == "buy")
+    cash = 100.0 + 300.0 * (1 - 0.0025)  # what waits for its date pays for nothing yet
+    assert spent * 1.0025 == pytest.approx(cash, rel=1e-12)
+
+
+def test_a_gate_lets_a_part_out_at_once(store: PartStore) -> None:
+    told = story()
+    worst = told.ids[int(np.nanargmin(told.p_up["logistic"][-1]))]
+    gates = [0.25 if fund == worst else None for fund in told.ids]
+    write_story(store, replace(told, terms={"gate": gates}))
+    (sold,) = (
+        rebalance(store, SETTINGS, LAST, holdings(**{worst: 400.0}))
+        .orders.filter(side="sell")
+        .to_dicts()
+    )
+    assert (sold["amount"], sold["gated"], sold["blocked_by"]) == (400.0, 0.75, "gate")
+    assert sold["dealing"] == LAST.end
+
+
+def test_orders_of_earlier_decisions_that_wait_are_on_the_list(store: PartStore) -> None:
+    told = story(months=16)
+    up = told.p_up["logistic"].copy()
+    up[6:13, 3], up[13:, 3] = 0.99, 0.01
+    notice = [100 if k == 3 else None for k in range(8)]
+    told = replace(told, p_up=told.p_up | {"logistic": up}, terms={"notice_days": notice})
+    write_story(store, told)
+    backtest(store, SETTINGS, told.last)
+    orders = rebalance(store, SETTINGS, told.last).orders
+    (waits,) = orders.filter(fund_id="F03").to_dicts()
+    assert (waits["status"], waits["blocked_by"], waits["side"]) == ("waiting", "notice", "sell")
+    assert waits["dealing"] > told.last.end and waits["rank"] == 7
+    before = rebalance(store, SETTINGS, told.last - 1).orders
+    assert "waiting" not in before["status"].to_list()

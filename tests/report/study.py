@@ -20,7 +20,9 @@ OTHER = "b" * 16
 LEAD = "sa_logistic"
 NASTY = "<b>R&D</b> \"quoted\" 'single' </script>"
 MONTHS = month_range(Month.parse("1995-01"), Month.parse("2000-12"))
-STRATEGIES = (LEAD, "sa_persistence", "equal_weight_universe", "index_MKT")
+EQUAL = "equal_weight_universe"
+STRATEGIES = (LEAD, "sa_persistence", EQUAL, "index_MKT")
+NEVER = "earns more at every cost up to 1,000 bp"
 
 LATER = {
     "significance": "run_id VARCHAR, strategy VARCHAR, test VARCHAR, statistic DOUBLE,"
@@ -33,7 +35,9 @@ LATER = {
     " status VARCHAR, iterations BIGINT, kkt_residual DOUBLE, budget_error DOUBLE, excess DOUBLE,"
     " note VARCHAR",
     "sensitivities": "run_id VARCHAR, strategy VARCHAR, dimension VARCHAR, value VARCHAR,"
-    " metric VARCHAR, result DOUBLE",
+    " metric VARCHAR, result DOUBLE, note VARCHAR",
+    "differences": "run_id VARCHAR, strategy VARCHAR, against VARCHAR, metric VARCHAR,"
+    " value DOUBLE, ci_low DOUBLE, ci_high DOUBLE, n BIGINT",
 }
 """Tables that not every version of the warehouse has."""
 
@@ -192,10 +196,30 @@ def _tests(connection: duckdb.DuckDBPyConnection) -> None:
     ]
     connection.executemany("INSERT INTO solver_log VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", solves)
     results = [
-        (RUN, strategy, dimension, value, metric, 0.05 + 0.001 * k)
-        for strategy in STRATEGIES[:2]
-        for dimension, values in (("cost_bps", ("0", "5", "10", "100")), ("lag", ("0", "1")))
+        (RUN, strategy, dimension, value, metric, 0.05 + 0.001 * k, "")
+        for strategy in STRATEGIES[:3]
+        for dimension, values in (
+            ("cost_bps", ("0", "5", "10", "100")),
+            ("delay_months", ("0", "1", "2")),
+            ("terminal_return", ("-1", "-0.5", "-0.2", "0")),
+        )
         for k, value in enumerate(values)
-        for metric in ("annual_return", "sharpe")
+        for metric in ("annual_return", "sharpe", "max_drawdown")
     ]
-    connection.executemany("INSERT INTO sensitivities VALUES (?, ?, ?, ?, ?, ?)", results)
+    results += [
+        (RUN, LEAD, "seed", seed, "annual_return", 0.04 + 0.01 * k, "")
+        for k, seed in enumerate(("1", "2", "all"))
+    ]
+    results += [
+        (RUN, LEAD, "breakeven_cost_bps", EQUAL, "cost_bps", 62.8, "earns more below it"),
+        (RUN, LEAD, "breakeven_cost_bps", "risk_free", "cost_bps", None, NEVER),
+    ]
+    connection.executemany("INSERT INTO sensitivities VALUES (?, ?, ?, ?, ?, ?, ?)", results)
+    apart = [
+        (RUN, strategy, against, metric, value, value - 0.02, value + 0.02, 72)
+        for against in (EQUAL, "index_MKT")
+        for k, strategy in enumerate(STRATEGIES)
+        if strategy != against
+        for metric, value in (("annual_return", 0.004 * k), ("sharpe", 0.1))
+    ]
+    connection.executemany("INSERT INTO differences VALUES (?, ?, ?, ?, ?, ?, ?, ?)", apart)

@@ -142,4 +142,5 @@ def test_the_small_study_as_the_command_line_left_it(
     browser.open(left, 1280)
     assert browser.complaints == []
     assert browser.ask("document.querySelectorAll('.plot .main-svg').length") > 0
-    assert "Indistinguishable" in browser.ask("document.querySelector('#verdict').innerText")
+    said = browser.ask("document.querySelector('#verdict').innerText")
+    assert any(word in said for word in ("Indistinguishable", "Too few months", "is not known"))

@@ -117,7 +117,8 @@ def test_simulated_data_are_called_so(html: str) -> None:
 def test_the_same_run_gives_the_same_bytes(full: Path, tmp_path: Path) -> None:
     first = write_report(full, tmp_path / "one").read_bytes()
     assert write_report(full, tmp_path / "two").read_bytes() == first
-    assert [file.name for file in (tmp_path / "one").iterdir()] == [f"report-{RUN}.html"]
+    left = sorted(file.name for file in (tmp_path / "one").iterdir())
+    assert left == ["latest.html", f"report-{RUN}.html"]
 
 
 def test_any_run_can_be_asked_for(full: Path, tmp_path: Path) -> None:
@@ -165,3 +166,20 @@ def test_a_folder_that_is_a_file_is_a_mistake_that_is_explained(full: Path, tmp_
 )
 def test_values_are_written_with_sensible_digits(value: object, column: Column, text: str) -> None:
     assert written(value, column) == text
+
+
+def test_a_report_lives_as_long_as_its_run(tmp_path: Path) -> None:
+    path = study.warehouse(tmp_path)
+    folder = tmp_path / "reports"
+    newest = write_report(path, folder)
+    older = write_report(path, folder, study.OTHER)
+    gone, kept = folder / f"report-{'c' * 16}.html", folder / "report-of-mine.html"
+    for file in (gone, kept):
+        file.write_text("x")
+    write_report(path, folder, study.OTHER)
+    assert not gone.exists() and kept.exists() and older.exists()
+    assert (folder / "latest.html").resolve() == newest.resolve()
+    write_report(path, folder, output=tmp_path / "mine.html")
+    assert sorted(f.name for f in folder.iterdir()) == sorted(
+        [newest.name, older.name, kept.name, "latest.html"]
+    )

@@ -11,11 +11,10 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 from scipy.stats import spearmanr
-from statsmodels.regression.linear_model import OLS
 
 from finembed_core.backtest.metrics import drawdowns
 from finembed_core.report.run import Run, read_run
-from finembed_core.report.section import Chart, Section, Table, absent, rows_of
+from finembed_core.report.section import Chart, Section, absent, rows_of
 from finembed_core.report.sections import SECTIONS
 from finembed_core.warehouse.query import answer, query, reading
 from tests.report import study
@@ -115,21 +114,15 @@ def test_the_lead_is_the_first_model_of_the_settings_and_not_the_best(run: Run) 
     assert run.name(LEAD) == "SA, logistic regression"
 
 
-def test_the_difference_has_a_newey_west_interval(
-    connection: duckdb.DuckDBPyConnection, sections: dict[str, Section]
-) -> None:
+def test_the_difference_is_the_stored_one(sections: dict[str, Section]) -> None:
     frame = sections["verdict"].blocks[1].frame
+    assert frame.height == 6  # three strategies against each of two benchmarks
     row = frame.row(
-        by_predicate=(pl.col("strategy") == LEAD) & (pl.col("against") == "index_MKT"), named=True
+        by_predicate=(pl.col("strategy") == "sa_persistence") & (pl.col("against") == "index_MKT"),
+        named=True,
     )
-    d = net_of(connection, LEAD) - net_of(connection, "index_MKT")
-    lags = int(4 * (len(d) / 100) ** (2 / 9))
-    fit = OLS(d, np.ones_like(d)).fit(
-        cov_type="HAC", cov_kwds={"maxlags": lags, "use_correction": False}
-    )
-    assert row["difference"] == pytest.approx(12 * d.mean(), rel=1e-12)
-    assert row["high"] - row["difference"] == pytest.approx(12 * 1.96 * fit.bse[0], rel=1e-9)
-    assert row["n"] == len(MONTHS)
+    assert (row["difference"], row["low"], row["high"]) == (0.004, 0.004 - 0.02, 0.004 + 0.02)
+    assert (row["verdict"], row["n"]) == ("indistinguishable", 72)
 
 
 @pytest.mark.parametrize(
@@ -140,16 +133,54 @@ def test_the_verdict_is_said_in_words(shift: float, word: str, tmp_path: Path) -
     path = study.complete(tmp_path)
     with duckdb.connect(str(path)) as opened:
         opened.execute(
-            "UPDATE returns SET net = other.net + ? + 0.01 * (month(returns.date) % 2 - 0.5),"
-            " gross = other.net + ? + 0.01 * (month(returns.date) % 2 - 0.5), cost = 0"
-            " FROM returns other WHERE other.strategy = 'equal_weight_universe'"
-            " AND other.date = returns.date AND other.run_id = returns.run_id"
-            " AND returns.strategy = ? AND returns.run_id = ?",
-            [shift, shift, LEAD, RUN],
+            "UPDATE differences SET value = ?, ci_low = ? - 0.02, ci_high = ? + 0.02"
+            " WHERE strategy = ? AND against = 'equal_weight_universe'",
+            [shift, shift, shift, LEAD],
         )
     with reading(path) as opened:
         facts = SECTIONS[0](opened, read_run(opened)).facts
     assert any(fact.startswith(f"{word} equal weight, all funds: the interval") for fact in facts)
+    assert any(f"{shift:+.1%} a year apart" in fact for fact in facts)
+
+
+def test_without_stored_differences_nothing_is_claimed(bare: Path) -> None:
+    with reading(bare) as opened:
+        verdict = SECTIONS[0](opened, read_run(opened))
+    (said,) = (fact for fact in verdict.facts if "not known: " in fact)
+    assert "no table differences" in said
+    assert not any("istinguishable" in fact or "etter than" in fact for fact in verdict.facts)
+
+
+def test_too_few_months_have_no_verdict(tmp_path: Path) -> None:
+    path = study.complete(tmp_path)
+    with duckdb.connect(str(path)) as opened:
+        opened.execute("UPDATE differences SET ci_low = NULL, ci_high = NULL")
+    with reading(path) as opened:
+        section = SECTIONS[0](opened, read_run(opened))
+    assert section.blocks[1].frame["verdict"].unique().to_list() == ["unknown"]
+    assert any(fact.startswith("Too few months to compare") for fact in section.facts)
+
+
+def test_many_strategies_are_drawn_as_a_few_of_each_kind(tmp_path: Path) -> None:
+    path = study.complete(tmp_path)
+    kinds = ("gmv_oas", "gmv_factor", "top_5", "top_10", "risk_parity", "tilt", "simplex")
+    with duckdb.connect(str(path)) as opened:
+        for k, name in enumerate(kinds):
+            opened.execute("INSERT INTO strategies VALUES (?, ?, '', NULL, 'run', '')", [RUN, name])
+            opened.execute(
+                "INSERT INTO metrics VALUES (?, ?, 'sharpe', ?, NULL, NULL, 72, '')",
+                [RUN, name, 2.0 - 0.1 * k],
+            )
+    with reading(path) as opened:
+        run = read_run(opened)
+        scores = SECTIONS[0](opened, run).blocks[0].frame
+    assert run.drawn == (
+        *(LEAD, "equal_weight_universe", "index_MKT"),
+        *("gmv_oas", "top_5", "risk_parity", "tilt"),
+    )
+    assert run.ran == 11 and "4 more strategies ran" in run.some
+    assert set(scores["strategy"]) >= set(kinds)
+    assert (run.name("gmv_oas"), run.name("top_5")) == ("GMV, OAS", "Top 5")
 
 
 def test_the_verdict_counts_trials_and_says_what_luck_would_do(
@@ -211,6 +242,14 @@ def test_ownership_is_money_over_assets(sections: dict[str, Section]) -> None:
     assert table.frame["capacity"][-1] == pytest.approx(0.1 * 5.1e7 / 0.4)
 
 
+def test_the_size_of_the_portfolio_is_an_assumption_that_is_said(full: Path) -> None:
+    make = next(make for make in SECTIONS if make.__name__ == "ownership")
+    with reading(full) as opened:
+        section = make(opened, read_run(opened, portfolio_size=2.5e6))
+    assert section.facts[0].startswith("Assumed: a portfolio of 2.5 million")
+    assert section.blocks[0].frame["largest_share"][0] == pytest.approx(2.5e6 * 0.4 / 5.1e7)
+
+
 def test_an_honest_model_lies_on_the_line_and_an_empty_one_does_not(
     sections: dict[str, Section],
 ) -> None:
@@ -246,12 +285,14 @@ def test_the_information_coefficient_is_spearmans(
 
 def test_a_notice_date_is_the_notice_before_the_dealing_date(sections: dict[str, Section]) -> None:
     own = sections["orders"].blocks[0].frame
-    sold = own.row(by_predicate=pl.col("side") == "sell", named=True)
+    sold = own.row(by_predicate=pl.col("fund_id") == "F2", named=True)
     assert (sold["dealing"] - sold["notice"]).days == 45
     assert sold["blocked_by"] == "notice"
     assert own.filter(side="buy")["notice"].is_null().all()
-    assert sections["orders"].blocks[1].frame["fund_id"].to_list() == ["F2"]
-    assert any("1 of them held up" in fact for fact in sections["orders"].facts)
+    assert sections["orders"].blocks[1].frame["fund_id"].to_list() == ["F2", "F3"]
+    facts = sections["orders"].facts
+    assert any("1 redemptions; 1 of them held up" in fact for fact in facts)
+    assert any("1 orders of earlier decisions still wait" in fact for fact in facts)
 
 
 def test_attribution_shows_the_ends_and_what_is_no_fund(sections: dict[str, Section]) -> None:
@@ -269,9 +310,28 @@ def test_exceptions_of_the_solver_are_listed(sections: dict[str, Section]) -> No
 
 
 def test_costs_stand_in_the_order_of_their_size(sections: dict[str, Section]) -> None:
-    frame = sections["sensitivity"].blocks[0].frame.filter(strategy=LEAD, dimension="cost_bps")
+    chart = sections["sensitivity"].blocks[0]
+    frame = chart.frame.filter(strategy=LEAD, dimension="cost_bps")
     assert frame["value"].to_list() == ["0", "5", "10", "100"]
-    assert isinstance(sections["sensitivity"].blocks[1], Table)
+    assert isinstance(chart, Chart) and len(chart.figures) == 4
+
+
+def test_the_break_even_cost_is_said_in_words(sections: dict[str, Section]) -> None:
+    facts = sections["sensitivity"].facts
+    assert facts[0] == (
+        "SA, logistic regression earns more than the equal-weight universe below a cost of 63 "
+        "basis points per trade; this run charges 10."
+    )
+    assert facts[1] == (
+        "SA, logistic regression earns more than cash at every cost up to 1,000 bp."
+    )
+    assert any("4.0% to 6.0%" in fact for fact in facts[2:])
+    every = sections["sensitivity"].blocks[1].frame
+    assert every["strategy"][0] == LEAD and every.height == 3
+    row = every.row(0, named=True)
+    assert (row["dead_least"], row["dead_most"], row["late_1"]) == pytest.approx(
+        (0.05, 0.053, 0.051)
+    )
 
 
 def test_a_run_that_earned_nothing_yet_says_so(tmp_path: Path) -> None:

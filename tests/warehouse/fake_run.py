@@ -94,19 +94,19 @@ def run_tables(
     )
     trades = pl.DataFrame(
         {
-            "run_id": [run_id] * 3,
-            "strategy": ["sa_logistic"] * 3,
-            "decision": [(LAST - 1).end, LAST.end, LAST.end],
-            "dealing": [(LAST - 1).end, LAST.end, LAST.end],
-            "settle": pl.Series([(LAST - 1).end, None, None], dtype=pl.Date),
-            "fund_id": ["F0", "F1", "F2"],
-            "side": ["buy", "buy", "sell"],
-            "amount": [0.4, None, None],
-            "weight": [0.4, 0.2, 0.2],
-            "cost": [0.0004, None, None],
-            "reason": ["enter", "enter", "exit"],
-            "blocked_by": ["", "", "notice"],
-            "status": ["executed", "pending", "pending"],
+            "run_id": [run_id] * 4,
+            "strategy": ["sa_logistic"] * 4,
+            "decision": [(LAST - 1).end, LAST.end, LAST.end, (LAST - 1).end],
+            "dealing": [(LAST - 1).end, LAST.end, LAST.end, (LAST + 2).end],
+            "settle": pl.Series([(LAST - 1).end, None, None, None], dtype=pl.Date),
+            "fund_id": ["F0", "F1", "F2", "F3"],
+            "side": ["buy", "buy", "sell", "sell"],
+            "amount": [0.4, None, None, None],
+            "weight": [0.4, 0.2, 0.2, 0.1],
+            "cost": [0.0004, None, None, None],
+            "reason": ["enter", "enter", "exit", "exit"],
+            "blocked_by": ["", "", "notice", "gate"],
+            "status": ["executed", "pending", "pending", "waiting"],
         }
     )
     metrics = [
@@ -177,6 +177,17 @@ def run_tables(
             }
         ),
         **evidence_tables(run_id),
+        "sensitivities": pl.DataFrame(
+            {
+                "run_id": [run_id] * 3,
+                "strategy": ["sa_logistic"] * 3,
+                "dimension": ["cost_bps", "cost_bps", "breakeven_cost_bps"],
+                "value": ["0", "50", "risk_free"],
+                "metric": ["annual_return", "annual_return", "cost_bps"],
+                "result": [0.07, 0.05, None],
+                "note": ["", "", "earns more at every cost up to 1,000 bp"],
+            }
+        ),
         "prediction_outcomes": pl.DataFrame(
             {
                 "run_id": [run_id] * len(outcomes),

@@ -47,7 +47,7 @@ def test_a_benchmark_with_a_gap_gives_no_excess_return(store, home):
 
 
 def test_latest_rebalance_explains_the_orders_of_the_last_decision(path):
-    orders = query(path, "SELECT * FROM latest_rebalance")
+    orders = query(path, "SELECT * FROM latest_rebalance WHERE status <> 'waiting'")
     assert orders["decision"].unique().to_list() == [LAST.end]
     assert orders["side"].to_list() == ["sell", "buy"]
     chances = query(path, "SELECT * FROM ranked_predictions WHERE model = 'logistic' AND eligible")
@@ -62,6 +62,18 @@ def test_latest_rebalance_explains_the_orders_of_the_last_decision(path):
     assert orders["n_ranked"].to_list() == [5, 5]
     assert orders["blocked_by"].to_list() == ["notice", ""]
     assert orders["svar_factor"].to_list() == ["MKT", "MKT"]
+
+
+def test_latest_rebalance_lists_what_still_waits(path):
+    (order,) = query(path, "SELECT * FROM latest_rebalance WHERE status = 'waiting'").to_dicts()
+    assert (order["decision"], order["dealing"]) == ((LAST - 1).end, (LAST + 2).end)
+    assert (order["fund_id"], order["blocked_by"]) == ("F3", "gate")
+    now = query(path, "SELECT * FROM ranked_predictions WHERE model = 'logistic'").filter(
+        month=LAST.end, fund_id="F3"
+    )
+    assert (order["p_up"], order["rank"]) == (now["p_up"].item(), now["rank"].item())
+    counts = query(path, "SELECT * FROM reason_counts WHERE \"table\" = 'trades'")
+    assert counts["reason"].to_list() == ["notice"]
 
 
 def test_ranks_are_those_that_the_strategies_use(path):

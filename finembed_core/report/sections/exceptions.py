@@ -10,7 +10,7 @@ from finembed_core.warehouse.query import answer
 
 MOST = 100
 SOLVED = ("optimal", "solved")
-RESIDUAL = 1e-6  # beyond it a solution is not taken for one
+OFF = 1e-6  # excess of the objective, or residual where no bound is known, that is too much
 KINDS = {
     "quarantine": "kept aside",
     "reason": "marked",
@@ -33,6 +33,7 @@ FROM universe WHERE NOT eligible GROUP BY reason ORDER BY fund_months DESC, reas
 SELECT blocked_by, count(*) AS orders, count(DISTINCT fund_id) AS funds,
     min(decision) AS first_month, max(decision) AS last_month
 FROM trades WHERE run_id = {literal(run.run_id)} AND blocked_by <> ''
+    AND status <> 'waiting'
 GROUP BY blocked_by ORDER BY orders DESC, blocked_by"""
     months = {"first_month": Column("first", "%Y-%m"), "last_month": Column("last", "%Y-%m")}
     lead = (
@@ -95,7 +96,7 @@ GROUP BY ALL ORDER BY strategy, solver, status"""
 SELECT strategy, decision, solver, status, iterations, kkt_residual, budget_error, excess, note
 FROM solver_log
 WHERE run_id = {literal(run.run_id)}
-    AND (lower(status) NOT IN ({solved}) OR kkt_residual > {RESIDUAL} OR note <> '')
+    AND (lower(status) NOT IN ({solved}) OR coalesce(excess, kkt_residual) > {OFF} OR note <> '')
 ORDER BY strategy, decision LIMIT {MOST}"""
     numbers = {
         "iterations": Column("iterations"),
@@ -106,8 +107,8 @@ ORDER BY strategy, decision LIMIT {MOST}"""
     exceptions = answer(connection, odd)
     facts = [] if exceptions.height else ["Every optimization ended within its tolerances."]
     lead = (
-        "Each minimum-variance problem, how it was solved and how far from optimal it ended; a "
-        "status alone proves nothing, the residual does."
+        "Each optimization behind a decision, how it was solved and how far from optimal it ended; "
+        "a status alone proves nothing, the residual and the certified excess do."
     )
     tables = [
         Table(

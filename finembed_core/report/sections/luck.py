@@ -30,7 +30,7 @@ def significance(connection: duckdb.DuckDBPyConnection, run: Run) -> Section:
     sql = f"""\
 SELECT test, strategy, statistic, p_value, n, n_trials, note
 FROM significance WHERE run_id = {literal(run.run_id)}
-ORDER BY test, p_value NULLS LAST, strategy"""
+ORDER BY coalesce(strategy, '') <> '', test, p_value NULLS LAST, strategy"""
     frame = answer(connection, sql)
     columns = {
         "test": Column("test", names=TESTS),
@@ -46,7 +46,11 @@ ORDER BY test, p_value NULLS LAST, strategy"""
         f"{TESTS.get(row['test'], row['test'])}: p = {row['p_value']:.3f} for "
         f"{run.name(row['strategy']) or 'the study'}."
         for row in sure.iter_rows(named=True)
-    ] or [f"No test is below p = {LEVEL:g}: nothing here is told apart from luck."]
+    ]
+    if frame["p_value"].is_null().all():
+        facts = ["No test could be made: its note says why."]
+    elif not facts:
+        facts = [f"No test is below p = {LEVEL:g}: nothing here is told apart from luck."]
     lead = (
         "Whether the best would stand out if all were worthless, counting how many were tried; "
         "distrust them too where strategies were tried elsewhere and never recorded."

@@ -36,7 +36,9 @@ def orders(connection: duckdb.DuckDBPyConnection, run: Run) -> Section:
     own = _own(connection, run, latest)
     held_up = _held_up(connection, run, latest)
     counts = _counts(connection, run, latest)
-    decided = own.frame["decision"].to_list()
+    newest = own.frame.filter(own.frame["status"] != "waiting")
+    decided = newest["decision"].to_list()
+    waiting = own.frame.height - newest.height
     lead = (
         f"What {run.name(run.lead)} wants to deal, largest first, and by when a redemption must be "
         "announced; distrust a notice date where the table of funds has no terms, and remember "
@@ -45,12 +47,14 @@ def orders(connection: duckdb.DuckDBPyConnection, run: Run) -> Section:
     )
     facts = []
     if decided:
-        blocked = int((own.frame["blocked_by"].fill_null("") != "").sum())
-        bought = int((own.frame["side"] == "buy").sum())
+        blocked = int((newest["blocked_by"].fill_null("") != "").sum())
+        bought = int((newest["side"] == "buy").sum())
         facts = [
             f"Decided {decided[0]:%Y-%m}: {bought} subscriptions, {len(decided) - bought} "
             f"redemptions; {blocked or 'none'} of them held up."
         ]
+        if waiting:
+            facts.append(f"{waiting} orders of earlier decisions still wait to be dealt.")
         if own.frame["notice"].is_null().all():
             facts.append("No fund to be redeemed states a notice period.")
     else:
@@ -66,8 +70,8 @@ SELECT t.side, t.fund_id, f.name, t.weight, t.reason, t.decision,
 FROM trades t LEFT JOIN funds f USING (fund_id)
 WHERE t.run_id = {literal(run.run_id)} AND t.strategy = {literal(run.lead or "")}
     AND NOT starts_with(t.reason, 'dead: ')
-    AND t.decision = {latest}
-ORDER BY t.weight DESC, t.fund_id LIMIT {MOST}"""
+    AND (t.decision = {latest} OR t.status = 'waiting')
+ORDER BY t.decision DESC, t.weight DESC, t.fund_id LIMIT {MOST}"""
     return Table(f"{run.name(run.lead)}: orders", sql, answer(connection, sql), _COLUMNS)
 
 
@@ -77,6 +81,7 @@ _COLUMNS = {
     "name": Column("name"),
     "weight": Column("share of NAV", ".2%"),
     "reason": Column("why", names=REASONS),
+    "decision": Column("decided", "%Y-%m"),
     "notice": Column("give notice by"),
     "dealing": Column("deals"),
     "settle": Column("money moves"),
@@ -89,8 +94,12 @@ def _held_up(connection: duckdb.DuckDBPyConnection, run: Run, latest: str) -> Ta
     sql = f"""\
 SELECT t.strategy, t.side, t.fund_id, f.name, t.weight, t.decision, t.dealing, t.blocked_by
 FROM trades t LEFT JOIN funds f USING (fund_id)
-WHERE t.run_id = {literal(run.run_id)} AND t.status = 'pending' AND t.blocked_by <> ''
-    AND (t.decision >= last_day({latest} - INTERVAL 1 MONTH) OR t.dealing > {latest})
+WHERE t.run_id = {literal(run.run_id)} AND (
+    t.status = 'waiting'
+    OR t.status = 'pending' AND t.blocked_by <> '' AND t.decision = {latest}
+    OR t.status = 'pending' AND t.blocked_by = 'no_nav'
+        AND t.decision = last_day({latest} - INTERVAL 1 MONTH)
+)
 ORDER BY t.strategy, t.decision DESC, t.weight DESC, t.fund_id LIMIT {MOST}"""
     columns = {
         "strategy": Column("strategy", names=run.names),
@@ -99,10 +108,12 @@ ORDER BY t.strategy, t.decision DESC, t.weight DESC, t.fund_id LIMIT {MOST}"""
         "name": Column("name"),
         "weight": Column("share of NAV", ".2%"),
         "decision": Column("decided", "%Y-%m"),
-        "dealing": Column("should have dealt"),
+        "dealing": Column("due"),
         "blocked_by": Column("held up by", names=BLOCKED),
     }
-    caption = "Held up: orders of this decision or the one before, or still waiting to be dealt"
+    caption = (
+        "Held up: orders of this decision, all that still wait, and those that found no NAV before"
+    )
     return Table(caption, sql, answer(connection, sql), columns)
 
 

@@ -21,8 +21,6 @@ from finembed_core.report.section import (
 from finembed_core.warehouse.query import answer
 
 YEAR = 12
-MONEY = 100_000_000
-"""The portfolio whose share of fund assets is shown, in the funds' currency."""
 
 
 def turnover(connection: duckdb.DuckDBPyConnection, run: Run) -> Section:
@@ -76,10 +74,11 @@ def ownership(connection: duckdb.DuckDBPyConnection, run: Run) -> Section:
     reason = rows_of(connection, "holdings", run)
     if reason or run.lead is None:
         return absent(title, reason or "no strategy ran")
+    money = run.portfolio_size
     sql = f"""\
 SELECT h.date,
-    median({MONEY} * h.weight / u.last_aum) AS median_share,
-    max({MONEY} * h.weight / u.last_aum) AS largest_share,
+    median({money:.0f} * h.weight / u.last_aum) AS median_share,
+    max({money:.0f} * h.weight / u.last_aum) AS largest_share,
     min(0.1 * u.last_aum / h.weight) AS capacity,
     count(u.last_aum) AS with_assets, count(*) AS held
 FROM holdings h LEFT JOIN universe u
@@ -91,12 +90,14 @@ GROUP BY h.date HAVING count(u.last_aum) > 0 ORDER BY h.date"""
         return absent(title, "no fund that was held reports its assets (AUM)")
     last = frame.row(-1, named=True)
     facts = [
-        f"In {last['date']:%Y-%m} a portfolio of {MONEY / 1e6:,.0f} million would own "
+        f"Assumed: a portfolio of {money / 1e6:,.6g} million in the funds' currency "
+        "(report.portfolio_size of the settings); nothing else on this page depends on it.",
+        f"In {last['date']:%Y-%m} it would own "
         f"{last['largest_share']:.1%} of the fund of which it owns most and "
         f"{last['median_share']:.2%} of the median fund; to own no more than 10% of any fund it "
         f"may hold at most "
         f"{last['capacity'] / 1e6:,.0f} million. {last['with_assets']} of {last['held']} funds "
-        "held report assets."
+        "held report assets.",
     ]
     chart = figure("share of the fund", tickformat=".2~%", log=True, height=320)
     for name, column, color in (
@@ -112,7 +113,7 @@ GROUP BY h.date HAVING count(u.last_aum) > 0 ORDER BY h.date"""
             hovertemplate="%{y:.2%}",
         )
     lead = (
-        f"What {run.name(run.lead)} with {MONEY / 1e6:,.0f} million in the funds' currency would "
+        f"What {run.name(run.lead)} with {money / 1e6:,.6g} million in the funds' currency would "
         "own of each fund, by the assets known then; distrust it where funds do not report assets, "
         "or report them for one share class only."
     )

@@ -9,11 +9,10 @@ import duckdb
 import polars as pl
 
 from finembed_core.report.run import Run
-from finembed_core.report.section import Column, Section, Table, literal, literals, rows_of
+from finembed_core.report.section import Column, Section, Table, literal, rows_of
 from finembed_core.warehouse.query import answer
 
 TITLE = "Verdict"
-QUANTILE = 1.96  # of the normal distribution, for 95%
 DEFLATED = "deflated_sharpe"
 
 
@@ -24,9 +23,9 @@ def verdict(connection: duckdb.DuckDBPyConnection, run: Run) -> Section:
     differences = difference_table(connection, run)
     trials = trial_table(connection, run)
     lead = {row["strategy"]: row for row in scores.frame.iter_rows(named=True)}
-    against = {
-        (row["strategy"], row["against"]): row for row in differences.frame.iter_rows(named=True)
-    }
+    known = [] if differences is None else differences.frame.iter_rows(named=True)
+    against = {(row["strategy"], row["against"]): row for row in known}
+    unknown = rows_of(connection, "differences", run)
     facts = [
         *_earned(run, lead),
         *(
@@ -34,6 +33,7 @@ def verdict(connection: duckdb.DuckDBPyConnection, run: Run) -> Section:
             for other in run.benchmarks
             if (run.lead, other) in against
         ),
+        *([f"Whether it differs from equal weight is not known: {unknown}."] if unknown else []),
         *_sharpe(run, lead),
         *_luck(connection, run, trials.frame),
         *_best(run, scores.frame, against),
@@ -45,8 +45,9 @@ def verdict(connection: duckdb.DuckDBPyConnection, run: Run) -> Section:
         if run.lead
         else "No strategy ran: there is nothing to judge."
     )
-    tables = [scores, differences, missing, trials, stamp_table(connection, run)]
-    return Section(TITLE, opening, [t for t in tables if t is not missing or t.frame.height], facts)
+    blocks = [scores, *([] if differences is None else [differences])]
+    blocks += [missing] if missing.frame.height else []
+    return Section(TITLE, opening, [*blocks, trials, stamp_table(connection, run)], facts)
 
 
 def score_table(connection: duckdb.DuckDBPyConnection, run: Run) -> Table:
@@ -94,39 +95,20 @@ WHERE run_id = {literal(run.run_id)} AND status = 'absent' ORDER BY strategy"""
     return Table("Strategies that are absent", sql, answer(connection, sql), columns)
 
 
-def difference_table(connection: duckdb.DuckDBPyConnection, run: Run) -> Table:
-    """Mean difference from each benchmark with its Newey-West interval, month by month paired."""
+def difference_table(connection: duckdb.DuckDBPyConnection, run: Run) -> Table | None:
+    """Difference of the annual return from each benchmark with its interval; None without."""
+    if rows_of(connection, "differences", run):
+        return None
     sql = f"""\
-WITH pairs AS (
-    SELECT own.strategy, other.strategy AS against, own.net - other.net AS d,
-        row_number() OVER (PARTITION BY own.strategy, other.strategy ORDER BY own.date) AS t
-    FROM returns own JOIN returns other USING (run_id, date)
-    WHERE run_id = {literal(run.run_id)} AND own.strategy <> other.strategy
-        AND other.strategy IN ({literals(run.benchmarks) or "''"})
-), means AS (
-    SELECT strategy, against, avg(d) AS mean, count(*) AS n,
-        floor(4 * (count(*) / 100) ** (2 / 9)) AS lags
-    FROM pairs GROUP BY ALL
-), steps AS (
-    SELECT *, unnest(range(lags::BIGINT + 1)) AS lag FROM means
-), variances AS (  -- of the mean, after Newey and West (1987)
-    SELECT strategy, against, any_value(mean) AS mean, any_value(n) AS n,
-        sum((p.d - mean) * (q.d - mean) * if(lag = 0, 1, 2 - 2 * lag / (lags + 1)))
-            / any_value(n) ** 2 AS variance
-    FROM steps JOIN pairs p USING (strategy, against) JOIN pairs q USING (strategy, against)
-    WHERE q.t = p.t - lag
-    GROUP BY ALL
-)
-SELECT strategy, against, 12 * mean AS difference,
-    12 * (mean - {QUANTILE} * sqrt(variance)) AS low,
-    12 * (mean + {QUANTILE} * sqrt(variance)) AS high,
-    CASE WHEN mean - {QUANTILE} * sqrt(variance) > 0 THEN 'better'
-        WHEN mean + {QUANTILE} * sqrt(variance) < 0 THEN 'worse' ELSE 'indistinguishable'
+SELECT strategy, against, value AS difference, ci_low AS low, ci_high AS high,
+    CASE WHEN ci_low > 0 THEN 'better' WHEN ci_high < 0 THEN 'worse'
+        WHEN ci_low <= 0 AND ci_high >= 0 THEN 'indistinguishable' ELSE 'unknown'
     END AS verdict,
     n
-FROM variances ORDER BY against, difference DESC, strategy"""
+FROM differences WHERE run_id = {literal(run.run_id)} AND metric = 'annual_return'
+ORDER BY against <> {literal(run.equal_weight or "")}, against, difference DESC, strategy"""
     return Table(
-        "Mean net return less that of a benchmark, per year, 95% interval (Newey-West)",
+        "Net return per year less that of a benchmark, 95% interval (paired bootstrap)",
         sql,
         answer(connection, sql),
         {
@@ -214,7 +196,7 @@ def _compared(run: Run, own: str | None, other: str, row: Mapping[str, Any]) -> 
         "indistinguishable": "Indistinguishable from {}: the interval contains 0.",
     }[row["verdict"]].format(_lowered(run.name(other)))
     return (
-        f"{said} Mean difference {row['difference']:+.1%} a year, "
+        f"{said} Net return {row['difference']:+.1%} a year apart, "
         f"95% interval {row['low']:+.1%} to {row['high']:+.1%}."
     )
 

@@ -53,7 +53,7 @@ SELECT strategy, date,
 FROM paths ORDER BY strategy, date"""
     grown, fallen = answer(connection, nav), answer(connection, under)
     growth = lines(figure("growth of 1", log=True), grown, run, "date", "nav", ".3f")
-    growth.update_yaxes(dtick="D2")
+    growth.update_yaxes(dtick=_ticks(grown["nav"]))
     water = figure("below the peak", tickformat=".0%", height=300)
     lead = (
         "Growth of 1 net of costs on a log axis, where equal slopes are equal returns, and the "
@@ -70,6 +70,18 @@ FROM paths ORDER BY strategy, date"""
         ),
     )
     return Section(title, lead, charts)
+
+
+def _ticks(nav: pl.Series) -> str:
+    """Ticks of a log axis: 1, 2, 5 over a wide range, equal steps over a narrow one."""
+    low, high = nav.min(), nav.max()
+    if not isinstance(low, float) or not isinstance(high, float) or high > 4 * low > 0:
+        return "D2"
+    return next(
+        f"L{step}"
+        for step in (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+        if high - low < 10 * step or step == 1.0
+    )
 
 
 def drawdowns(connection: duckdb.DuckDBPyConnection, run: Run) -> Section:

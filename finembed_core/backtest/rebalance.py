@@ -8,33 +8,17 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from finembed_core.backtest.own_book import ORDERS, OWN_BOOK, own_orders, state_of
+from finembed_core.backtest.terms import dealing_terms
 from finembed_core.calendar import Month
-from finembed_core.errors import InputError, MissingPartError
+from finembed_core.errors import MissingPartError
 from finembed_core.fingerprint import digest
-from finembed_core.panel import FloatArray
-from finembed_core.portfolio.orders import Costs, Signals, State, size
-from finembed_core.portfolio.policies.selection import ranking
-from finembed_core.portfolio.register import Strategy, find_strategy
+from finembed_core.portfolio.orders import Signals
+from finembed_core.portfolio.reasons import explain
+from finembed_core.portfolio.register import find_strategy
 from finembed_core.portfolio.signals import read_signals
 from finembed_core.settings import Settings
 from finembed_core.store import PartStore
-
-CASH = "cash"
-"""The row of a holdings table that is money, not a fund."""
-
-FEATURES = ("sharpe_annual", "mrar", "svar", "svar_factor", "lta", "ltr", "lts", "best_score")
-
-ORDERS = {
-    "side": pl.String,
-    "fund_id": pl.String,
-    "amount": pl.Float64,
-    "weight": pl.Float64,
-    "reason": pl.String,
-    "status": pl.String,
-    "blocked_by": pl.String,
-    "dealing": pl.Date,
-    "settle": pl.Date,
-}
 
 
 @dataclass(frozen=True)
@@ -59,10 +43,14 @@ class RebalanceReport:
     orders : DataFrame
         One row per fund that comes in, goes out or changes: side, fund_id, name, amount (null
         while an order of a run is pending), weight (share of NAV), reason (enter, increase,
-        reduce, exit), status, blocked_by, dealing and settle (days on which the fund deals and
-        money moves, null while unknown), notice (last day on which a redemption can be announced,
-        null where the fund states no notice period), why (in words), p_up, rank and n_ranked; each
-        feature of `FEATURES`; the same a month before with the suffix ``_before``.
+        reduce, exit), status (waiting: of an earlier decision), blocked_by, dealing and settle
+        (days on which the fund first deals and money moves, null while unknown), gated (share of a
+        redemption from given holdings that a gate keeps back on that day), notice (last day on
+        which a redemption can be announced, null where the fund states no notice period), why (in
+        words), p_up, rank and n_ranked; each feature of `FEATURES`; the same a month before with
+        the suffix ``_before``.
+    assumed : str
+        What is taken for true of holdings that were given, in words.
     """
 
     month: Month
@@ -75,6 +63,7 @@ class RebalanceReport:
     without_aum: tuple[str, ...]
     unbought: tuple[str, ...]
     orders: pl.DataFrame
+    assumed: str = ""
 
 
 def rebalance(
@@ -116,22 +105,22 @@ def rebalance(
     signals = _signals(store, settings, month, ids, model)
     if signals is None or (model is not None and np.isnan(signals.p_up).all()):
         raise _without_model(store, month, model)
-    run_id = None
+    run_id, assumed = None, ""
     if holdings is None:
         run_id = covering_run(store, settings, month)
         orders = _of_run(store, run_id, name, month)
         held = _targets(store, run_id, name, month)
     else:
-        state = _state(holdings, ids)
-        orders = _of_book(state, chosen, signals, ids, settings)
-        dealing = settings.dataset.calendar.dealing_date(month)
-        orders = orders.with_columns(dealing=pl.lit(dealing))
+        state = state_of(holdings, ids)
+        dealing, stating = dealing_terms(store.read("funds", "all"), tuple(ids), settings.backtest)
+        orders = own_orders(state, chosen, signals, ids, settings, dealing)
+        assumed = OWN_BOOK.format(stating, len(ids))
         bought = orders.filter(pl.col("side") == "buy")["fund_id"]
         held = {*bought, *ids.filter(state.held)}
     selected = chosen.selected(signals, settings.portfolio)
     weightless = selected & ~(signals.aum > 0.0) & chosen.needs_aum
     before = _signals(store, settings, month - 1, ids, model)
-    explained = _explain(orders, store, month, ids, signals, before)
+    explained = explain(orders, store, month, ids, signals, before)
     calendar = settings.dataset.calendar
     return RebalanceReport(
         month=month,
@@ -144,6 +133,7 @@ def rebalance(
         without_aum=tuple(ids.filter(weightless)),
         unbought=tuple(fund for fund in ids.filter(selected & ~weightless) if fund not in held),
         orders=explained,
+        assumed=assumed,
     )
 
 
@@ -234,11 +224,15 @@ def _of_run(store: PartStore, run_id: str, strategy: str, month: Month) -> pl.Da
             f"run {run_id} has no book of {strategy}: {reason}",
             remedy="choose another strategy, or give your own holdings",
         )
-    trades = store.read("trades", run_id)
-    mine = (pl.col("strategy") == strategy) & (pl.col("decision") == month.end)
+    trades = store.read("trades", run_id).filter(pl.col("strategy") == strategy)
     paid_out = pl.col("reason").str.starts_with("dead: ")  # nobody ordered that
-    return _one_each(trades.filter(mine & ~paid_out)).select(
-        pl.col(c).cast(kind) for c, kind in ORDERS.items()
+    left = pl.col("status") == "waiting"
+    decided = trades.filter(pl.col("decision") == month.end, ~paid_out, ~left)
+    newest = Month.of(store.read("runs", run_id)["last_month"][0]) == month
+    older = trades.filter(left) if newest else trades.clear()
+    return pl.concat([_one_each(decided), older], how="diagonal").select(
+        pl.lit(None, dtype=kind).alias(c) if c == "gated" else pl.col(c).cast(kind)
+        for c, kind in ORDERS.items()
     )
 
 
@@ -253,141 +247,4 @@ def _one_each(trades: pl.DataFrame) -> pl.DataFrame:
         weight=pl.when(some).then(weight.filter(done).sum()).otherwise(weight.last()),
         status=pl.when(some).then(pl.lit("executed")).otherwise(pl.lit("pending")),
         blocked_by=pl.when(some).then(pl.lit("")).otherwise(pl.col("blocked_by").last()),
-    )
-
-
-def _state(holdings: pl.DataFrame, ids: pl.Series) -> State:
-    missing = {"fund_id", "value"} - set(holdings.columns)
-    if missing:
-        raise InputError(
-            f"the holdings have no column {', '.join(sorted(missing))}",
-            where=f"columns: {', '.join(holdings.columns)}",
-            remedy="give fund_id and value (in money), and a row `cash` for the cash",
-        )
-    names = holdings["fund_id"].cast(pl.String).str.strip_chars()
-    values = holdings["value"].cast(pl.Float64, strict=False)
-    bad = names.filter(values.is_null() | ~values.is_finite().fill_null(False) | (values < 0))
-    if len(bad) or names.null_count():
-        raise InputError(
-            "a holding has no value, or one that is negative or not a number",
-            where=", ".join(str(name) for name in bad[:5]) or "a row without fund_id",
-            remedy="give each fund's value in money, 0 or more",
-        )
-    is_cash = names.str.to_lowercase() == CASH
-    if is_cash.sum() > 1:
-        where = ", ".join(names.filter(is_cash))
-        raise InputError("cash is listed twice", where=where, remedy="give all of it in one row")
-    twice = names.filter(names.is_duplicated()).unique().sort()
-    if len(twice):
-        where = ", ".join(twice[:5])
-        raise InputError("a fund is listed twice", where=where, remedy="give one row per fund")
-    unknown = names.filter(~is_cash & ~names.is_in(ids.to_list()))
-    if len(unknown):
-        raise InputError(
-            f"{len(unknown)} of the holdings are not among the funds of this data set",
-            where=", ".join(unknown.sort()[:5]),
-            remedy="write the ids as in table funds, and leave out what finembed cannot judge",
-        )
-    dense = np.zeros(len(ids))
-    dense[ids.search_sorted(names.filter(~is_cash)).to_numpy()] = values.filter(~is_cash).to_numpy()
-    cash = float(values.filter(is_cash).sum())
-    if dense.sum() + cash <= 0.0:
-        raise InputError("the holdings are worth nothing", remedy="give at least some cash")
-    return State(dense, cash)
-
-
-def _of_book(
-    state: State, strategy: Strategy, signals: Signals, ids: pl.Series, settings: Settings
-) -> pl.DataFrame:
-    ordered = strategy.policy(state, signals, settings.portfolio)
-    amounts = np.zeros(len(ids))
-    if ordered is not None:
-        everything = np.ones(len(ids), dtype=bool)
-        own = settings.backtest
-        costs = Costs.of_bps(own.cost_bps, own.slippage_bps, own.redemption_fee_bps)
-        amounts = size(ordered, state, everything, costs)
-    fund = np.flatnonzero(amounts)
-    amount, held = amounts[fund], state.holdings[fund]
-    rows = [
-        {
-            "side": "buy" if a > 0.0 else "sell",
-            "fund_id": ids[int(k)],
-            "amount": abs(a),
-            "weight": abs(a) / state.nav,
-            "reason": ("increase" if h > 0.0 else "enter")
-            if a > 0.0
-            else ("exit" if a == -h else "reduce"),
-            "status": "pending",
-            "blocked_by": "",
-        }
-        for k, a, h in zip(fund, amount.tolist(), held.tolist(), strict=True)
-    ]
-    return pl.DataFrame(rows, schema=ORDERS)
-
-
-def _explain(
-    orders: pl.DataFrame,
-    store: PartStore,
-    month: Month,
-    ids: pl.Series,
-    signals: Signals,
-    before: Signals | None,
-) -> pl.DataFrame:
-    names = store.read("funds", "all").select("fund_id", "name", "notice_days")
-    universe = store.read("universe", str(month)).select("fund_id", excluded="reason")
-    now, then = _scores(signals, ids), _scores(before, ids)
-    table = orders.join(names, on="fund_id", how="left").join(universe, on="fund_id", how="left")
-    for suffix, scores, when in (("", now, month), ("_before", then, month - 1)):
-        facts = scores.join(_features(store, when), on="fund_id", how="left")
-        renamed = {c: f"{c}{suffix}" for c in facts.columns if c != "fund_id"}
-        table = table.join(facts.rename(renamed), on="fund_id", how="left")
-    table = table.with_columns(why=_why(), notice=_notice())
-    leading = ["side", "fund_id", "name", "amount", "weight", "reason", "why"]
-    others = [c for c in table.columns if c not in (*leading, "excluded", "notice_days")]
-    return table.select(*leading, *others).sort(
-        pl.col("side") == "buy", "rank", "fund_id", nulls_last=True
-    )
-
-
-def _scores(signals: Signals | None, ids: pl.Series) -> pl.DataFrame:
-    nothing: FloatArray = np.full(len(ids), np.nan)
-    ranks = nothing if signals is None else ranking(signals)
-    p_up = nothing if signals is None else signals.p_up
-    count = int(np.count_nonzero(~np.isnan(ranks)))
-    return pl.DataFrame({"fund_id": ids, "p_up": p_up, "rank": ranks}).with_columns(
-        p_up=pl.col("p_up").fill_nan(None),
-        rank=pl.col("rank").fill_nan(None).cast(pl.Int64),
-        n_ranked=pl.lit(count if signals is not None else None, dtype=pl.Int64),
-    )
-
-
-def _features(store: PartStore, month: Month) -> pl.DataFrame:
-    """PolyModel features of one month; nulls where they have not been built."""
-    if store.manifest("polymodel_features", str(month)) is None:
-        kinds = {c: pl.String if c == "svar_factor" else pl.Float64 for c in FEATURES}
-        return pl.DataFrame(schema={"fund_id": pl.String, **kinds})
-    return store.read("polymodel_features", str(month)).select("fund_id", *FEATURES)
-
-
-def _notice() -> pl.Expr:
-    """Last day on which a redemption can be announced."""
-    last = pl.col("dealing") - pl.duration(days="notice_days")
-    return pl.when(pl.col("side") == "sell").then(last)
-
-
-def _why() -> pl.Expr:
-    """A sentence from rank, rank before and the universe's verdict."""
-    rank, before = pl.col("rank").cast(pl.String), pl.col("rank_before").cast(pl.String)
-    place = pl.concat_str(pl.lit("rank "), rank, pl.lit(" of "), pl.col("n_ranked").cast(pl.String))
-    moved = pl.when(before.is_null()).then(pl.lit(", not ranked before"))
-    moved = moved.otherwise(pl.concat_str(pl.lit(", "), before, pl.lit(" before")))
-    excluded = pl.concat_str(pl.lit("not eligible: "), pl.col("excluded"))
-    return (
-        pl.when(rank.is_not_null())
-        .then(pl.concat_str(place, moved))
-        .when(pl.col("excluded").fill_null("") != "")
-        .then(excluded)
-        .when(pl.col("excluded").is_null())
-        .then(pl.lit("not in the universe"))
-        .otherwise(pl.lit("eligible, not ranked"))
     )
