@@ -35,7 +35,7 @@ KNOWN_PAYOUT = ("liquidated", "matured", "merged")
 MOST_BPS = 1000.0
 SAME_RETURN = 1e-5  # decimal per year: a tenth of a basis point
 NEARLY_SAME = 1e-3  # what a return that jumps with the cost may be off
-STEPS = 8
+STEPS = 5
 
 Statistics = Mapping[str, float]
 Row = tuple[str, str, str, float | None, str]  # dimension, value, metric, result, note
@@ -272,7 +272,7 @@ def break_even(
     low, high = change
     meaning = "earns more below it" if known[low] > known[high] else "earns more above it"
     for step in range(STEPS):
-        bps = _guess(known, low, high, halve=step % 3 == 2)
+        bps = _guess(known, low, high, halve=step == 2)
         known[bps] = own(bps) - other(bps)
         if abs(known[bps]) <= SAME_RETURN:
             return bps, meaning
