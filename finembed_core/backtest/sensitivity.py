@@ -32,8 +32,9 @@ BREAK_EVEN, COST = "breakeven_cost_bps", "cost_bps"
 ALL_SEEDS = "all"
 KNOWN_PAYOUT = ("liquidated", "matured", "merged")
 MOST_BPS = 1000.0
-SAME_RETURN = 1e-6  # decimal per year: a hundredth of a basis point
-STEPS = 30
+SAME_RETURN = 1e-5  # decimal per year: a tenth of a basis point
+NEARLY_SAME = 1e-3  # what a return that jumps with the cost may be off
+STEPS = 5
 
 Statistics = Mapping[str, float]
 Row = tuple[str, str, str, float | None, str]  # dimension, value, metric, result, note
@@ -245,14 +246,15 @@ def break_even(
     Returns
     -------
     float or None, str
-        Basis points, exact to `SAME_RETURN` in the return; None where there is no such cost, and
-        then the text says why.
+        Basis points; None where there is no such cost, and then the text says why. The returns
+        there are the same to `SAME_RETURN`, or to what the text says.
 
     Notes
     -----
     Between the two costs where the difference changes its sign, the root of a monotone cubic
     through all differences known so far is simulated and becomes a further one, until the
-    difference there is nothing.
+    difference there is nothing. Where orders queue, a little more cost can send an order to another
+    date, and the return jumps: then the best of `STEPS` costs has to do.
     """
     known = {bps: own(bps) - other(bps) for bps in sorted({0.0, *grid, MOST_BPS})}
     if not np.isfinite(list(known.values())).all():
@@ -269,11 +271,14 @@ def break_even(
     low, high = change
     meaning = "earns more below it" if known[low] > known[high] else "earns more above it"
     for step in range(STEPS):
-        bps = _guess(known, low, high, halve=step % 3 == 2)
+        bps = _guess(known, low, high, halve=step == 2)
         known[bps] = own(bps) - other(bps)
         if abs(known[bps]) <= SAME_RETURN:
             return bps, meaning
         low, high = (bps, high) if known[bps] * known[low] > 0.0 else (low, bps)
+    bps = min(known, key=lambda at: abs(known[at]))
+    if abs(known[bps]) <= NEARLY_SAME:
+        return bps, f"{meaning}; still {abs(known[bps]):.2%} a year apart, as returns jump"
     return None, f"no cost makes them equal: they cross in a jump near {low:.4g} bp"
 
 

@@ -149,13 +149,26 @@ def test_at_the_break_even_cost_both_earn_the_same(store: PartStore) -> None:
     at = ran(store, settings(cost_bps=round(found["result"], 6)), what.last)
     gap = plain(at, "sa_logistic", "annual_return")
     gap -= plain(at, "equal_weight_universe", "annual_return")
-    assert abs(gap) < 3e-6
+    assert abs(gap) < 1.1e-5
     risk_free = rows.filter(strategy="sa_logistic", value="risk_free").row(0, named=True)
     at = ran(store, settings(cost_bps=round(risk_free["result"], 6)), what.last)
     rate = at["returns"].filter(strategy="sa_logistic")["rf"].to_numpy()
     assert plain(at, "sa_logistic", "annual_return") == pytest.approx(
-        np.prod(1 + rate) ** (12 / len(rate)) - 1, abs=3e-6
+        np.prod(1 + rate) ** (12 / len(rate)) - 1, abs=1.1e-5
     )
+
+
+def test_a_return_that_jumps_with_the_cost_takes_few_simulations() -> None:
+    """As the queue of orders makes it: noise of a few basis points a year around a line."""
+    asked: list[float] = []
+
+    def own(bps: float) -> float:
+        asked.append(bps)
+        return 0.08 - 1e-4 * bps + 3e-4 * np.sin(1e5 * bps)
+
+    found, note = break_even(own, lambda _: 0.02, [0.0, 10.0, 100.0])
+    assert found == pytest.approx(600, abs=10) and len(asked) <= 12
+    assert note.startswith("earns more below it")
 
 
 @pytest.mark.parametrize(
@@ -177,8 +190,8 @@ def test_break_even_of_known_curves(own, other, bps, words: str) -> None:
     if bps is None:
         assert found is None
     else:
-        assert found == pytest.approx(bps, abs=0.05)
-        assert abs(own(found) - other(found)) <= 1e-6
+        assert found == pytest.approx(bps, abs=0.5)
+        assert abs(own(found) - other(found)) <= 1e-5
 
 
 def test_one_portfolio_per_seed(store: PartStore) -> None:

@@ -90,9 +90,10 @@ SELECT strategy,
     (SELECT (config->>'$.backtest.cost_bps')::DOUBLE FROM runs
         WHERE run_id = {literal(run.run_id)}) AS charged,
     {one("result", "breakeven_cost_bps", "equal_weight_universe", "cost_bps")} AS against_equal,
-    {one("note", "breakeven_cost_bps", "equal_weight_universe", "cost_bps")} AS equal_note,
+    split_part({one("note", "breakeven_cost_bps", "equal_weight_universe", "cost_bps")}, ';', 1)
+        AS equal_note,
     {one("result", "breakeven_cost_bps", "risk_free", "cost_bps")} AS against_cash,
-    {one("note", "breakeven_cost_bps", "risk_free", "cost_bps")} AS cash_note,
+    split_part({one("note", "breakeven_cost_bps", "risk_free", "cost_bps")}, ';', 1) AS cash_note,
     {one("result", "terminal_return", "0")} AS dead_most,
     {one("result", "terminal_return", "-1")} AS dead_least,
     {one("result", "delay_months", "0")} AS at_once,
