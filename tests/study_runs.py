@@ -21,7 +21,8 @@ learning:
   min_train_months: 12
   valid_months: 6
   seeds: [1]
-portfolio: {models: [persistence]}
+portfolio: {models: [persistence],
+  strategies: [sa, wa, topk_drop, gmv_oas, equal_weight_universe, aum_weight_universe, index]}
 execution: {mode: serial, workers: 1}
 """
 VARIABLES = ("FINEMBED_HOME", "FINEMBED_SETTINGS", "DAGSTER_HOME")

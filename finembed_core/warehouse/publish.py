@@ -110,6 +110,7 @@ def publish(
         building.unlink(missing_ok=True)  # left by a publisher that was killed
         try:
             with duckdb.connect() as connection:
+                connection.execute("SET enable_progress_bar = false")  # finembed has its own
                 _attach_new(connection, building)
                 _build(connection, with_verdicts(parts), content, settings, latest, folder)
             put_in_place(building, path)

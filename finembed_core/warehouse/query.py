@@ -55,6 +55,7 @@ def reading(path: Path, threads: int | None = None) -> Iterator[duckdb.DuckDBPyC
     quoted = str(path).replace("'", "''")
     with duckdb.connect() as connection:
         try:
+            connection.execute("SET enable_progress_bar = false")
             if threads is not None:
                 connection.execute("SET threads = $1", [threads])
             connection.execute(f"ATTACH '{quoted}' AS warehouse (READ_ONLY)")

@@ -69,9 +69,8 @@ def test_rebalance_with_nothing_to_deal_tells_why(
     study: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     settings = (study / "finembed.yaml").read_text()
-    share = settings.replace(
-        "{models: [persistence]}", "{models: [persistence], selected_share: 1}"
-    )
+    models = "{models: [persistence]"
+    share = settings.replace(models, f"{models}, selected_share: 1")
     (study / "finembed.yaml").write_text(share)
     ranked = "select fund_id from ranked_predictions where month = date '1993-12-31'"
     ranked += " and model = 'persistence'"
