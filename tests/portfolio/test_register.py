@@ -164,7 +164,7 @@ def test_one_eligible_fund_is_all_or_not_decided() -> None:
         assert weights(name, known).tolist() == [0, 0, 1, 0, 0, 0]
     with pytest.raises(SolverError, match="5 factors cannot be estimated"):
         weights("gmv_factor", known)
-    with pytest.raises(SolverError, match="caps on weights sum to 0.5"):
+    with pytest.raises(SolverError, match=r"caps on weights sum to 0\.5"):
         weights("gmv_oas", known, minimum_variance={"cap": 0.5})
 
 
