@@ -1,17 +1,22 @@
 """Minimum variance portfolios against skfolio and a plain formulation in cvxpy.
 
-    python -m benchmarks.minimum_variance               all of it
-    python -m benchmarks.minimum_variance peers         time and excess variance, ours and theirs
-    python -m benchmarks.minimum_variance units         excess variance by the unit of variance
-    python -m benchmarks.minimum_variance forms         dense matrix or factors
-    python -m benchmarks.minimum_variance ways          PIQP directly or through cvxpy
+    python -m benchmarks.minimum_variance [PART ...] [--limit SECONDS]
 
-Everybody estimates the Ledoit-Wolf covariance of the same returns and minimizes its variance, long
-only. Excess variance is that of the weights in this covariance (what is negative set to 0, the rest
-scaled to a sum of 1) over the certified lower bound of our solution. Peers run in processes of
-their own, at most 300 s and 12 GB each; their seconds are those of the fit, without imports.
+    peers     time and excess variance, ours and theirs
+    units     excess variance by the unit of variance
+    forms     dense matrix or factors
+    months    a rolling history: PIQP set up anew or updated, directly or through cvxpy
+
+In `peers` everybody estimates the Ledoit-Wolf covariance of the same returns and minimizes its
+variance, long only. Excess variance is that of the weights in this covariance (what is negative set
+to 0, the rest scaled to a sum of 1) over the certified lower bound of our solution. Peers run in
+processes of their own with `LIMIT_BYTES` of memory, each on the solver that it takes by default;
+their seconds are those of the fit, without imports. One that has not finished after ``--limit``
+seconds is not asked about more observations of as many funds.
 """
 
+import argparse
+import os
 import resource
 import subprocess
 import sys
@@ -23,14 +28,17 @@ from pathlib import Path
 
 import cvxpy as cp
 import numpy as np
+import piqp
+from scipy import sparse
 
 from finembed_core.portfolio import minimum_variance as mv
 from finembed_core.portfolio.covariance import factor, ledoit_wolf
 
 SIZES = (50, 500, 2_000, 10_000)
 WINDOWS = {36: 1.0, 252: 21.0}  # months, and days: observations, and how many make a month
-LIMIT_SECONDS, LIMIT_BYTES = 300, 12 * 2**30
+LIMIT_BYTES = 12 * 2**30
 REPEATS = 5
+HISTORY = {50: 200, 500: 200, 2_000: 20}  # months of a rolling history, by funds
 
 
 def simulated(observations, funds, calmest=0.003, wildest=0.06, seed=0):
@@ -53,7 +61,7 @@ def skfolio_fit(returns):
     model = MeanRisk(prior_estimator=EmpiricalPrior(covariance_estimator=LedoitWolf()))
     start = time.perf_counter()
     model.fit(returns)
-    return model.weights_, time.perf_counter() - start, f"{model.solver}, as is its default"
+    return model.weights_, time.perf_counter() - start, model.solver
 
 
 def cvxpy_fit(returns):
@@ -79,8 +87,8 @@ def peer(name, observations, funds, path):
     np.savez(path, weights=weights, seconds=seconds, solver=solver)
 
 
-def from_peer(name, observations, funds):
-    """Weights and seconds of a peer, or the words why there are none."""
+def from_peer(name, observations, funds, limit):
+    """Weights, seconds and solver of a peer; without weights the words why there are none."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "found.npz"
         code = (
@@ -91,18 +99,18 @@ def from_peer(name, observations, funds):
             ended = subprocess.run(
                 [sys.executable, "-c", code],
                 preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (LIMIT_BYTES,) * 2),
-                timeout=LIMIT_SECONDS,
+                timeout=limit,
                 capture_output=True,
                 text=True,
             )
         except subprocess.TimeoutExpired:
-            return None, f"none in {LIMIT_SECONDS} s"
+            return None, f"none in {limit:.0f} s", ""
         if not path.exists():
             memory = "MemoryError" in ended.stderr or "alloc" in ended.stderr
-            last = (ended.stderr.strip().splitlines() or ["no message"])[-1]
-            return None, f"over {LIMIT_BYTES >> 30} GB" if memory else last[:60]
+            last = (ended.stderr.strip().splitlines() or ["ended without a message"])[-1]
+            return None, f"over {LIMIT_BYTES >> 30} GB" if memory else last[:60], ""
         found = np.load(path)
-        return found["weights"], float(found["seconds"])
+        return found["weights"], float(found["seconds"]), str(found["solver"])
 
 
 def median_seconds(work, repeats=REPEATS):
@@ -115,13 +123,15 @@ def median_seconds(work, repeats=REPEATS):
     return np.median(times), result
 
 
-def peers():
+def peers(limit):
     """Time and excess variance, ours and theirs."""
     print(
         "| funds | observations | seconds | excess at most | skfolio: seconds | excess | "
         "times ours | cvxpy: seconds | excess | times ours |\n|" + "---|" * 10
     )
+    solvers = {}
     for funds in SIZES:
+        gave_up = set()
         for observations in WINDOWS:
             returns = simulated(observations, funds)
             own, solution = median_seconds(lambda r=returns: mv.minimum_variance(ledoit_wolf(r)))
@@ -129,10 +139,15 @@ def peers():
             least = model.variance(solution.weights) * (1.0 - solution.excess)
             cells = []
             for name in PEERS:
-                weights, seconds = from_peer(name, observations, funds)
-                if weights is None:
-                    cells += [seconds, "", ""]
+                if name in gave_up:
+                    cells += ["not asked", "", ""]
                     continue
+                weights, seconds, solver = from_peer(name, observations, funds, limit)
+                if weights is None:
+                    gave_up.add(name)
+                    cells += [seconds, "", f"over {limit / own:,.0f}" if "none" in seconds else ""]
+                    continue
+                solvers[name] = solver
                 weights = np.maximum(weights, 0.0)
                 excess = model.variance(weights / weights.sum()) / least - 1.0
                 cells += [f"{seconds:.3f}", f"{excess:.1e}", f"{seconds / own:,.0f}"]
@@ -142,6 +157,7 @@ def peers():
                 + " |",
                 flush=True,
             )
+    print("\nsolvers: " + ", ".join(f"{name} {solver}" for name, solver in solvers.items()))
 
 
 def units():
@@ -184,41 +200,75 @@ def forms():
     print("| rank | funds | funds / rank | dense, ms | factors, ms |\n|---|---|---|---|---|")
     kept = mv.DENSE_FROM
     for observations in (36, 120, 252):
-        for multiple in (1, 2, 4, 6, 8, 10):
+        for multiple in (2, 4, 6, 8, 10):
             funds = multiple * observations
             problem = mv._Problem.of(ledoit_wolf(simulated(observations, funds)), 1.0, None, None)
             times = []
             for limit in (np.inf, 0.0):
                 mv.DENSE_FROM = limit
-                times.append(1e3 * median_seconds(lambda p=problem: mv._piqp(p))[0])
+                times.append(1e3 * median_seconds(lambda p=problem: mv._piqp(p), 3)[0])
             cells = " | ".join(f"{value:.1f}" for value in times)
             print(f"| {observations} | {funds} | {multiple} | {cells} |", flush=True)
     mv.DENSE_FROM = kept
 
 
-def ways():
-    """Seconds of the same problem, in the same units: directly, through cvxpy, with parameters."""
+def months():
+    """Milliseconds a month of a history whose window of 36 months moves on by one."""
     print(
-        "| funds | `minimum_variance` | PIQP directly, all funds | through cvxpy | "
-        "through cvxpy, parameters of the month before |\n|---|---|---|---|---|"
+        "| funds | months | `minimum_variance` | PIQP anew | PIQP updated | cvxpy anew | "
+        "cvxpy with parameters |\n|---|---|---|---|---|---|---|"
     )
-    for funds in SIZES:
-        months = [ledoit_wolf(simulated(36, funds, seed=seed)) for seed in range(REPEATS + 1)]
-        problems = [mv._Problem.of(model, 1.0, None, None) for model in months]
+    for funds, count in HISTORY.items():
+        returns = simulated(36 + count, funds)
+        models = [ledoit_wolf(returns[k : k + 36]) for k in range(count + 1)]
+        problems = [mv._Problem.of(model, 1.0, None, None) for model in models]
+        updated = once_set_up(problems[0])
         solved = through_cvxpy(cp.Parameter((36, funds)), cp.Parameter(funds, nonneg=True))
         solved(*terms(problems[0]))  # compiles
+        few = problems[1:21]  # of what takes long
         cells = (
-            seconds_over(months, mv.minimum_variance),
-            seconds_over(problems, mv._piqp),
-            seconds_over(problems, lambda p: through_cvxpy(*terms(p))()),
-            seconds_over(problems, lambda p, s=solved: s(*terms(p))),
+            each(models[1:], mv.minimum_variance),
+            each(problems[1:], mv._piqp),
+            each(problems[1:], updated),
+            each(few, lambda p: through_cvxpy(*terms(p))()),
+            each(few, lambda p, s=solved: s(*terms(p))),
         )
-        print(f"| {funds:,} | " + " | ".join(f"{cell:.4f}" for cell in cells) + " |", flush=True)
+        row = " | ".join(f"{1e3 * cell:.1f}" for cell in cells)
+        print(f"| {funds:,} | {count} | {row} |", flush=True)
 
 
-def seconds_over(problems, work):
-    """Median seconds over all problems but the first."""
-    return np.median([median_seconds(lambda p=p: work(p), 1)[0] for p in problems[1:]])
+def each(problems, work):
+    """Median seconds."""
+    return np.median([median_seconds(lambda p=p: work(p), 1)[0] for p in problems])
+
+
+def once_set_up(problem):
+    """The factor form in PIQP, set up once; months after change its numbers."""
+    rank, funds = problem.model.loadings.shape
+    pad = np.zeros(rank)
+
+    def matrices(problem):
+        loadings, specific = problem.model.loadings, problem.model.specific
+        budget = np.append(np.ones(funds), pad)
+        rows = np.vstack([np.hstack([loadings, -np.eye(rank)]), budget])
+        quadratic = sparse.diags_array(np.append(2.0 * specific, pad + 2.0), format="csc")
+        return quadratic, sparse.csc_array(rows)
+
+    solver = piqp.SparseSolver()
+    solver.settings.eps_abs = solver.settings.eps_duality_gap_abs = mv.SOLVER_TOLERANCE
+    solver.settings.eps_rel = solver.settings.eps_duality_gap_rel = 0.0
+    quadratic, equal = matrices(problem)
+    lower = np.append(np.zeros(funds), pad - np.inf)
+    right, free = np.append(pad, 1.0), np.full(funds + rank, np.inf)
+    solver.setup(quadratic, np.zeros(funds + rank), equal, right, None, None, None, lower, free)
+
+    def solve(problem):
+        quadratic, equal = matrices(problem)
+        solver.update(P=quadratic, A=equal)
+        solver.solve()
+        return np.array(solver.result.x[:funds])
+
+    return solve
 
 
 def terms(problem):
@@ -244,13 +294,17 @@ def through_cvxpy(loadings, roots):
     return solve
 
 
-PARTS = {"peers": peers, "units": units, "forms": forms, "ways": ways}
+PARTS = {"peers": peers, "units": units, "forms": forms, "months": months}
 
 
 def main():
-    for name in sys.argv[1:] or PARTS:
-        print(f"\n{name}")
-        PARTS[name]()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("parts", nargs="*", default=list(PARTS), metavar="PART")
+    parser.add_argument("--limit", type=float, default=120.0)
+    given = parser.parse_args()
+    for name in given.parts:
+        print(f"\n{name}, load {os.getloadavg()[0]:.1f}")
+        PARTS[name](*[given.limit] if name == "peers" else [])
 
 
 if __name__ == "__main__":

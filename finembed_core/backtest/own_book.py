@@ -115,7 +115,19 @@ def own_orders(
         The ledger deals on them: a purchase is paid from free cash and from what redemptions pay
         on this very date. What waits has the date and the reason of its waiting; ``gated`` is the
         share of a redemption that the gate keeps back on its first date.
+
+    Raises
+    ------
+    InputError
+        The strategy sells short, or the settings leave no room for it.
+    SolverError
+        It optimizes, and no optimum could be vouched for.
     """
+    if reason := _ruled_out(strategy, settings, ids):
+        raise InputError(
+            f"{strategy.name} gives no orders for holdings: {reason}",
+            remedy="choose another strategy, or change the settings",
+        )
     ordered = strategy.policy(state, signals, settings.portfolio)
     if ordered is None:
         return pl.DataFrame(schema=ORDERS)
@@ -141,6 +153,12 @@ def own_orders(
         blocked_by=blocks.gather(whole["blocked_by"]),
         gated=pl.Series(np.maximum(1.0 - room / amount, 0.0)),
     ).select(pl.col(column).cast(kind) for column, kind in ORDERS.items())
+
+
+def _ruled_out(strategy: Strategy, settings: Settings, ids: pl.Series) -> str:
+    if strategy.sells_short:
+        return "it sells funds short"
+    return "" if strategy.ruled_out is None else strategy.ruled_out(settings, ids.to_list())
 
 
 def _lines(

@@ -188,6 +188,19 @@ def test_holdings_that_break_the_contract(
         rebalance(stood, SETTINGS, LAST, bad)
 
 
+def test_strategies_that_give_no_orders_for_holdings(stood: PartStore) -> None:
+    strategies = {"strategies": ["all_weather", "long_short", "tilt", "sa"]}
+    tree = {**SETTINGS.study["portfolio"], **strategies, "tilt": {"base": "all_weather"}}
+    wide = Settings.model_validate({**SETTINGS.study, "portfolio": tree})
+    for name, reason in (
+        ("all_weather", "names no fund for stocks"),
+        ("tilt_logistic", "names no fund for stocks"),
+        ("long_short_logistic", "sells funds short"),
+    ):
+        with pytest.raises(InputError, match=reason):
+            rebalance(stood, wide, LAST, holdings(cash=1.0), name)
+
+
 def test_months_and_strategies_that_are_not_there(stood: PartStore, store: PartStore) -> None:
     with pytest.raises(MissingPartError, match="2002-07 has not been decided") as caught:
         rebalance(stood, SETTINGS, LAST + 1)

@@ -10,6 +10,7 @@ from finembed_core.portfolio.orders import Replace, Signals, State, TargetWeight
 from finembed_core.portfolio.register import (
     STRATEGIES,
     asset_classes,
+    base_of_tilt,
     chosen_strategies,
     find_strategy,
 )
@@ -82,6 +83,17 @@ def test_positions_are_distances_from_the_mean() -> None:
     assert weights("simplex", known) == pytest.approx([1.6 / 3, 1 / 3, 0.4 / 3, 0, 0])
 
 
+@pytest.mark.parametrize("p_up", [0.1, 0.7, 1 / 3])
+@pytest.mark.parametrize("funds", [1, 3, 6])
+def test_equal_probabilities_are_no_position(p_up: float, funds: int) -> None:
+    """The mean of three times 0.1 is not 0.1: rounding must not become a portfolio."""
+    known = signals([p_up] * funds)
+    assert weights("long_short", known).tolist() == [0.0] * funds
+    assert weights("long_only", known).tolist() == [0.0] * funds
+    assert weights("simplex", known) == pytest.approx(np.full(funds, 1 / funds))
+    assert weights("tilt", known) == pytest.approx(np.full(funds, 1 / funds), rel=1e-15)
+
+
 def test_a_tilt_leans_from_its_base_and_no_further_than_it_may() -> None:
     known = signals([0.7, 0.5, 0.3, NAN, 0.9], eligible=[1, 1, 1, 1, 0])
     little = weights("tilt", known, tilt={"strength": 0.1})
@@ -137,10 +149,41 @@ def test_months_without_funds_or_returns_decide_nothing() -> None:
     for name in ("gmv_sample", "risk_parity"):
         nobody = signals([NAN] * 3, eligible=[0, 0, 0], returns=flat)
         assert POLICY[name](State(np.zeros(3), 1.0), nobody, Settings().portfolio) is None
+    missing = signals([NAN] * 3, returns=np.full((36, 3), NAN))
+    for name in [*(n for n in POLICY if n.startswith("gmv_")), "risk_parity"]:
+        assert POLICY[name](State(np.zeros(3), 1.0), missing, Settings().portfolio) is None
     still = signals([NAN] * 3, returns=flat)
     assert POLICY["risk_parity"](State(np.zeros(3), 1.0), still, Settings().portfolio) is None
     with pytest.raises(SolverError, match="no fund varies"):
         weights("gmv_sample", still)
+
+
+def test_one_eligible_fund_is_all_or_not_decided() -> None:
+    known = signals([NAN] * 6, eligible=[0, 0, 1, 0, 0, 0], returns=window())
+    for name in ("gmv_sample", "gmv_ledoit_wolf", "gmv_oas", "risk_parity"):
+        assert weights(name, known).tolist() == [0, 0, 1, 0, 0, 0]
+    with pytest.raises(SolverError, match="5 factors cannot be estimated"):
+        weights("gmv_factor", known)
+    with pytest.raises(SolverError, match=r"caps on weights sum to 0\.5"):
+        weights("gmv_oas", known, minimum_variance={"cap": 0.5})
+
+
+def test_a_fund_that_does_not_vary_is_all_of_the_least_variance_and_no_part_of_equal_risk() -> None:
+    returns = window()
+    returns[:, 2] = 0.004
+    known = signals([NAN] * 6, returns=returns)
+    assert weights("gmv_sample", known)[2] == pytest.approx(1.0, abs=1e-5)
+    parity = weights("risk_parity", known)
+    assert parity[2] == 0.0 and (np.delete(parity, 2) > 0.0).all()
+
+
+def test_funds_that_are_the_same_weigh_the_same() -> None:
+    returns = window()
+    returns[:, 1] = returns[:, 0]
+    known = signals([NAN] * 6, returns=returns)
+    for name in ("gmv_ledoit_wolf", "gmv_oas", "gmv_factor", "risk_parity"):
+        found = weights(name, known)
+        assert found[0] == pytest.approx(found[1], abs=1e-4), name  # nearly flat between them
 
 
 def test_all_weather_waits_for_all_of_its_funds() -> None:
@@ -154,6 +197,9 @@ def test_all_weather_waits_for_all_of_its_funds() -> None:
     assert asset_classes(settings, set("ABCDE")) == ""
     assert "names E: no such fund" in asset_classes(settings, set("ABCD"))
     assert "no fund for stocks" in asset_classes(Settings(), set("ABCDE"))
+    based = Settings.model_validate({"portfolio": {"tilt": {"base": "all_weather"}}})
+    assert "no fund for stocks" in base_of_tilt(based, set("ABCDE"))
+    assert base_of_tilt(Settings(), set("ABCDE")) == ""
 
 
 def test_names_are_ids_and_strange_ones_are_refused() -> None:

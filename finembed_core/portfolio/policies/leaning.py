@@ -15,6 +15,7 @@ from finembed_core.portfolio.policies.universe import all_weather, equal_weight
 from finembed_core.portfolio.simplex import project_simplex
 from finembed_core.settings import PortfolioSettings
 
+ROUNDING = 1e-12  # distance from the mean that equal probabilities may show
 BASES: dict[str, Policy] = {
     "equal_weight_universe": equal_weight,
     "risk_parity": risk_parity,
@@ -28,12 +29,12 @@ def simplex(state: State, signals: Signals, settings: PortfolioSettings) -> Orde
 
 
 def long_only(state: State, signals: Signals, settings: PortfolioSettings) -> Orders | None:
-    """The positive positions in proportion."""
+    """The positive positions in proportion; all cash where none is."""
     return _reset(signals, _predicted(signals), lambda p: positions.long_only(_positions(p)))
 
 
 def long_short(state: State, signals: Signals, settings: PortfolioSettings) -> Orders | None:
-    """All positions in proportion, as much sold short as bought."""
+    """All positions in proportion, as much sold short as bought; none where all are alike."""
     gross = settings.gross_leverage
     return _reset(
         signals, _predicted(signals), lambda p: positions.long_short(_positions(p), gross)
@@ -59,7 +60,8 @@ def _predicted(signals: Signals) -> BoolArray:
 def _positions(p_up: FloatArray) -> FloatArray:
     """Distance from the mean, 0 where nothing is predicted."""
     seen = ~np.isnan(p_up)
-    return np.where(seen, p_up - (p_up[seen].mean() if seen.any() else 0.0), 0.0)
+    away = p_up - (p_up[seen].mean() if seen.any() else 0.0)
+    return np.where(np.abs(away) > ROUNDING, away, 0.0)  # NaN is not
 
 
 def _reset(
