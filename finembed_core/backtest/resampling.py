@@ -19,12 +19,11 @@ MIN_PERIODS = 24  # below, intervals of monthly returns hold the true value far 
 CONSTANT = 1e-12  # a range below it is rounding
 
 
-def block_length(series: FloatArray) -> float:
-    """One mean block length for all series: the largest of their automatic ones.
+def block_lengths(series: FloatArray) -> FloatArray:
+    """Automatic mean block length of each series.
 
-    Politis and White (2004), corrected by Patton, Politis and White (2009), of each column as
-    `arch.bootstrap.optimal_block_length` has it. The largest, because all series are resampled
-    together and a block that is too short breaks a dependence.
+    Politis and White (2004), corrected by Patton, Politis and White (2009), as
+    `arch.bootstrap.optimal_block_length` has it.
 
     Parameters
     ----------
@@ -33,8 +32,8 @@ def block_length(series: FloatArray) -> float:
 
     Returns
     -------
-    float
-        In periods, 1 at least; 1 where nothing varies.
+    ndarray
+        In periods, 1 at least, one for each column that varies; 1 where none does.
 
     Raises
     ------
@@ -47,13 +46,19 @@ def block_length(series: FloatArray) -> float:
             "a series to be resampled has missing values",
             remedy="cut all series to the periods that they have in common",
         )
-    if len(columns) < 3:  # no autocorrelation to speak of
-        return 1.0
     columns = columns[:, np.ptp(columns, axis=0) > CONSTANT]
-    if columns.shape[1] == 0:
-        return 1.0
-    lengths = optimal_block_length(columns)["stationary"].to_numpy(dtype=np.float64)
-    return max(1.0, float(lengths.max()))
+    if len(columns) < 3 or columns.shape[1] == 0:  # no autocorrelation to speak of
+        return np.ones(1)
+    return np.maximum(optimal_block_length(columns)["stationary"].to_numpy(dtype=np.float64), 1.0)
+
+
+def block_length(series: FloatArray) -> float:
+    """The largest of the automatic lengths (`block_lengths`), in periods.
+
+    For intervals, which are wide where blocks are few: series that are resampled together need the
+    block that the most dependent of them needs.
+    """
+    return float(block_lengths(series).max())
 
 
 def stationary_draws(n: int, block: float, draws: int, seed: int) -> NDArray[np.intp]:

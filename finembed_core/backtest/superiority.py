@@ -15,7 +15,7 @@ from arch.bootstrap import SPA, StepM
 from finembed_core.backtest.resampling import (
     CONSTANT,
     DRAWS,
-    block_length,
+    block_lengths,
     bootstrap_variance,
 )
 from finembed_core.backtest.selection import check_returns
@@ -80,7 +80,9 @@ def superiority(
     size : float
         Probability with which StepM may name a strategy that is no better.
     block : int, optional
-        Mean block length, in periods; by default the rounded one of `resampling.block_length`.
+        Mean block length, in periods; by default the median of the automatic ones
+        (`resampling.block_lengths`). The largest of many is mostly the error of its estimate, and
+        leaves so few blocks that noise is found superior twice as often as it should be.
 
     Returns
     -------
@@ -108,7 +110,7 @@ def superiority(
             f"{names[int(np.argmax(still))]} does not vary against the benchmark",
             remedy="leave the benchmark itself out of the strategies",
         )
-    length = max(1, round(block_length(active))) if block is None else block
+    length = max(1, round(np.median(block_lengths(active)))) if block is None else block
     error = np.sqrt(len(active) * bootstrap_variance(active, length))
     losses = np.column_stack([-active / error, np.zeros(len(active))])
     test = StepM(np.zeros(len(active)), losses, size, length, draws, seed=seed)
