@@ -20,6 +20,8 @@ from finembed_core.portfolio.signals import read_signals
 from finembed_core.settings import Settings
 from finembed_core.store import PartStore
 
+ORDERED = ("enter", "increase", "reduce", "exit")
+
 
 @dataclass(frozen=True)
 class RebalanceReport:
@@ -225,9 +227,9 @@ def _of_run(store: PartStore, run_id: str, strategy: str, month: Month) -> pl.Da
             remedy="choose another strategy, or give your own holdings",
         )
     trades = store.read("trades", run_id).filter(pl.col("strategy") == strategy)
-    paid_out = pl.col("reason").str.starts_with("dead: ")  # nobody ordered that
+    ordered = pl.col("reason").is_in(ORDERED)  # the rest was paid out
     left = pl.col("status") == "waiting"
-    decided = trades.filter(pl.col("decision") == month.end, ~paid_out, ~left)
+    decided = trades.filter(pl.col("decision") == month.end, ordered, ~left)
     newest = Month.of(store.read("runs", run_id)["last_month"][0]) == month
     older = trades.filter(left) if newest else trades.clear()
     return pl.concat([_one_each(decided), older], how="diagonal").select(
