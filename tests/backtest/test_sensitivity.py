@@ -16,7 +16,6 @@ from finembed_core.settings import Settings
 from finembed_core.store import PartStore
 from tests.backtest.fake_store import FIRST, MODELS, Story, story, write_story
 
-
 PAPERS = ["sa", "wa", "equal_weight_universe", "aum_weight_universe", "index"]
 
 
