@@ -29,6 +29,11 @@ def asset_classes(settings: Settings, funds: Collection[str]) -> str:
     return f"portfolio.all_weather names {', '.join(strange)}: no such fund" if strange else ""
 
 
+def base_of_tilt(settings: Settings, funds: Collection[str]) -> str:
+    """A tilt of the fixed portfolio needs what that needs."""
+    return asset_classes(settings, funds) if settings.portfolio.tilt.base == "all_weather" else ""
+
+
 @dataclass(frozen=True)
 class Strategy:
     """One line of the register.
@@ -89,7 +94,13 @@ STRATEGIES: tuple[Strategy, ...] = (
     Strategy("topk_drop", selection.topk_drop, "a fixed number, few replaced at a time", "models"),
     Strategy("simplex", leaning.simplex, "P(up) projected on the simplex", "models"),
     Strategy("long_only", leaning.long_only, "P(up) above its mean, in proportion", "models"),
-    Strategy("tilt", leaning.tilt, "a base portfolio leaned towards P(up)", "models"),
+    Strategy(
+        "tilt",
+        leaning.tilt,
+        "a base portfolio leaned towards P(up)",
+        "models",
+        ruled_out=base_of_tilt,
+    ),
     Strategy(
         "long_short",
         leaning.long_short,
