@@ -90,6 +90,7 @@ def test_invariants(seed: int, cost: float, delay: int, borrow_bps: float) -> No
     opening = (track.nav[:-1] - track.costs[1:])[:before_ruin]
     assert track.nav_after[:-1][:before_ruin] == pytest.approx(opening, rel=1e-9, abs=1e-12)
     assert np.cumprod(1 + track.net) == pytest.approx(track.nav[1:], rel=1e-9, abs=1e-12)
+    assert (track.net.min() == -1.0) == (track.ruin is not None)
     made = contributions(track, market)  # raises where the parts do not sum
     assert made.total_return == pytest.approx(track.nav[-1] - 1.0, rel=1e-9, abs=1e-12)
 
