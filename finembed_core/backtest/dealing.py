@@ -93,9 +93,10 @@ class Account:
         free = self.lots.free <= now
         return replace(self, lots=self.lots.only(~free)) if free.any() else self
 
-    def waiting(self, terms: DealingTerms, when: DealingDate) -> Lines:
-        """Orders of earlier decisions that wait on this date, with the dates they are due."""
-        held, old = self.book.holdings, Lines.none()
+    def older(self, dealt: Lines, terms: DealingTerms, when: DealingDate) -> Lines:
+        """Orders of earlier decisions: those dealt on this date, those that go on waiting."""
+        old = dealt.only((dealt.decided < when.decided) & (dealt.why == 0))
+        held = self.book.holdings
         for queue, cost, buys in (
             (self.redemptions, terms.sell_cost, False),
             (self.subscriptions, terms.buy_cost, True),

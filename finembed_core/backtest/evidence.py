@@ -155,7 +155,7 @@ class Evidence:
         if returns is None:
             return _absent((*SPA, STEPM), label)
         active = np.column_stack([self.own[name].returns - returns for name in names])
-        differs = np.array([not len(d) or np.ptp(d) > CONSTANT for d in active.T])
+        differs = np.array([len(d) < 2 or np.ptp(d) > CONSTANT for d in active.T])
         asked = [name for name, other in zip(names, differs, strict=True) if other]
         same = [
             _row(name, STEPM, None, None, f"absent: does not differ from {label}")

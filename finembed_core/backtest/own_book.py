@@ -13,6 +13,7 @@ from finembed_core.backtest.queue import Block
 from finembed_core.backtest.terms import DealingTerms
 from finembed_core.calendar import Period, month_ends
 from finembed_core.errors import InputError
+from finembed_core.portfolio.order_checks import check_orders
 from finembed_core.portfolio.orders import Orders, Signals, State
 from finembed_core.portfolio.register import Strategy
 from finembed_core.settings import Settings
@@ -131,6 +132,7 @@ def own_orders(
     ordered = strategy.policy(state, signals, settings.portfolio)
     if ordered is None:
         return pl.DataFrame(schema=ORDERS)
+    check_orders(ordered, tuple(ids), signals.month, shorts=False)
     lines = _lines(state, ordered, signals.month, settings, terms)
     whole = lines.group_by("fund", "buys", maintain_order=True).agg(
         pl.col("amount").sum(),

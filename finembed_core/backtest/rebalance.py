@@ -11,14 +11,16 @@ import polars as pl
 from finembed_core.backtest.own_book import ORDERS, OWN_BOOK, own_orders, state_of
 from finembed_core.backtest.terms import dealing_terms
 from finembed_core.calendar import Month
-from finembed_core.errors import MissingPartError
+from finembed_core.errors import InputError, MissingPartError
 from finembed_core.fingerprint import digest
 from finembed_core.portfolio.orders import Signals
 from finembed_core.portfolio.reasons import explain
-from finembed_core.portfolio.register import find_strategy
+from finembed_core.portfolio.register import Strategy, find_strategy
 from finembed_core.portfolio.signals import read_signals
 from finembed_core.settings import Settings
 from finembed_core.store import PartStore
+
+ORDERED = ("enter", "increase", "reduce", "exit")
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,7 @@ def rebalance(
     SettingsError
         There is no such strategy.
     InputError
-        The holdings break their contract.
+        The holdings break their contract, or the strategy is none that funds can follow.
     """
     name = strategy or default_strategy(settings)
     chosen, model = find_strategy(settings, name)
@@ -111,6 +113,7 @@ def rebalance(
         orders = _of_run(store, run_id, name, month)
         held = _targets(store, run_id, name, month)
     else:
+        _check_possible(chosen, name, settings, ids)
         state = state_of(holdings, ids)
         dealing, stating = dealing_terms(store.read("funds", "all"), tuple(ids), settings.backtest)
         orders = own_orders(state, chosen, signals, ids, settings, dealing)
@@ -135,6 +138,18 @@ def rebalance(
         orders=explained,
         assumed=assumed,
     )
+
+
+def _check_possible(chosen: Strategy, name: str, settings: Settings, ids: pl.Series) -> None:
+    """Refuse a strategy that holdings of funds cannot follow."""
+    why = "funds cannot be sold short" if chosen.sells_short else ""
+    if chosen.ruled_out is not None:
+        why = why or chosen.ruled_out(settings, ids.to_list())
+    if why:
+        raise InputError(
+            f"{name} cannot be followed from your holdings: {why}",
+            remedy="choose another strategy",
+        )
 
 
 def default_strategy(settings: Settings) -> str:
@@ -225,9 +240,9 @@ def _of_run(store: PartStore, run_id: str, strategy: str, month: Month) -> pl.Da
             remedy="choose another strategy, or give your own holdings",
         )
     trades = store.read("trades", run_id).filter(pl.col("strategy") == strategy)
-    paid_out = pl.col("reason").str.starts_with("dead: ")  # nobody ordered that
+    ordered = pl.col("reason").is_in(ORDERED)  # the rest was paid out
     left = pl.col("status") == "waiting"
-    decided = trades.filter(pl.col("decision") == month.end, ~paid_out, ~left)
+    decided = trades.filter(pl.col("decision") == month.end, ordered, ~left)
     newest = Month.of(store.read("runs", run_id)["last_month"][0]) == month
     older = trades.filter(left) if newest else trades.clear()
     return pl.concat([_one_each(decided), older], how="diagonal").select(

@@ -22,6 +22,7 @@ from finembed_core.backtest.study import Entry, Outcome, Study
 from finembed_core.backtest.tables import SCHEMAS
 from finembed_core.backtest.track import Track
 from finembed_core.calendar import DecisionCalendar, Month, Period
+from finembed_core.errors import InputError
 from finembed_core.portfolio.orders import Costs
 from finembed_core.settings import BacktestSettings, SensitivitySettings
 
@@ -32,6 +33,7 @@ BREAK_EVEN, COST = "breakeven_cost_bps", "cost_bps"
 ALL_SEEDS = "all"
 KNOWN_PAYOUT = ("liquidated", "matured", "merged")
 MOST_BPS = 1000.0
+UNPAYABLE = "no portfolio of this leverage can pay it"
 SAME_RETURN = 1e-5  # decimal per year: a tenth of a basis point
 NEARLY_SAME = 1e-3  # what a return that jumps with the cost may be off
 STEPS = 5
@@ -74,12 +76,15 @@ class CostCurve:
     found: dict[float, Statistics] = field(default_factory=dict)
 
     def at(self, bps: float) -> Statistics:
-        """Statistics at this cost."""
+        """Statistics at this cost; NaN where it eats all of a leveraged portfolio."""
         if bps not in self.found:
             own = self.settings
             costs = Costs.of_bps(bps, own.slippage_bps, own.redemption_fee_bps)
             terms = with_costs(self.scenario.terms, costs)
-            self.found[bps] = statistics(replace(self.scenario, terms=terms).run())
+            try:
+                self.found[bps] = statistics(replace(self.scenario, terms=terms).run())
+            except InputError:  # what the run itself could pay
+                self.found[bps] = dict.fromkeys(METRICS, np.nan)
         return self.found[bps]
 
     def annual_return(self, bps: float) -> float:
@@ -156,7 +161,9 @@ class Sensitivities:
         curve.found[own.cost_bps] = plain
         grid = _grid(self.settings.cost_bps, own.cost_bps)
         for value in grid:
-            yield from _rows(COST, value, curve.at(value))
+            found = curve.at(value)
+            defined = any(map(np.isfinite, found.values()))
+            yield from _rows(COST, value, found, "" if defined else UNPAYABLE)
         if outcome.entry.name != EQUAL_WEIGHT:
             yield self._break_even(EQUAL_WEIGHT, curve, grid)
         rate = annual(outcome.track.risk_free[1:])

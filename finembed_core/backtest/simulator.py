@@ -81,8 +81,8 @@ def simulate(
     market : Market
         Its last period is the last that is earned.
     signals : mapping of Period to Signals
-        The periods to decide in. The decision of the market's last one stays pending: its orders
-        are what is to be dealt next.
+        The periods to decide in. The decision of the market's last one stays pending, and with it
+        what waits from earlier ones: these orders are what is to be dealt next.
     policy : callable
         Pure; None keeps everything as it is, orders that wait too.
     terms : Terms
@@ -118,6 +118,8 @@ def simulate(
         if ordered is not None and run.ruin is None:
             pending = month > market.last or decided == market.last
             run.execute(ordered, month, pending)
+        elif decided == market.last:
+            run.list_waiting(month, market.last)
         elif month <= market.last:
             run.deal_waiting(month)
         run.record(month)
@@ -253,17 +255,22 @@ class _Run:
         if isinstance(dealing, TermsDealing) and self.terms.dealing is not None:
             lines = dealing.lines
             if pending:  # older orders have said already when they are due
-                own = lines.decided == ordered.decided.ordinal
                 when = self._date(month, ordered.decided, everything)
-                older = lines.only(~own & (lines.why == 0)).joined(
-                    after.waiting(self.terms.dealing, when)
-                )
-                self.waiting = Executed(nav, older, pending)
-                lines = lines.only(own)
+                self.waiting = Executed(nav, after.older(lines, self.terms.dealing, when), pending)
+                lines = lines.only(lines.decided == ordered.decided.ordinal)
             self.executed.append(Executed(nav, lines, pending))
         self.decisions.append(
             Decision(ordered.decided, month, ordered.target, nav, before, dealt, wished)
         )
+
+    def list_waiting(self, month: Period, decided: Period) -> None:
+        """Keep what waits for the list of pending orders, where the newest decision has none."""
+        if self.terms.dealing is None:
+            return
+        when = self._date(month, decided, np.ones(len(self.market.ids), dtype=bool))
+        after, dealt = deal_on_terms(self.account, None, self.terms.dealing, when)
+        older = after.older(dealt.lines, self.terms.dealing, when)
+        self.waiting = Executed(self.account.book.nav, older, pending=True)
 
     def deal_waiting(self, month: Period) -> None:
         """Deal what waits, where nothing new was decided."""

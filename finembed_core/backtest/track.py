@@ -171,7 +171,8 @@ class Track:
     @property
     def net(self) -> FloatArray:
         """Return after costs, shape (K,): ``gross - cost``, and the NAV's own growth."""
-        return np.maximum(self.gross - self.cost, -1.0)  # a total loss, not one rounding more
+        lost = (self.nav[:-1] > 0.0) & (self.nav[1:] <= 0.0)  # all of it, not but for a rounding
+        return np.where(lost, -1.0, self.gross - self.cost)
 
     @property
     def turnover(self) -> FloatArray:

@@ -52,7 +52,8 @@ class Run:
     run_id, dataset, code_version, data_hash : str
     simulated : bool
     first_month, last_month : date or None
-        First and last month earned; the first is None where nothing has been earned yet.
+        First and last month earned, of which the last is that of the newest decision; the first is
+        None where nothing has been earned yet.
     warnings : tuple of str
         What the run itself said.
     lead : str or None

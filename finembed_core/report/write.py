@@ -66,9 +66,8 @@ def write_report(
     with reading(warehouse, threads=1) as connection:
         run = read_run(connection, run_id, portfolio_size)
         latest = connection.execute("SELECT run_id FROM latest_run").fetchone()
-        parts = """SELECT key FROM parts WHERE "table" = 'runs'"""  # also those left out of `runs`
         standing = {
-            report_file(folder, key).name for (key,) in connection.execute(parts).fetchall()
+            report_file(folder, key).name for (key,) in connection.execute(EVERY_RUN).fetchall()
         }
         sections: list[tuple[str, Section]] = [
             (make.__name__, make(connection, run)) for make in SECTIONS

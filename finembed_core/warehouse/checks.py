@@ -68,7 +68,7 @@ CHECKS = (
         SELECT run_id, strategy, decision, dealing, fund_id, decision_lag_days
         FROM trades JOIN runs USING (run_id)
         WHERE dealing < decision + to_days(decision_lag_days::INTEGER)
-            AND NOT starts_with(reason, 'dead: ')  -- paid out, not ordered
+            AND reason IN ('enter', 'increase', 'reduce', 'exit')  -- the rest was paid out
         """,
     ),
     Check(

@@ -2,6 +2,10 @@
 
 A run is immutable and cannot know of the others, so these rows of `significance` are made at
 publication. A trial is a strategy of a run, the losing ones too; holdings of a series are none.
+
+All trials count, but their Sharpe ratios are compared only with those of the same data set and
+frequency: how much they differ is what luck does on one record, and ratios per month and per
+session are not of one size.
 """
 
 from __future__ import annotations
@@ -22,12 +26,18 @@ from finembed_core.warehouse.query import query
 
 TEST = "deflated_sharpe"
 MODULES = ("finembed_core.warehouse.trials", "finembed_core.backtest.selection")
-MONTHS = 12  # a year
-TRIALS = """
-SELECT run_id, strategy, count(date)::BIGINT AS n
-FROM strategies LEFT JOIN returns USING (run_id, strategy)
-WHERE strategies.status = 'run' AND NOT starts_with(strategy, 'index_')
-GROUP BY run_id, strategy ORDER BY run_id, strategy
+DAYS = 365.25  # a year
+TRIED = "strategies.status = 'run' AND NOT starts_with(strategies.strategy, 'index_')"
+TRIALS = f"""
+SELECT run_id, strategy, n, dataset, monthly,
+    CASE WHEN monthly THEN 12 ELSE {DAYS} * (n - 1) / days END AS per_year
+FROM (
+    SELECT run_id, strategy, any_value(dataset) AS dataset, count(date)::BIGINT AS n,
+        count(DISTINCT date_trunc('month', date)) = n AS monthly, max(date) - min(date) AS days
+    FROM strategies LEFT JOIN runs USING (run_id) LEFT JOIN returns USING (run_id, strategy)
+    WHERE {TRIED}
+    GROUP BY run_id, strategy
+) ORDER BY run_id, strategy
 """
 EXCESS = f"""
 SELECT coalesce(net - rf, 'NaN'::DOUBLE) AS excess
@@ -37,7 +47,7 @@ FROM returns SEMI JOIN ({TRIALS}) USING (run_id, strategy) ORDER BY run_id, stra
 
 @dataclass(frozen=True)
 class Moments:
-    """Of the excess returns of each trial, per month; NaN where they do not vary.
+    """Of the excess returns of each trial, per period; NaN where they do not vary.
 
     Attributes
     ----------
@@ -87,23 +97,23 @@ def deflated_sharpe_rows(connection: duckdb.DuckDBPyConnection) -> pl.DataFrame:
     -------
     DataFrame
         ``statistic`` is the probability that the true Sharpe ratio is above the expected highest
-        one of as many trials without skill; ``note`` has both, per year. Trials with too few months
-        for a Sharpe ratio count as trials, have no statistic and no part in the variance.
+        one of as many trials without skill; ``note`` has both, per year. Trials with too few
+        periods for a Sharpe ratio count as trials, have no statistic and no part in the variance.
     """
     trials = pl.DataFrame(connection.sql(TRIALS).to_arrow_table())
     excess = connection.execute(EXCESS).fetchnumpy()["excess"]
     moments = Moments.of(np.asarray(excess, dtype=np.float64), trials["n"].to_numpy())
     usable = (moments.n >= MIN_PERIODS) & np.isfinite(moments.sharpe)
-    ratios = moments.sharpe[usable]
-    variance = float(np.var(ratios, ddof=1)) if len(ratios) > 1 else 0.0
-    bar = expected_max_sharpe(trials.height, variance) if trials.height else 0.0
+    alike = trials.select(pl.struct("dataset", "monthly").rank("dense")).to_series().to_numpy()
     values = np.full(trials.height, np.nan)
     notes = [_absence(int(n)) for n in moments.n]
     for k in np.flatnonzero(usable):
+        peers = moments.sharpe[usable & (alike == alike[k])]
+        bar = expected_max_sharpe(trials.height, _variance(peers, int(moments.n[k])))
         sharpe = float(moments.sharpe[k])
         shape = int(moments.n[k]), float(moments.skewness[k]), float(moments.kurtosis[k])
         values[k] = probabilistic_sharpe(sharpe, bar, *shape)
-        year = MONTHS**0.5
+        year = trials["per_year"][int(k)] ** 0.5
         notes[k] = (
             f"Sharpe ratio {sharpe * year:.2f} a year over cash, any premium of the market in it; "
             f"expected best of {trials.height:,} trials without skill {bar * year:.2f}"
@@ -125,7 +135,12 @@ def count_trials(path: Path, without: Collection[str] = ()) -> int:
     return query(path, TRIALS).filter(~pl.col("run_id").is_in(sorted(without))).height
 
 
+def _variance(ratios: FloatArray, n: int) -> float:
+    """Of Sharpe ratios per period; of a single one over n periods, what it has without skill."""
+    return float(np.var(ratios, ddof=1)) if len(ratios) > 1 else 1.0 / (n - 1)
+
+
 def _absence(n: int) -> str:
     if n < MIN_PERIODS:
-        return f"absent: {n} months, {MIN_PERIODS} are needed"
-    return "absent: the return over the risk-free rate does not vary, or misses a month"
+        return f"absent: {n} periods, {MIN_PERIODS} are needed"
+    return "absent: the return over the risk-free rate does not vary, or misses a period"

@@ -144,19 +144,14 @@ FROM (
 COMMENT ON VIEW ranked_predictions IS 'Predictions with the fund''s rank by P(up) among the eligible funds of its month and model, as the strategies rank.';
 
 CREATE VIEW latest_rebalance AS
-WITH decided AS (
-    SELECT max(decision) AS decision
-    FROM (
-        SELECT run_id, decision FROM target_weights UNION ALL SELECT run_id, decision FROM trades
-    ) JOIN latest_run USING (run_id)
-), ordered AS (
-    SELECT trades.*, latest_run.simulated, strategies.model, decided.decision AS now,
-        last_day(decided.decision - INTERVAL 1 MONTH) AS before
+WITH ordered AS (
+    SELECT trades.*, latest_run.simulated, strategies.model, latest_run.last_month AS now,
+        last_day(latest_run.last_month - INTERVAL 1 MONTH) AS before
     FROM trades
     JOIN latest_run USING (run_id)
-    JOIN decided ON trades.decision = decided.decision OR trades.status = 'waiting'
     LEFT JOIN strategies USING (run_id, strategy)
-    WHERE NOT starts_with(trades.reason, 'dead: ')  -- paid out, not ordered
+    WHERE (trades.decision = latest_run.last_month OR trades.status = 'waiting')
+        AND trades.reason IN ('enter', 'increase', 'reduce', 'exit')  -- the rest was paid out
 )
 SELECT
     ordered.strategy,

@@ -69,9 +69,9 @@ def run_plain(made: World, name: str) -> tuple[PlainAccount, list[dict]]:
         book.fees = 0.0
         known = None if decided is None else made.signals[decided]
         order = None if known is None else ordered(name, known, ids, taken)
-        if order is None:
+        if order is None and decided != market.last:
             book.nothing_new(month.ordinal, open_)
-        elif decided is not None and decided < market.last:
+        elif order is not None and decided is not None and decided < market.last:
             day = made.calendar.decision_day(decided)
             when = (month.ordinal, decided.ordinal, day, open_)
             if isinstance(order, dict):

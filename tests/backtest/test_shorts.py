@@ -182,6 +182,14 @@ def test_ruin_closes_the_book_and_is_told() -> None:
     assert made.cash[0] == pytest.approx(0.5)  # what the creditor bears
 
 
+def test_a_total_loss_is_no_rounding_less() -> None:
+    """-(0.7 - 0.05) / 0.7 - 0.05 / 0.7 misses -1 by a bit, which a root would make 1e-6 of."""
+    track, _ = book([[0, 0], [0.5, 0]], [[-3.0, 0.0]])
+    money = {"nav": np.array([0.7, 0.0]), "earned": np.array([0.0, -(0.7 - 0.05)])}
+    track = dataclasses.replace(track, costs=np.array([0.0, 0.05]), **money)
+    assert (track.gross - track.cost)[0] != -1.0 and track.net.tolist() == [-1.0]
+
+
 def test_costs_above_the_nav_ruin_too() -> None:
     """What is left of the NAV cannot pay for closing: the purchase ends with the cash."""
     returns = [[0, 0], [0.325, 0], [0, 0]]

@@ -45,4 +45,8 @@ def test_ruin_is_a_warning(study: Study) -> None:
     assert outcome.track.ruin.month == month
     told = f"equal_weight_universe was ruined in {month}, with a NAV of 0"
     assert any(warning.startswith(told) for warning in lost.warnings)
-    assert lost.tables(outcome)["returns"]["nav"].to_list()[-1] == 0.0
+    tables = lost.tables(outcome)
+    assert tables["returns"]["nav"].to_list()[-1] == 0.0
+    assert tables["returns"]["net"].min() == -1.0  # or a log axis and a root show a rounding
+    annual = tables["metrics"].filter(metric="annual_return")["value"].item()
+    assert annual == -1.0

@@ -243,3 +243,26 @@ def test_the_newest_orders_say_when_they_would_deal() -> None:
     assert Month(newest.lines.date[0]) - FIRST == 5
     assert Block(newest.lines.why[0]) is Block.NOTICE
     assert track.holdings[-1, 0] == 1.0
+
+
+@pytest.mark.parametrize(("months", "due"), [(3, 5), (6, 5)])
+def test_what_waits_is_listed_where_the_newest_decision_has_no_orders(
+    months: int, due: int
+) -> None:
+    """Sold in February for June: listed at the end of March, and in June, when it deals."""
+    terms = {"redemption_every": [3], "notice_days": [65]}
+    track, _ = story(np.zeros((months, 1)), terms, {0: buy(1.0), 1: sell(1.0)})
+    assert track.waiting is not None and track.waiting.pending
+    (fund,), (decided,) = track.waiting.lines.fund, track.waiting.lines.decided
+    assert (fund, decided, track.waiting.lines.date[0]) == (
+        0,
+        (FIRST + 1).ordinal,
+        FIRST.ordinal + due,
+    )
+    assert track.waiting.lines.amount[0] == 1.0 and track.waiting.nav == 1.0
+    assert track.holdings[-1, 0] == 1.0  # pending, as all that deals with the newest decision
+
+
+def test_nothing_waits_where_nothing_was_ordered() -> None:
+    track, _ = story(np.zeros((3, 1)), {"redemption_every": [3]}, {0: buy(1.0)})
+    assert track.waiting is not None and len(track.waiting.lines.fund) == 0

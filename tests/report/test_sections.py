@@ -17,6 +17,7 @@ from finembed_core.report.run import Run, read_run
 from finembed_core.report.section import Chart, Section, absent, rows_of
 from finembed_core.report.sections import SECTIONS
 from finembed_core.warehouse.query import answer, query, reading
+from finembed_core.warehouse.trials import count_trials
 from tests.report import study
 from tests.report.study import LEAD, MONTHS, RUN
 
@@ -186,12 +187,53 @@ def test_many_strategies_are_drawn_as_a_few_of_each_kind(tmp_path: Path) -> None
 def test_the_verdict_counts_trials_and_says_what_luck_would_do(
     sections: dict[str, Section], bare: Path
 ) -> None:
-    assert any("0.83 over 40 trials" in fact for fact in sections["verdict"].facts)
+    (luck,) = [fact for fact in sections["verdict"].facts if "0.83 over 40 trials" in fact]
+    assert luck.endswith("a ratio over cash, so the premium of the market alone can pass it.")
     assert any("95% interval 0.1" in fact for fact in sections["verdict"].facts)
     with reading(bare) as opened:
         said = SECTIONS[0](opened, read_run(opened)).facts
-    assert any("2 strategies have been tried in 2 recorded runs" in fact for fact in said)
+    assert any(
+        f"{count_trials(bare)} strategies have been tried in 2 recorded runs" in fact
+        for fact in said
+    )
     assert any("no interval is stored" in fact for fact in said)
+
+
+def test_the_page_has_one_number_of_trials(tmp_path: Path) -> None:
+    """The benchmark of all funds is a trial too: it is in the leaderboard and could win."""
+    path = study.complete(tmp_path)
+    with reading(path) as opened:
+        tried = next(
+            block.frame["trials"].item()
+            for block in SECTIONS[0](opened, read_run(opened)).blocks
+            if "trials" in block.frame.columns
+        )
+    assert tried == count_trials(path)
+
+
+def test_bounds_of_a_p_value_are_no_tests(tmp_path: Path) -> None:
+    path = study.complete(tmp_path)
+    with duckdb.connect(str(path)) as opened:
+        opened.execute("DELETE FROM significance")
+        opened.executemany(
+            "INSERT INTO significance VALUES (?, NULL, ?, 2.0, ?, 72, 40, '')",
+            [(RUN, "spa_lower", 0.03), (RUN, "spa", 0.07), (RUN, "spa_upper", 0.09)],
+        )
+    with reading(path) as opened:
+        section = SECTIONS[NAMES.index("significance")](opened, read_run(opened))
+    assert list(section.facts) == [
+        "No test is below p = 0.05: nothing here is told apart from luck."
+    ]
+
+
+def test_a_small_p_of_a_deflated_ratio_says_that_it_is_over_cash(tmp_path: Path) -> None:
+    path = study.complete(tmp_path)
+    with duckdb.connect(str(path)) as opened:
+        opened.execute("UPDATE significance SET p_value = 0.01 WHERE test = 'deflated_sharpe'")
+    with reading(path) as opened:
+        facts = SECTIONS[NAMES.index("significance")](opened, read_run(opened)).facts
+    (said,) = [fact for fact in facts if fact.startswith("deflated Sharpe ratio")]
+    assert said.endswith("over cash: the premium of the market alone can pass it.")
 
 
 def test_wealth_and_drawdown_are_those_of_the_returns(
@@ -325,7 +367,7 @@ def test_the_break_even_cost_is_said_in_words(sections: dict[str, Section]) -> N
     assert facts[1] == (
         "SA, logistic regression earns more than cash at every cost up to 1,000 bp."
     )
-    assert any("4.0% to 6.0%" in fact for fact in facts[2:])
+    assert any("4.0% to 5.0%" in fact for fact in facts[2:])
     every = sections["sensitivity"].blocks[1].frame
     assert every["strategy"][0] == LEAD and every.height == 3
     row = every.row(0, named=True)

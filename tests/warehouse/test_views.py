@@ -76,6 +76,31 @@ def test_latest_rebalance_lists_what_still_waits(path):
     assert counts["reason"].to_list() == ["notice"]
 
 
+def test_a_newest_decision_without_orders_shows_what_waits_and_no_older_order(store, home):
+    """Nor is a ruined portfolio's end an order, whose day is before the decision day."""
+    trades = store.read("trades", "a" * 16)
+    kept = trades.filter(pl.col("decision") < LAST.end)
+    ruin = kept.filter(status="executed").with_columns(
+        decision=pl.lit(LAST.end),
+        dealing=pl.lit(LAST.end),
+        settle=pl.lit(LAST.end),
+        side=pl.lit("sell"),
+        reason=pl.lit("ruin"),
+    )
+    runs = store.read("runs", "a" * 16).with_columns(decision_lag_days=pl.lit(15, dtype=pl.Int64))
+    late = pl.col("dealing").dt.offset_by("1mo").dt.month_end()
+    store.write("runs", "a" * 16, runs)
+    store.write(
+        "trades",
+        "a" * 16,
+        pl.concat([kept.with_columns(late, settle=pl.lit(None, dtype=pl.Date)), ruin]),
+    )
+    publish(store, home / "warehouse.duckdb", Settings())
+    orders = query(home / "warehouse.duckdb", "SELECT * FROM latest_rebalance")
+    assert orders["status"].to_list() == ["waiting"]
+    assert orders["fund_id"].to_list() == ["F3"]
+
+
 def test_ranks_are_those_that_the_strategies_use(path):
     ranked = query(path, f"SELECT * FROM ranked_predictions WHERE month = DATE '{LAST.end}'")
     assert ranked.filter(pl.col("rank").is_null())["fund_id"].unique().to_list() == ["F5"]

@@ -18,6 +18,8 @@ TESTS = {
     "pbo": "probability of backtest overfitting",
     "deflated_sharpe": "deflated Sharpe ratio",
 }
+BOUNDS = ("spa_lower", "spa_upper")  # of the p-value of SPA: no tests of their own
+SCOPE = {"deflated_sharpe": ", over cash: the premium of the market alone can pass it"}
 
 
 def significance(connection: duckdb.DuckDBPyConnection, run: Run) -> Section:
@@ -41,10 +43,10 @@ ORDER BY coalesce(strategy, '') <> '', test, p_value NULLS LAST, strategy"""
         "n_trials": Column("trials"),
         "note": Column("note"),
     }
-    sure = frame.filter(frame["p_value"] < LEVEL)
+    sure = frame.filter(frame["p_value"] < LEVEL, ~frame["test"].is_in(BOUNDS))
     facts = [
         f"{TESTS.get(row['test'], row['test'])}: p = {row['p_value']:.3f} for "
-        f"{run.name(row['strategy']) or 'the study'}."
+        f"{run.name(row['strategy']) or 'the study'}{SCOPE.get(row['test'], '')}."
         for row in sure.iter_rows(named=True)
     ]
     if frame["p_value"].is_null().all():

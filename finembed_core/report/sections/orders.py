@@ -5,13 +5,14 @@ from __future__ import annotations
 import duckdb
 
 from finembed_core.report.run import Run
-from finembed_core.report.section import Column, Section, Table, absent, literal, rows_of
+from finembed_core.report.section import Column, Section, Table, absent, literal, literals, rows_of
 from finembed_core.warehouse.query import answer
 
 TITLE = "Orders of the newest decision"
 MOST = 300
 SIDES = {"buy": "subscribe", "sell": "redeem"}
 REASONS = {"enter": "comes in", "exit": "goes out", "increase": "more", "reduce": "less"}
+"""Of orders; whatever has another one was paid out."""
 BLOCKED = {
     "": "",
     "no_nav": "no NAV to deal at",
@@ -28,11 +29,7 @@ def orders(connection: duckdb.DuckDBPyConnection, run: Run) -> Section:
     reason = rows_of(connection, "trades", run)
     if reason or run.lead is None:
         return absent(TITLE, reason or "no strategy ran")
-    latest = f"""\
-(
-        SELECT max(decision) FROM trades WHERE run_id = {literal(run.run_id)}
-        AND NOT starts_with(reason, 'dead: ')
-    )"""
+    latest = f"DATE '{run.last_month}'"
     own = _own(connection, run, latest)
     held_up = _held_up(connection, run, latest)
     counts = _counts(connection, run, latest)
@@ -69,7 +66,7 @@ SELECT t.side, t.fund_id, f.name, t.weight, t.reason, t.decision,
     t.dealing, t.settle, t.status, t.blocked_by
 FROM trades t LEFT JOIN funds f USING (fund_id)
 WHERE t.run_id = {literal(run.run_id)} AND t.strategy = {literal(run.lead or "")}
-    AND NOT starts_with(t.reason, 'dead: ')
+    AND t.reason IN ({literals(REASONS)})
     AND (t.decision = {latest} OR t.status = 'waiting')
 ORDER BY t.decision DESC, t.weight DESC, t.fund_id LIMIT {MOST}"""
     return Table(f"{run.name(run.lead)}: orders", sql, answer(connection, sql), _COLUMNS)
@@ -126,7 +123,7 @@ SELECT strategy,
     sum(weight) FILTER (side = 'sell') AS redeemed,
     count(*) FILTER (blocked_by <> '') AS held_up
 FROM trades
-WHERE run_id = {literal(run.run_id)} AND NOT starts_with(reason, 'dead: ')
+WHERE run_id = {literal(run.run_id)} AND reason IN ({literals(REASONS)})
     AND decision = {latest}
 GROUP BY strategy ORDER BY strategy"""
     columns = {

@@ -85,6 +85,7 @@ def _every(connection: duckdb.DuckDBPyConnection, run: Run) -> Table:
         chosen = f"dimension = {literal(dimension)} AND value = {literal(value)}"
         return f"any_value({column}) FILTER ({chosen} AND metric = {literal(metric)})"
 
+    single = "dimension = 'seed' AND value <> 'all' AND metric = 'annual_return'"
     sql = f"""\
 SELECT strategy,
     (SELECT (config->>'$.backtest.cost_bps')::DOUBLE FROM runs
@@ -99,8 +100,8 @@ SELECT strategy,
     {one("result", "delay_months", "0")} AS at_once,
     {one("result", "delay_months", "1")} AS late_1,
     {one("result", "delay_months", "2")} AS late_2,
-    min(result) FILTER (dimension = 'seed' AND metric = 'annual_return') AS seed_least,
-    max(result) FILTER (dimension = 'seed' AND metric = 'annual_return') AS seed_most
+    min(result) FILTER ({single}) AS seed_least,
+    max(result) FILTER ({single}) AS seed_most
 FROM sensitivities WHERE run_id = {literal(run.run_id)}
 GROUP BY strategy
 ORDER BY strategy <> {literal(run.lead or "")}, against_equal DESC NULLS LAST, strategy"""

@@ -11,6 +11,7 @@ import polars as pl
 from finembed_core.report.run import Run
 from finembed_core.report.section import Column, Section, Table, literal, rows_of
 from finembed_core.warehouse.query import answer
+from finembed_core.warehouse.trials import TRIED
 
 TITLE = "Verdict"
 DEFLATED = "deflated_sharpe"
@@ -128,16 +129,14 @@ def trial_table(connection: duckdb.DuckDBPyConnection, run: Run) -> Table:
     sql = f"""\
 SELECT count(DISTINCT run_id) AS runs, count(*) AS trials,
     count(*) FILTER (run_id = {literal(run.run_id)}) AS here
-FROM strategies
-WHERE status = 'run' AND NOT starts_with(strategy, 'index_')
-    AND NOT ends_with(strategy, '_universe')"""
+FROM strategies WHERE {TRIED}"""
     columns = {
         "runs": Column("runs recorded"),
         "trials": Column("strategies tried in all of them"),
         "here": Column("in this run"),
     }
     return Table(
-        "Trials that this warehouse knows of, benchmarks not counted",
+        "Trials that this warehouse knows of, holdings of an index not counted",
         sql,
         answer(connection, sql),
         columns,
@@ -239,7 +238,8 @@ def _luck(connection: duckdb.DuckDBPyConnection, run: Run, trials: pl.DataFrame)
         return
     yield (
         f"Deflated Sharpe ratio {found[0][0]:.2f} over {found[0][1]:,} trials: the probability "
-        "that the true Sharpe ratio is above what the best of so many would show by luck."
+        "that the true Sharpe ratio is above what the best of so many without skill would show by "
+        "luck. It is a ratio over cash, so the premium of the market alone can pass it."
     )
 
 
