@@ -5,7 +5,7 @@
     peers     time and excess variance, ours and theirs
     units     excess variance by the unit of variance
     forms     dense matrix or factors
-    months    a rolling history: PIQP set up anew or updated, directly or through cvxpy
+    months    a rolling history: each month anew, or what can be reused of the month before
 
 In `peers` everybody estimates the Ledoit-Wolf covariance of the same returns and minimizes its
 variance, long only. Excess variance is that of the weights in this covariance (what is negative set
@@ -32,6 +32,7 @@ import piqp
 from scipy import sparse
 
 from finembed_core.portfolio import minimum_variance as mv
+from finembed_core.portfolio.active_set import active_set
 from finembed_core.portfolio.covariance import factor, ledoit_wolf
 
 SIZES = (50, 500, 2_000, 10_000)
@@ -215,8 +216,8 @@ def forms():
 def months():
     """Milliseconds a month of a history whose window of 36 months moves on by one."""
     print(
-        "| funds | months | `minimum_variance` | PIQP anew | PIQP updated | cvxpy anew | "
-        "cvxpy with parameters |\n|---|---|---|---|---|---|---|"
+        "| funds | months | `minimum_variance` | active set anew | from the funds held before | "
+        "PIQP anew | PIQP updated | cvxpy anew | cvxpy with parameters |\n|" + "---|" * 9
     )
     for funds, count in HISTORY.items():
         returns = simulated(36 + count, funds)
@@ -228,6 +229,8 @@ def months():
         few = problems[1:21]  # of what takes long
         cells = (
             each(models[1:], mv.minimum_variance),
+            each(problems[1:], mv._active_set),
+            each(problems[1:], from_funds_held_before(problems[0])),
             each(problems[1:], mv._piqp),
             each(problems[1:], updated),
             each(few, lambda p: through_cvxpy(*terms(p))()),
@@ -240,6 +243,18 @@ def months():
 def each(problems, work):
     """Median seconds."""
     return np.median([median_seconds(lambda p=p: work(p), 1)[0] for p in problems])
+
+
+def from_funds_held_before(problem):
+    """The active set method whose first guess are the funds that it held last."""
+    held = mv._first_funds(problem)
+
+    def solve(problem):
+        nonlocal held
+        weights, *_ = active_set(problem.model, problem.caps, None, held)
+        held = np.flatnonzero(weights > 0.0)
+
+    return solve
 
 
 def once_set_up(problem):

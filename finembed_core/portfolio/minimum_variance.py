@@ -4,29 +4,24 @@
 
     minimize w'Sigma w   over   sum w = 1,  0 <= w <= cap,  mean'w >= floor
 
-With ``Sigma = A'A + diag(d)`` of low rank the solver sees ``||y||^2 + w'diag(d) w``, ``y = A w``:
-no N x N matrix, unless the rank is so high that this one is cheaper.
+**Solvers.** First the active set method (`active_set.py`), which is exact and needs specific
+variances d. Else, as with the sample covariance, PIQP (Schwan, Jiang, Kuhn and Jones 2023, arXiv
+2304.00290), directly: it sees ``||y||^2 + w'diag(d) w``, ``y = A w``, or the N x N matrix where
+the rank is so high that this is cheaper. Last Clarabel, through cvxpy.
 
 **Units.** The variance of monthly returns is near 1e-6 for a good portfolio, below the absolute
 tolerances of every solver: they stop early and call it optimal. Here the unit is the variance of a
 feasible portfolio near the optimum (inverse variances, moved within the constraints), so that the
-tolerance is relative to the answer, even if a money market fund is among hedge funds. In units of
-the mean variance, where it is not, the same tolerance leaves up to some hundred times more.
-
-**Working set.** Of many funds only some are held. The problem is solved over a few of them, the
-covariance of all others with that portfolio says which should enter, and so on until none should.
+tolerance is relative to the answer, even if a money market fund is among hedge funds. Interior
+points see a few of many funds; the covariance of all others with that portfolio says which should
+enter, and so on until none should.
 
 **Certificate.** The variance is convex, so that for every feasible v and ``g = 2 Sigma w`` ::
 
     w'Sigma w - v'Sigma v <= g'(w - v)
 
-and the largest value of the right side over all feasible v (the Frank-Wolfe gap) bounds what is
-missing. It is computed from the returned weights, with the floor through its dual: whatever the
-solver says of itself, the bound holds.
-
-PIQP (Schwan, Jiang, Kuhn and Jones 2023, arXiv 2304.00290) is called directly, which is several
-times faster than through cvxpy, parameters reused or not; the fallback, Clarabel, is called through
-cvxpy. Measurements: docs/minimum_variance.md.
+and the largest value of the right side (the Frank-Wolfe gap) bounds what is missing. It is computed
+from the returned weights, with the floor through its dual: whatever a solver says, it holds.
 """
 
 from __future__ import annotations
@@ -42,6 +37,7 @@ from scipy import sparse
 
 from finembed_core.errors import InputError, SolverError
 from finembed_core.panel import FloatArray
+from finembed_core.portfolio.active_set import active_set
 from finembed_core.portfolio.covariance import RiskModel
 from finembed_core.portfolio.orders import BoolArray
 from finembed_core.portfolio.simplex import ROUNDING, check_caps, project_simplex
@@ -65,12 +61,10 @@ class Solution:
     ----------
     weights : ndarray, shape (N,)
         Within ``[0, cap]`` exactly; sum and floor up to rounding.
-    solver : str
-        ``"piqp"`` or ``"clarabel"``.
-    status : str
-        The solver's own word, of its last run.
+    solver, status : str
+        A name of `SOLVERS`, and its own word of its last run.
     iterations : int
-        Of the interior-point method, over all runs.
+        Over all runs.
     budget_error : float
         ``|sum w - 1|``.
     kkt_residual : float
@@ -287,7 +281,9 @@ def _solve(problem: _Problem, solver: Solver) -> tuple[_Certified | None, int, s
     Those not held leave, in the first rounds only, so that it ends. A last run over the funds held
     gives the others a weight of exactly 0.
     """
-    funds, iterations, best, status = _first_funds(problem), 0, None, "not started"
+    everything = solver is _active_set  # it finds the funds itself
+    funds = np.arange(len(problem.caps)) if everything else _first_funds(problem)
+    iterations, best, status = 0, None, "not started"
     for attempt in range(ROUNDS):
         found, inside, steps, status = _run(problem, funds, solver)
         iterations += steps
@@ -335,6 +331,11 @@ def _first_funds(problem: _Problem) -> Index:
     if problem.tilt is not None:
         funds = np.union1d(funds, np.flatnonzero(_cheapest(-problem.tilt, problem.caps)[1]))
     return np.sort(funds)
+
+
+def _active_set(problem: _Problem) -> tuple[FloatArray | None, float, int, str]:
+    """All funds at once, by linear algebra."""
+    return active_set(problem.model, problem.caps, problem.tilt, _first_funds(problem))
 
 
 def _piqp(problem: _Problem) -> tuple[FloatArray | None, float, int, str]:
@@ -394,5 +395,5 @@ def _clarabel(problem: _Problem) -> tuple[FloatArray | None, float, int, str]:
     return np.asarray(weights.value), multiplier, steps, str(task.status)
 
 
-SOLVERS: dict[str, Solver] = {"piqp": _piqp, "clarabel": _clarabel}
+SOLVERS: dict[str, Solver] = {"active_set": _active_set, "piqp": _piqp, "clarabel": _clarabel}
 """In the order in which they are tried."""

@@ -49,10 +49,11 @@ class PortfolioSettings(Section):
     """Which strategies run, by which models, and their parameters.
 
     All registered strategies run unless ``strategies`` names some, and by all trained models but
-    the majority class, which ranks nothing, unless ``models`` does. Covariances and expected
-    returns are estimated from the last ``window_months``: a fund that misses one of them gets no
-    weight. ``all_weather`` names a fund for each asset class: stocks, long_bonds,
-    intermediate_bonds, gold, commodities.
+    the majority class, which ranks nothing, unless ``models`` does. ``selected_share`` of the
+    ranked funds are in SA and WA. Covariances and expected returns are estimated from the last
+    ``window_months``: a fund that misses one of them gets no weight. ``gross_leverage`` is what
+    the long-short portfolio buys and sells short together. ``all_weather`` names a fund for
+    each asset class: stocks, long_bonds, intermediate_bonds, gold, commodities.
     """
 
     strategies: Annotated[list[str], Once] | None = None

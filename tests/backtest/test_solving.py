@@ -53,9 +53,11 @@ def run_where_solvers_fail(store: PartStore, monkeypatch, *broken: str):
 
 
 def test_the_fallback_is_logged_and_decides(store: PartStore, monkeypatch) -> None:
-    warned, tables = run_where_solvers_fail(store, monkeypatch, "piqp")
+    warned, tables = run_where_solvers_fail(store, monkeypatch, "active_set", "piqp")
     log = tables["solver_log"].sort("decision")
-    assert log["solver"].to_list() == ["piqp", "piqp", "clarabel", *["piqp"] * (log.height - 3)]
+    expected = ["active_set"] * log.height
+    expected[BROKEN] = "clarabel"
+    assert log["solver"].to_list() == expected
     assert log["status"][BROKEN] == "optimal" and log["excess"].max() < 1e-6
     assert set(tables["target_weights"]["decision"]) == set(log["decision"])
     assert not any("kept its last weights" in warning for warning in warned)
@@ -64,12 +66,12 @@ def test_the_fallback_is_logged_and_decides(store: PartStore, monkeypatch) -> No
 def test_where_no_solver_is_left_the_weights_stay_and_it_is_said(
     store: PartStore, monkeypatch
 ) -> None:
-    warned, tables = run_where_solvers_fail(store, monkeypatch, "piqp", "clarabel")
+    warned, tables = run_where_solvers_fail(store, monkeypatch, *minimum_variance.SOLVERS)
     log = tables["solver_log"].sort("decision")
     failed = log.row(BROKEN, named=True)
     assert failed["decision"] == (FIRST_SOLVED + BROKEN).end
     assert (failed["solver"], failed["status"], failed["excess"]) == (None, FAILED, None)
-    assert failed["note"].startswith("no solver found the minimum variance portfolio (piqp: broken")
+    assert failed["note"].startswith("no solver found the minimum variance portfolio (active_set: ")
     assert log.filter(pl.col("status") == FAILED).height == 1
     assert failed["decision"] not in set(tables["target_weights"]["decision"])
     ordered = tables["trades"].filter(~pl.col("reason").str.starts_with("dead: "))

@@ -41,7 +41,18 @@ def check_feasible(found: Solution, cap: Any = 1.0, mean: Any = None, floor: Any
     assert 0.0 <= found.excess <= ACCEPTED
 
 
-@settings(deadline=None, max_examples=150)
+def without(*names: str) -> dict[str, module.Solver]:
+    return {name: solver for name, solver in module.SOLVERS.items() if name not in names}
+
+
+@pytest.fixture
+def interior_points(monkeypatch) -> None:
+    """Without the active set method, which would leave nothing to the others."""
+    monkeypatch.setattr(module, "SOLVERS", without("active_set"))
+
+
+@pytest.mark.parametrize("left_out", [(), ("active_set",)])
+@settings(deadline=None, max_examples=100)
 @given(
     st.integers(1, 40),
     st.integers(0, 10**6),
@@ -51,7 +62,13 @@ def check_feasible(found: Solution, cap: Any = 1.0, mean: Any = None, floor: Any
     st.sampled_from([1e-4, 3e-3]),
 )
 def test_weights_are_feasible_and_certified(
-    funds: int, seed: int, name: str, caps: str, height: float | None, calmest: float
+    left_out: tuple[str, ...],
+    funds: int,
+    seed: int,
+    name: str,
+    caps: str,
+    height: float | None,
+    calmest: float,
 ) -> None:
     rng = np.random.default_rng(seed)
     returns = simulated(24, max(funds, 6 if name == "factor" else 1), seed, calmest)
@@ -69,7 +86,10 @@ def test_weights_are_feasible_and_certified(
         limits = np.minimum(np.broadcast_to(cap, funds), 1.0)
         lowest, largest = (float(mean @ module._cheapest(s * mean, limits)[1]) for s in (1, -1))
         floor = lowest + height * (largest - lowest)
-    found = minimum_variance(model, cap=cap, mean=None if floor is None else mean, floor=floor)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "SOLVERS", without(*left_out))
+        found = minimum_variance(model, cap=cap, mean=None if floor is None else mean, floor=floor)
+    assert found.solver not in left_out
     check_feasible(found, cap, mean, floor)
     least = model.variance(found.weights)
     least -= found.excess * max(least, module.RISKLESS * model.diagonal.mean())
@@ -181,7 +201,7 @@ def test_raw_units_would_have_failed(solver: str, raw: float, scaled: float) -> 
 
 
 @pytest.mark.parametrize("months", [36, 120])
-def test_working_sets_find_the_whole_solution(months: int, monkeypatch) -> None:
+def test_working_sets_find_the_whole_solution(months: int, monkeypatch, interior_points) -> None:
     returns = simulated(months, 900, calmest=0.02)
     model, mean = ledoit_wolf(returns), returns.mean(axis=0)
     for limits in (
@@ -200,7 +220,7 @@ def test_working_sets_find_the_whole_solution(months: int, monkeypatch) -> None:
 
 
 @pytest.mark.parametrize("estimator", [ledoit_wolf, factor])
-def test_dense_and_factor_form_agree(estimator: Any, monkeypatch) -> None:
+def test_dense_and_factor_form_agree(estimator: Any, monkeypatch, interior_points) -> None:
     model, found = estimator(simulated(36, 120)), []
     for funds_per_row in (0, 10**6):
         monkeypatch.setattr(module, "DENSE_FROM", funds_per_row)
@@ -213,17 +233,20 @@ def test_another_solver_takes_over(monkeypatch) -> None:
     model, mean = ledoit_wolf(returns), returns.mean(axis=0)
     limits = {"cap": 0.2, "mean": mean, "floor": float(np.quantile(mean, 0.7))}
     expected = minimum_variance(model, **limits)
-    assert expected.solver == "piqp"
-    assert expected.status == "solved"
-    assert expected.iterations > 0
-    monkeypatch.setitem(module.SOLVERS, "piqp", lambda problem: (None, 0.0, 3, "broken"))
-    found = minimum_variance(model, **limits)
-    assert (found.solver, found.status) == ("clarabel", "optimal")
-    check_feasible(found, **limits)
-    assert found.weights == pytest.approx(expected.weights, abs=1e-5)
+    assert (expected.solver, expected.status) == ("active_set", "solved")
+    assert expected.iterations > 0 and expected.excess < 1e-12
+    for broken, name, status in (
+        ("active_set", "piqp", "solved"),
+        ("piqp", "clarabel", "optimal"),
+    ):
+        monkeypatch.setitem(module.SOLVERS, broken, lambda problem: (None, 0.0, 3, "broken"))
+        found = minimum_variance(model, **limits)
+        assert (found.solver, found.status) == (name, status)
+        check_feasible(found, **limits)
+        assert found.weights == pytest.approx(expected.weights, abs=1e-5)
 
 
-def test_weights_that_cannot_be_certified_are_not_returned(monkeypatch) -> None:
+def test_weights_that_cannot_be_certified_are_not_returned(monkeypatch, interior_points) -> None:
     def equal(problem: module._Problem) -> tuple[np.ndarray, float, int, str]:
         return np.full(len(problem.caps), 1.0 / len(problem.caps)), 0.0, 1, "solved"
 
