@@ -337,6 +337,22 @@ def test_a_notice_date_is_the_notice_before_the_dealing_date(sections: dict[str,
     assert any("1 orders of earlier decisions still wait" in fact for fact in facts)
 
 
+def test_what_waits_is_told_where_nothing_new_is_ordered(tmp_path: Path) -> None:
+    path = study.complete(tmp_path)
+    with duckdb.connect(str(path)) as opened:
+        opened.execute(
+            "UPDATE trades SET decision = decision - INTERVAL 31 DAY, status = 'waiting'"
+            " WHERE status <> 'executed'"
+        )
+        last = "(SELECT max(last_month) FROM runs)"
+        opened.execute(f"DELETE FROM trades WHERE decision >= {last}")
+    with reading(path) as opened:
+        section = SECTIONS[NAMES.index("orders")](opened, read_run(opened))
+    assert "orders nothing new" in section.facts[0]
+    waiting = section.blocks[0].frame.filter(status="waiting").height
+    assert waiting > 0 and section.facts[1].startswith(f"{waiting} orders of earlier decisions")
+
+
 def test_attribution_shows_the_ends_and_what_is_no_fund(sections: dict[str, Section]) -> None:
     betas = sections["exposures"].blocks[0].frame
     assert betas["factor"].to_list() == ["MKT", "smb"]
