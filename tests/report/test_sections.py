@@ -277,6 +277,24 @@ def test_turnover_leaves_the_first_purchase_out(sections: dict[str, Section]) ->
     assert table.frame.filter(strategy=LEAD)["turnover"][0] == pytest.approx(2.4)
 
 
+def test_a_purchase_after_months_in_cash_is_still_the_first(tmp_path: Path) -> None:
+    path = study.complete(tmp_path)
+    with duckdb.connect(str(path)) as opened:
+        chosen = f"run_id = '{RUN}' AND strategy = '{LEAD}'"
+        opened.execute(
+            f"UPDATE returns SET turnover = 0 WHERE {chosen}"
+            f" AND date < (SELECT min(date) + INTERVAL 200 DAY FROM returns)"
+        )
+        opened.execute(
+            f"UPDATE returns SET turnover = 0.5 WHERE {chosen} AND date ="
+            f" (SELECT min(date) FROM returns WHERE {chosen} AND turnover > 0)"
+        )
+    with reading(path) as opened:
+        section = SECTIONS[NAMES.index("turnover")](opened, read_run(opened))
+    found = section.blocks[1].frame.filter(strategy=LEAD)["turnover"].item()
+    assert found == pytest.approx(12 * 0.2)  # not the half that comes in
+
+
 def test_ownership_is_money_over_assets(sections: dict[str, Section]) -> None:
     chart, table = sections["ownership"].blocks
     first = chart.frame.row(0, named=True)
