@@ -36,8 +36,8 @@ class RebalanceReport:
     decision_day, dealing_date : date
     run_id : str or None
         The run whose book was taken; None for holdings that were given.
-    n_selected : int
-        Funds that the strategy's rule selects.
+    n_selected : int or None
+        Funds that the strategy's rule selects; None where its weights alone say which.
     without_aum : tuple of str
         Those of them that get no weight, because the strategy weights by AUM and theirs is unknown.
     unbought : tuple of str
@@ -53,6 +53,8 @@ class RebalanceReport:
         the suffix ``_before``.
     assumed : str
         What is taken for true of holdings that were given, in words.
+    rule : str
+        What the strategy does, in words.
     """
 
     month: Month
@@ -61,11 +63,12 @@ class RebalanceReport:
     decision_day: dt.date
     dealing_date: dt.date
     run_id: str | None
-    n_selected: int
+    n_selected: int | None
     without_aum: tuple[str, ...]
     unbought: tuple[str, ...]
     orders: pl.DataFrame
     assumed: str = ""
+    rule: str = ""
 
 
 def rebalance(
@@ -132,11 +135,12 @@ def rebalance(
         decision_day=calendar.decision_day(month),
         dealing_date=calendar.dealing_date(month),
         run_id=run_id,
-        n_selected=int(selected.sum()),
+        n_selected=None if chosen.selects is None else int(selected.sum()),
         without_aum=tuple(ids.filter(weightless)),
         unbought=tuple(fund for fund in ids.filter(selected & ~weightless) if fund not in held),
         orders=explained,
         assumed=assumed,
+        rule=chosen.rule,
     )
 
 

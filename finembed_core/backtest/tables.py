@@ -339,7 +339,8 @@ def _metrics(
     name: str, track: Track, calendar: Calendar, benchmark: FloatArray | None
 ) -> pl.DataFrame:
     own, against = return_series(name, track, calendar, benchmark)
-    found = metrics(own, track.turnover[1:]) + relative_metrics(against or own)
+    bought = int(np.argmax(track.turnover > 0.0)) if len(track.turnover) else 0
+    found = metrics(own, track.turnover[bought + 1 :]) + relative_metrics(against or own)
     return pl.DataFrame(
         [(m.name, m.value, m.n, m.convention) for m in found],
         schema={"metric": pl.String, "value": pl.Float64, "n": pl.Int64, "convention": pl.String},

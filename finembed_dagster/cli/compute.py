@@ -22,7 +22,7 @@ from finembed_core.sources.files import check_header, check_separator
 from finembed_core.warehouse.query import query as ask
 from finembed_dagster.cli.init import write_settings
 from finembed_dagster.cli.interruption import interruptible
-from finembed_dagster.cli.orders import counted, show_orders, what_stays
+from finembed_dagster.cli.orders import counted, followed, show_orders, what_stays
 from finembed_dagster.cli.tables import show_leaderboard, show_notes
 from finembed_dagster.progress import TerminalProgress
 from finembed_dagster.study import Study, shipped_file
@@ -94,10 +94,9 @@ def rebalance(options: argparse.Namespace) -> int:
     console = Console()
     if study.settings.dataset.source == "simulated":
         console.print("simulated data: no real fund is in these orders")
-    by = f"the best {report.n_selected} by P(up) of {report.model}" if report.model else ""
     console.print(
         f"{report.strategy}: decided {report.decision_day}, dealt {report.dealing_date}; "
-        f"selects {by or f'all {report.n_selected} eligible funds'}",
+        + followed(report),
         soft_wrap=True,
         highlight=False,
     )

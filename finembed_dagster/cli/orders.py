@@ -46,6 +46,15 @@ def show_orders(console: Console, report: RebalanceReport, file: str) -> None:
     )
 
 
+def followed(report: RebalanceReport) -> str:
+    """What the strategy goes by, in words."""
+    if report.n_selected is None:
+        return report.rule
+    if report.model is None:
+        return f"selects all {report.n_selected} eligible funds"
+    return f"selects the best {report.n_selected} by P(up) of {report.model}"
+
+
 def counted(report: RebalanceReport) -> str:
     """How many of each side, by when the first notice is due, and how many are held up."""
     orders = report.orders
@@ -62,6 +71,8 @@ def counted(report: RebalanceReport) -> str:
 
 def what_stays(report: RebalanceReport) -> str:
     """Why there are no orders, or what is selected and not bought; empty where nothing is left."""
+    if report.n_selected is None:
+        return "" if report.orders.height else "nothing to trade: what is held stays as it is"
     if report.n_selected == 0:
         return "no eligible fund can be selected: what is held stays as it is"
     remarks = []
@@ -130,7 +141,9 @@ def _why(row: Mapping[str, Any], report: RebalanceReport) -> str:
     reason = row["reason"]
     if row["fund_id"] in report.without_aum:
         cause = "selected, but without AUM"
-    elif row["rank"] is None and (report.model is not None or reason == "exit"):
+    elif report.n_selected is None or (
+        row["rank"] is None and (report.model is not None or reason == "exit")
+    ):
         cause = row["why"]
     elif report.model is None:
         cause = "eligible"

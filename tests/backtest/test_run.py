@@ -108,6 +108,19 @@ def test_costs_in_the_returns_are_those_of_the_trades(store: PartStore) -> None:
     assert index["cost"].item() == 0
 
 
+def test_the_first_purchase_is_no_turnover_whenever_it_is(store: PartStore) -> None:
+    """Least variance waits five months for its window; what it then buys is its first purchase."""
+    portfolio = {"strategies": ["gmv_oas"], "window_months": 12}
+    settings = Settings.model_validate({**SETTINGS.study, "portfolio": portfolio})
+    _, frames = told(store, story(), settings)
+    traded = frames["returns"]["turnover"].to_numpy()
+    (first, *_) = np.flatnonzero(traded)
+    assert first == 5 and traded[first] == pytest.approx(0.5, abs=0.01)
+    found = frames["metrics"].filter(metric="turnover")
+    assert found["value"].item() == pytest.approx(12 * traded[first + 1 :].mean())
+    assert found["n"].item() == len(traded) - first - 1
+
+
 def test_the_index_earns_the_index(store: PartStore) -> None:
     what = story()
     _, frames = told(store, what)

@@ -11,7 +11,7 @@ from rich.console import Console
 from finembed_core.backtest.rebalance import RebalanceReport
 from finembed_core.calendar import Month
 from finembed_core.portfolio.reasons import FEATURES
-from finembed_dagster.cli.orders import counted, show_orders, what_stays
+from finembed_dagster.cli.orders import counted, followed, show_orders, what_stays
 
 ROW = {
     "side": "buy",
@@ -157,6 +157,15 @@ def test_nothing_is_left_out_where_nobody_looks() -> None:
     assert "no room" not in printed(report(ROW), 80, terminal=False)
 
 
+def test_a_rule_that_selects_by_weight_counts_no_best() -> None:
+    """Top 5 or least variance: the order says the rank, not "among the best 0"."""
+    text = words(printed(report(ROW | {"why": "rank 2 of 8"}, n_selected=None), 140))
+    assert "comes in: rank 2 of 8" in text and "among the best" not in text
+    assert followed(report(n_selected=None, rule="least variance")) == "least variance"
+    assert followed(report()) == "selects the best 4 by P(up) of logistic"
+    assert followed(report(model=None)) == "selects all 4 eligible funds"
+
+
 def test_fund_names_are_no_markup() -> None:
     assert "[bold]x" in printed(report(ROW | {"name": "[bold]x"}), 120)
 
@@ -169,6 +178,8 @@ def test_what_stays_is_true() -> None:
     assert what_stays(report(unbought=many)).endswith("F4 and 3 more")
     assert what_stays(report()) == "nothing to trade: what is held is what is selected"
     assert what_stays(report(ROW)) == ""
+    assert what_stays(report(ROW, n_selected=None)) == ""
+    assert what_stays(report(n_selected=None)) == "nothing to trade: what is held stays as it is"
 
 
 def test_selected_funds_without_aum_are_told_apart() -> None:

@@ -277,6 +277,24 @@ def test_turnover_leaves_the_first_purchase_out(sections: dict[str, Section]) ->
     assert table.frame.filter(strategy=LEAD)["turnover"][0] == pytest.approx(2.4)
 
 
+def test_a_purchase_after_months_in_cash_is_still_the_first(tmp_path: Path) -> None:
+    path = study.complete(tmp_path)
+    with duckdb.connect(str(path)) as opened:
+        chosen = f"run_id = '{RUN}' AND strategy = '{LEAD}'"
+        opened.execute(
+            f"UPDATE returns SET turnover = 0 WHERE {chosen}"
+            f" AND date < (SELECT min(date) + INTERVAL 200 DAY FROM returns)"
+        )
+        opened.execute(
+            f"UPDATE returns SET turnover = 0.5 WHERE {chosen} AND date ="
+            f" (SELECT min(date) FROM returns WHERE {chosen} AND turnover > 0)"
+        )
+    with reading(path) as opened:
+        section = SECTIONS[NAMES.index("turnover")](opened, read_run(opened))
+    found = section.blocks[1].frame.filter(strategy=LEAD)["turnover"].item()
+    assert found == pytest.approx(12 * 0.2)  # not the half that comes in
+
+
 def test_ownership_is_money_over_assets(sections: dict[str, Section]) -> None:
     chart, table = sections["ownership"].blocks
     first = chart.frame.row(0, named=True)
@@ -335,6 +353,22 @@ def test_a_notice_date_is_the_notice_before_the_dealing_date(sections: dict[str,
     facts = sections["orders"].facts
     assert any("1 redemptions; 1 of them held up" in fact for fact in facts)
     assert any("1 orders of earlier decisions still wait" in fact for fact in facts)
+
+
+def test_what_waits_is_told_where_nothing_new_is_ordered(tmp_path: Path) -> None:
+    path = study.complete(tmp_path)
+    with duckdb.connect(str(path)) as opened:
+        opened.execute(
+            "UPDATE trades SET decision = decision - INTERVAL 31 DAY, status = 'waiting'"
+            " WHERE status <> 'executed'"
+        )
+        last = "(SELECT max(last_month) FROM runs)"
+        opened.execute(f"DELETE FROM trades WHERE decision >= {last}")
+    with reading(path) as opened:
+        section = SECTIONS[NAMES.index("orders")](opened, read_run(opened))
+    assert "orders nothing new" in section.facts[0]
+    waiting = section.blocks[0].frame.filter(status="waiting").height
+    assert waiting > 0 and section.facts[1].startswith(f"{waiting} orders of earlier decisions")
 
 
 def test_attribution_shows_the_ends_and_what_is_no_fund(sections: dict[str, Section]) -> None:

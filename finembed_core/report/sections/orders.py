@@ -50,12 +50,12 @@ def orders(connection: duckdb.DuckDBPyConnection, run: Run) -> Section:
             f"Decided {decided[0]:%Y-%m}: {bought} subscriptions, {len(decided) - bought} "
             f"redemptions; {blocked or 'none'} of them held up."
         ]
-        if waiting:
-            facts.append(f"{waiting} orders of earlier decisions still wait to be dealt.")
         if own.frame["notice"].is_null().all():
             facts.append("No fund to be redeemed states a notice period.")
     else:
-        facts = [f"{run.name(run.lead)} has nothing to trade: what is held stays as it is."]
+        facts = [f"{run.name(run.lead)} orders nothing new: what is held stays as it is."]
+    if waiting:
+        facts.append(f"{waiting} orders of earlier decisions still wait to be dealt.")
     return Section(TITLE, lead, (own, held_up, counts), facts)
 
 

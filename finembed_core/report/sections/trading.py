@@ -30,7 +30,9 @@ def turnover(connection: duckdb.DuckDBPyConnection, run: Run) -> Section:
     if reason:
         return absent(title, reason)
     own = f"run_id = {literal(run.run_id)} AND strategy IN ({literals(run.drawn)})"
-    later = "CASE WHEN date > min(date) OVER (PARTITION BY strategy) THEN turnover END AS traded"
+    first = "min(date) FILTER (turnover > 0) OVER (PARTITION BY strategy)"
+    begun = f"coalesce({first}, min(date) OVER (PARTITION BY strategy))"
+    later = f"CASE WHEN date > {begun} THEN turnover END AS traded"
     sql = f"""\
 SELECT strategy, date, traded FROM (
     SELECT strategy, date, count(traded) OVER past_year AS n, sum(traded) OVER past_year AS traded
