@@ -77,6 +77,8 @@ class Study:
     currencies : tuple of str
         Of the funds with AUM.
     warnings : list of str
+    silent : dict of str to float
+        Share of the fund-months held without a report, of strategies with many.
     """
 
     settings: Settings
@@ -88,6 +90,7 @@ class Study:
     benchmark: str | None
     currencies: tuple[str, ...]
     warnings: list[str] = field(default_factory=list)
+    silent: dict[str, float] = field(default_factory=dict)
 
     @classmethod
     def read(cls, store: PartStore, settings: Settings, through: Month) -> Study:
@@ -261,10 +264,17 @@ class Study:
         if track.unreported:
             share = track.unreported / np.count_nonzero(track.holdings[:-1])
             if share > UNREPORTED_SHARE:
-                self.warnings.append(
-                    f"{entry.name}: {share:.0%} of the fund-months held had no report and stood "
-                    "at the last NAV"
-                )
+                self.silent[entry.name] = share
+
+    def silence(self) -> list[str]:
+        """One warning about all strategies that held many funds without a report."""
+        if not self.silent:
+            return []
+        worst = max(self.silent, key=lambda name: self.silent[name])
+        return [
+            f"{len(self.silent)} strategies held funds without a report at their last NAV in over "
+            f"{UNREPORTED_SHARE:.0%} of the fund-months: {worst} in {self.silent[worst]:.1%}"
+        ]
 
     def _index(self, series: str, months: tuple[Month, ...]) -> tuple[Market, dict[Month, Signals]]:
         """A market of one series, always there to be bought."""
