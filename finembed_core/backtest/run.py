@@ -178,7 +178,7 @@ def backtest(
                     frames["sensitivities"].append(varied.table(outcome))
                 progress.advance(f"{entry.name}, other assumptions")
         _add_evidence(frames, luck)
-        study.warnings += [*study.silence(), *luck.warnings]
+        study.warnings += [*study.silence, *luck.warnings]
         progress.advance("intervals and tests")
         frames["strategies"].append(_strategies(entries))
         outcomes = prediction_outcomes(store, settings, through)

@@ -26,8 +26,6 @@ from finembed_core.portfolio.signals import SignalTable, first_predicted, read_s
 from finembed_core.settings import Settings
 from finembed_core.store import PartStore
 
-UNREPORTED_SHARE = 0.01  # of the fund-months held, from which on a warning says so
-
 
 @dataclass(frozen=True)
 class Entry:
@@ -77,8 +75,8 @@ class Study:
     currencies : tuple of str
         Of the funds with AUM.
     warnings : list of str
-    silent : dict of str to float
-        Share of the fund-months held without a report, of strategies with many.
+    unreported : dict of str to float
+        By strategy that was simulated, the share of its fund-months that had no report.
     """
 
     settings: Settings
@@ -90,7 +88,7 @@ class Study:
     benchmark: str | None
     currencies: tuple[str, ...]
     warnings: list[str] = field(default_factory=list)
-    silent: dict[str, float] = field(default_factory=dict)
+    unreported: dict[str, float] = field(default_factory=dict)
 
     @classmethod
     def read(cls, store: PartStore, settings: Settings, through: Month) -> Study:
@@ -262,18 +260,18 @@ class Study:
                 f"{track.ruin.nav:g}: closed, and 0 from then on"
             )
         if track.unreported:
-            share = track.unreported / np.count_nonzero(track.holdings[:-1])
-            if share > UNREPORTED_SHARE:
-                self.silent[entry.name] = share
+            held = np.count_nonzero(track.holdings[:-1])
+            self.unreported[entry.name] = track.unreported / held
 
+    @property
     def silence(self) -> list[str]:
-        """One warning about all strategies that held many funds without a report."""
-        if not self.silent:
+        """What stood at its last NAV for want of a report, in words."""
+        if not self.unreported:
             return []
-        worst = max(self.silent, key=lambda name: self.silent[name])
+        most = max(sorted(self.unreported), key=self.unreported.__getitem__)
         return [
-            f"{len(self.silent)} strategies held funds without a report at their last NAV in over "
-            f"{UNREPORTED_SHARE:.0%} of the fund-months: {worst} in {self.silent[worst]:.1%}"
+            "funds that did not report stood at their last NAV: up to "
+            f"{self.unreported[most]:.2%} of the fund-months held, in {most}"
         ]
 
     def _index(self, series: str, months: tuple[Month, ...]) -> tuple[Market, dict[Month, Signals]]:

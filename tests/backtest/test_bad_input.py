@@ -132,3 +132,22 @@ def test_nobody_may_be_bought(store: PartStore) -> None:
         assert told in report.warnings
     sharpe = report.metrics.filter(pl.col("metric") == "sharpe", pl.col("value").is_not_null())
     assert set(sharpe["strategy"]) <= {"index_MKT"}
+
+
+def test_a_month_without_a_report_is_told_however_short(store: PartStore) -> None:
+    """One fund misses one month while it is held: it stands at its last NAV, and that is said."""
+    what = story(months=40)
+    returns = np.where(np.isnan(what.returns), 0.01, what.returns)
+    returns[20, 5] = np.nan
+    p_up = {model: np.where(np.isnan(own), 0.3, own) for model, own in what.p_up.items()}
+    late = np.arange(40)[:, None] >= 6
+    p_up = {model: np.where(late, own, np.nan) for model, own in p_up.items()}
+    what = dataclasses.replace(what, returns=returns, p_up=p_up)
+    write_story(store, what)
+    settings = changed(strategies=["equal_weight_universe"])
+    report = backtest(store, settings, what.last)
+    share = 1 / (33 * 8)
+    told = f"up to {share:.2%} of the fund-months held, in equal_weight_universe"
+    assert any(warning.endswith(told) for warning in report.warnings)
+    nav = store.read("returns", report.run_id).filter(date=what.months[20].end)
+    assert np.isfinite(nav["net"].item())
