@@ -24,6 +24,7 @@ from finembed_core.portfolio.costs import BoolArray
 from finembed_core.portfolio.covariance import RiskModel
 
 STEPS = 50  # before it is taken to cycle
+SINGULAR = 1e-14  # specific variance that counts as none, in units of nearly the variance sought
 
 
 def active_set(
@@ -34,7 +35,7 @@ def active_set(
     Parameters
     ----------
     model : RiskModel
-        Of N funds.
+        Of N funds, in units of nearly the variance sought.
     caps : ndarray, shape (N,)
     tilt : ndarray, shape (N,), or None
     first : ndarray of int
@@ -50,6 +51,7 @@ def active_set(
     status : str
         ``solved`` where nothing moved any more, else ``cycled`` or ``singular``.
     """
+    caps = np.where(caps < 1.0, caps, np.inf)  # a whole portfolio is no bound
     usable = caps > 0.0
     free, full, binds = np.zeros_like(usable), np.zeros_like(usable), False
     free[first] = usable[first]
@@ -95,6 +97,8 @@ def _on_the_guess(
     except np.linalg.LinAlgError:
         return None
     weights[free] = prices @ solved[:-1] - solved[-1]
+    if not np.isfinite(weights).all():
+        return None
     return weights, float(prices[0]), 0.0 if tilt is None else float(prices[1])
 
 
@@ -103,7 +107,7 @@ def _inverse_times(loadings: FloatArray, specific: FloatArray, rows: FloatArray)
     if len(loadings) >= len(specific):
         sigma = loadings.T @ loadings + np.diag(specific)
         return linalg.cho_solve(linalg.cho_factor(sigma), rows.T).T
-    if specific.min() <= 0.0:
+    if specific.min() <= SINGULAR:
         raise np.linalg.LinAlgError
     over = loadings / specific
     inner = linalg.cho_factor(np.eye(len(loadings)) + over @ loadings.T)  # (K, K)

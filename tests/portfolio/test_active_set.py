@@ -55,6 +55,13 @@ def test_by_hand_two_funds_at_their_caps() -> None:
     assert weights == pytest.approx([0.4, 0.35, 0.25], abs=1e-15)
 
 
+def test_one_fund_may_be_all_of_it() -> None:
+    """The others move with the first, and more: the least variance is the first alone."""
+    model = RiskModel(np.array([[1.0, 2.0, 3.0]]), np.array([0.5, 1.0, 1.0]))
+    weights, _, _, status = active_set(model, np.ones(3), None, np.arange(3))
+    assert (status, weights.tolist()) == ("solved", [1.0, 0.0, 0.0])
+
+
 def test_without_specific_variances_it_says_so_and_piqp_takes_over() -> None:
     model = sample(simulated(12, 50))
     problem = module._Problem.of(model, 1.0, None, None)
@@ -62,3 +69,9 @@ def test_without_specific_variances_it_says_so_and_piqp_takes_over() -> None:
     assert minimum_variance(model).solver == "piqp"
     nobody = active_set(model, np.zeros(50), None, np.arange(50))
     assert nobody[::3] == (None, "singular")
+
+
+def test_specific_variances_of_rounding_are_none() -> None:
+    tiny = RiskModel(simulated(12, 50), np.full(50, 1e-300))
+    assert active_set(tiny, np.ones(50), None, np.arange(50))[::3] == (None, "singular")
+    assert minimum_variance(tiny).excess <= module.ACCEPTED

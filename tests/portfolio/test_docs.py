@@ -1,4 +1,4 @@
-"""docs/portfolios.md and the register say the same."""
+"""docs/portfolios.md and the register say the same; what the pages show runs."""
 
 import re
 from pathlib import Path
@@ -11,7 +11,8 @@ from finembed_core.portfolio.orders import Signals, State
 from finembed_core.portfolio.register import STRATEGIES
 from finembed_core.settings import PortfolioSettings
 
-PAGE = (Path(__file__).parents[2] / "docs" / "portfolios.md").read_text()
+DOCS = Path(__file__).parents[2] / "docs"
+PAGE = (DOCS / "portfolios.md").read_text()
 SUFFIX = {"universe": "", "models": "_<model>", "benchmarks": "_<series>"}
 
 
@@ -38,3 +39,11 @@ def test_the_strategy_to_copy_runs() -> None:
     orders = defined["inverse_volatility"](State(np.zeros(3), 1.0), known, PortfolioSettings())
     inverse = 1.0 / window.std(axis=0, ddof=1)
     assert orders.weights == pytest.approx(inverse / inverse.sum())
+
+
+def test_the_example_of_minimum_variance_runs() -> None:
+    page = (DOCS / "minimum_variance.md").read_text()
+    (example,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    shown: dict = {}
+    exec(example, shown)
+    assert shown["found"].excess < 1e-9 and shown["found"].weights.max() <= 0.01
