@@ -141,7 +141,7 @@ def test_the_verdict_is_said_in_words(shift: float, word: str, tmp_path: Path) -
     with reading(path) as opened:
         facts = SECTIONS[0](opened, read_run(opened)).facts
     assert any(fact.startswith(f"{word} equal weight, all funds: the interval") for fact in facts)
-    assert any(f"{shift:+.1%} a year apart" in fact for fact in facts)
+    assert any(f"{shift:+.2%} a year apart" in fact for fact in facts)
 
 
 def test_without_stored_differences_nothing_is_claimed(bare: Path) -> None:
@@ -351,7 +351,7 @@ def test_a_notice_date_is_the_notice_before_the_dealing_date(sections: dict[str,
     assert own.filter(side="buy")["notice"].is_null().all()
     assert sections["orders"].blocks[1].frame["fund_id"].to_list() == ["F2", "F3"]
     facts = sections["orders"].facts
-    assert any("1 redemptions; 1 of them held up" in fact for fact in facts)
+    assert any("redemptions: 1, of them held up: 1" in fact for fact in facts)
     assert any("1 orders of earlier decisions still wait" in fact for fact in facts)
 
 

@@ -47,8 +47,8 @@ def orders(connection: duckdb.DuckDBPyConnection, run: Run) -> Section:
         blocked = int((newest["blocked_by"].fill_null("") != "").sum())
         bought = int((newest["side"] == "buy").sum())
         facts = [
-            f"Decided {decided[0]:%Y-%m}: {bought} subscriptions, {len(decided) - bought} "
-            f"redemptions; {blocked or 'none'} of them held up."
+            f"Decided {decided[0]:%Y-%m}, subscriptions: {bought}, redemptions: "
+            f"{len(decided) - bought}, of them held up: {blocked or 'none'}."
         ]
         if own.frame["notice"].is_null().all():
             facts.append("No fund to be redeemed states a notice period.")

@@ -115,9 +115,9 @@ ORDER BY against <> {literal(run.equal_weight or "")}, against, difference DESC,
         {
             "strategy": Column("strategy", names=run.names),
             "against": Column("less", names=run.names),
-            "difference": Column("difference", "+.1%"),
-            "low": Column("95% from", "+.1%"),
-            "high": Column("to", "+.1%"),
+            "difference": Column("difference", "+.2%"),
+            "low": Column("95% from", "+.2%"),
+            "high": Column("to", "+.2%"),
             "verdict": Column("verdict"),
             "n": Column("months"),
         },
@@ -195,8 +195,8 @@ def _compared(run: Run, own: str | None, other: str, row: Mapping[str, Any]) -> 
         "indistinguishable": "Indistinguishable from {}: the interval contains 0.",
     }[row["verdict"]].format(_lowered(run.name(other)))
     return (
-        f"{said} Net return {row['difference']:+.1%} a year apart, "
-        f"95% interval {row['low']:+.1%} to {row['high']:+.1%}."
+        f"{said} Net return {row['difference']:+.2%} a year apart, "
+        f"95% interval {row['low']:+.2%} to {row['high']:+.2%}."
     )
 
 
