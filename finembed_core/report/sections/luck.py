@@ -45,9 +45,13 @@ ORDER BY coalesce(strategy, '') <> '', test, p_value NULLS LAST, strategy"""
     }
     sure = frame.filter(frame["p_value"] < LEVEL, ~frame["test"].is_in(BOUNDS))
     facts = [
-        f"{TESTS.get(row['test'], row['test'])}: p = {row['p_value']:.3f} for "
-        f"{run.name(row['strategy']) or 'the study'}{SCOPE.get(row['test'], '')}."
-        for row in sure.iter_rows(named=True)
+        f"{TESTS.get(str(test), str(test))}, p below {LEVEL:g}: "
+        + ", ".join(
+            f"{run.name(row['strategy']) or 'the study'} ({row['p_value']:.3f})"
+            for row in own.iter_rows(named=True)
+        )
+        + f"{SCOPE.get(str(test), '')}."
+        for (test,), own in sure.group_by("test", maintain_order=True)
     ]
     if frame["p_value"].is_null().all():
         facts = ["No test could be made: its note says why."]
