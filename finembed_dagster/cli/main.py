@@ -109,7 +109,7 @@ def _parser() -> argparse.ArgumentParser:
     written = add("report", report.report, "One HTML file per run that an allocator can check.")
     written.epilog = report.GUIDE
     written.formatter_class = argparse.RawDescriptionHelpFormatter
-    written.add_argument("--run", metavar="ID", help="default: the latest (see table runs)")
+    written.add_argument("--run", metavar="ID", help="or the beginning of one; default: the latest")
     written.add_argument(
         "--output",
         type=Path,

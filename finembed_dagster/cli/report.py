@@ -10,12 +10,13 @@ from rich.markup import escape
 
 from finembed_core.errors import InputError
 from finembed_core.report.write import write_report
+from finembed_core.warehouse.runs import find_run, list_runs
 from finembed_dagster.study import Study
 
 GUIDE = """\
 examples
   finembed report
-  finembed report --run c43e2d7ca93b0e78 --output study.html
+  finembed report --run c43e --output study.html
 
 One file of 5 MB that loads nothing: mail it, open it on a phone, print it. It begins with the
 verdict in words; then come the newest orders, wealth, drawdowns, calendar, rolling figures,
@@ -31,7 +32,8 @@ def report(options: argparse.Namespace) -> int:
     _require_html(options.output)
     study = Study.find(options.home, options.settings).existing()
     home, size = study.home, study.settings.report.portfolio_size
-    file = write_report(home.warehouse, home.reports, options.run, options.output, size)
+    run_id = options.run and find_run(list_runs(home.warehouse), options.run)
+    file = write_report(home.warehouse, home.reports, run_id, options.output, size)
     Console().print(f"report    {escape(str(file))}", highlight=False, soft_wrap=True)
     return 0
 
