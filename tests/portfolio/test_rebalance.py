@@ -195,7 +195,7 @@ def test_strategies_that_give_no_orders_for_holdings(stood: PartStore) -> None:
     for name, reason in (
         ("all_weather", "names no fund for stocks"),
         ("tilt_logistic", "names no fund for stocks"),
-        ("long_short_logistic", "sells funds short"),
+        ("long_short_logistic", "funds cannot be sold short"),
     ):
         with pytest.raises(InputError, match=reason):
             rebalance(stood, wide, LAST, holdings(cash=1.0), name)
