@@ -1,7 +1,6 @@
 """Fixtures that several rooms use."""
 
 import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from unittest import mock
@@ -9,7 +8,7 @@ from unittest import mock
 import pytest
 
 from finembed_core.store import PartStore
-from tests.study_runs import SETTINGS, finembed
+from tests.study_runs import SETTINGS, entered, finembed
 
 
 @pytest.fixture(autouse=True)
@@ -38,9 +37,4 @@ def finished_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def study(finished_study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of the finished study as the current folder, its home named by the variable."""
-    folder = tmp_path / "study"
-    shutil.copytree(finished_study, folder)
-    monkeypatch.chdir(folder)
-    monkeypatch.setenv("FINEMBED_HOME", str(folder / "home"))
-    monkeypatch.delenv("FINEMBED_SETTINGS", raising=False)
-    return folder
+    return entered(finished_study, tmp_path, monkeypatch)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 from pathlib import Path
+
+import pytest
 
 from finembed_dagster.cli import main
 
@@ -38,6 +41,16 @@ def finembed(*arguments: object) -> int:
     finally:
         for name, value in before.items():
             os.environ.pop(name, None) if value is None else os.environ.update({name: value})
+
+
+def entered(finished: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of a finished study as the current folder, its home named by the variable."""
+    study = folder / "study"
+    shutil.copytree(finished, study)
+    monkeypatch.chdir(study)
+    monkeypatch.setenv("FINEMBED_HOME", str(study / "home"))
+    monkeypatch.delenv("FINEMBED_SETTINGS", raising=False)
+    return study
 
 
 def store_bytes(home: Path) -> dict[str, str]:

@@ -8,7 +8,7 @@ import pytest
 from finembed_core.home import Home
 from finembed_core.store import PartStore
 from finembed_core.warehouse.query import query
-from tests.study_runs import finembed
+from tests.study_runs import entered, finembed
 
 
 @pytest.fixture(scope="module")
@@ -25,12 +25,7 @@ def compared(finished_study: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 @pytest.fixture
 def study(compared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of it as the current folder."""
-    folder = tmp_path / "study"
-    shutil.copytree(compared, folder)
-    monkeypatch.chdir(folder)
-    monkeypatch.setenv("FINEMBED_HOME", str(folder / "home"))
-    monkeypatch.delenv("FINEMBED_SETTINGS", raising=False)
-    return folder
+    return entered(compared, tmp_path, monkeypatch)
 
 
 @pytest.fixture
