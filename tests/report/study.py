@@ -8,6 +8,8 @@ import duckdb
 import numpy as np
 import polars as pl
 
+from finembed_core.backtest.metrics import Series
+from finembed_core.backtest.periods import rolling
 from finembed_core.calendar import Month, month_range
 from finembed_core.settings import Settings
 from finembed_core.store import PartStore
@@ -74,9 +76,17 @@ def complete(folder: Path) -> Path:
 
 def _insert(connection: duckdb.DuckDBPyConnection, table: str, frame: pl.DataFrame) -> None:
     connection.register("frame", frame.to_arrow())
-    names = ", ".join(frame.columns)
+    names = ", ".join(f'"{name}"' for name in frame.columns)
     connection.execute(f"INSERT INTO {table} ({names}) SELECT {names} FROM frame")
     connection.unregister("frame")
+
+
+def _rolling(returns: list[pl.DataFrame]) -> pl.DataFrame:
+    tables = []
+    for own in returns:
+        columns = (own[name].to_numpy() for name in ("date", "net", "rf", "benchmark"))
+        tables.append(rolling(own["strategy"][0], Series.of(*columns)))
+    return pl.concat(tables).with_columns(run_id=pl.lit(RUN))
 
 
 def _returns(connection: duckdb.DuckDBPyConnection) -> None:
@@ -106,8 +116,9 @@ def _returns(connection: duckdb.DuckDBPyConnection) -> None:
                 }
             )
         )
-    connection.execute("DELETE FROM returns WHERE run_id = ?", [RUN])
-    _insert(connection, "returns", pl.concat(frames))
+    for table, made in (("returns", pl.concat(frames)), ("rolling", _rolling(frames))):
+        connection.execute(f"DELETE FROM {table} WHERE run_id = ?", [RUN])
+        _insert(connection, table, made)
     connection.execute(
         "UPDATE runs SET first_month = ?, last_month = ?, dataset = ?, warnings = ?"
         " WHERE run_id = ?",

@@ -209,20 +209,10 @@ def rolling(connection: duckdb.DuckDBPyConnection, run: Run) -> Section:
     if reason:
         return absent(title, reason)
     sql = f"""\
-SELECT strategy, date, sharpe, beta FROM (
-    SELECT strategy, date, count(*) OVER last_months AS n,
-        sqrt(12) * avg(net - coalesce(rf, 0)) OVER last_months
-            / nullif(stddev_samp(net - coalesce(rf, 0)) OVER last_months, 0) AS sharpe,
-        CASE WHEN count(benchmark) OVER last_months = {WINDOW} THEN
-            covar_samp(net - coalesce(rf, 0), benchmark - coalesce(rf, 0)) OVER last_months
-            / nullif(var_samp(benchmark - coalesce(rf, 0)) OVER last_months, 0)
-        END AS beta
-    FROM returns
-    WHERE run_id = {literal(run.run_id)} AND strategy IN ({literals(run.drawn)})
-    WINDOW last_months AS (
-        PARTITION BY strategy ORDER BY date ROWS {WINDOW - 1} PRECEDING
-    )
-) WHERE n = {WINDOW} ORDER BY strategy, date"""
+SELECT strategy, date, sharpe, beta FROM rolling
+WHERE run_id = {literal(run.run_id)} AND "window" = {WINDOW}
+    AND strategy IN ({literals(run.drawn)})
+ORDER BY strategy, date"""
     frame = answer(connection, sql)
     if frame.is_empty():
         return absent(title, f"fewer than {WINDOW} months have been earned")
