@@ -33,7 +33,7 @@ from finembed_core.backtest.inference import (
     interval,
 )
 from finembed_core.backtest.metrics import MONTHLY, Series, mrar
-from finembed_core.backtest.resampling import stationary_draws
+from finembed_core.backtest.resampling import block_length, stationary_draws
 from finembed_core.backtest.selection import (
     deflated_sharpe,
     overfitting,
@@ -246,20 +246,26 @@ def print_snooping(repeats=250):
     """Rejections: of noise, where the nominal share is right; and of one with an edge."""
     names, rows = [str(k) for k in range(20)], []
     for edge, process, n in product((0.0, 0.3), ("normal", "t4", "ar"), (120, 314)):
-        rng, hits = generator(process, n, 4), {k: [] for k in ("5", "10", "step", "arch")}
+        rng, hits = (
+            generator(process, n, 4),
+            {k: [] for k in ("5", "10", "step", "largest", "arch")},
+        )
         for k in range(repeats):
             active = family(process, n, rng, edge)
             found = superiority(names, active, seed=k, draws=DRAWS)
             hits["5"].append(found.p_value <= 0.05)
             hits["10"].append(found.p_value <= 0.1)
             hits["step"].append("4" in found.superior if edge else bool(found.superior))
+            longest = max(1, round(block_length(active)))
+            at_most = superiority(names, active, seed=k, draws=DRAWS, block=longest)
+            hits["largest"].append("4" in at_most.superior if edge else bool(at_most.superior))
             if process == "normal":
                 raw = StepM(np.zeros(n), -active, 0.05, found.block, DRAWS, seed=k)
                 raw.compute()
                 hits["arch"].append(4 in raw.superior_models if edge else bool(raw.superior_models))
         cells = [percent(np.mean(v)) if v else "" for v in hits.values()]
         rows.append(["one has an edge" if edge else "noise", f"{PROCESSES[process]} {n}", *cells])
-    head = ["SPA at 5%", "SPA at 10%", "StepM at 5%", "arch's StepM at 5%"]
+    head = ["SPA at 5%", "SPA at 10%", "StepM at 5%", "largest block", "arch's StepM at 5%"]
     table(["family", "returns", *head], rows)
 
 
