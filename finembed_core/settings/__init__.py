@@ -27,6 +27,17 @@ from finembed_core.settings.data import (
     TableFiles,
     UniverseSettings,
 )
+from finembed_core.settings.embeddings import (
+    ENCODERS,
+    MODES,
+    EmbeddingsSettings,
+    EncoderName,
+    EncoderSettings,
+    FusionSettings,
+    ModeName,
+    ObjectiveSettings,
+    TrainingSettings,
+)
 from finembed_core.settings.learning import (
     MODEL_KINDS,
     ITransformerSettings,
@@ -46,15 +57,21 @@ from finembed_core.settings.section import PositiveInt, Section
 from finembed_core.settings_file import read_sections
 
 __all__ = [
+    "ENCODERS",
     "MODEL_KINDS",
+    "MODES",
     "PAIR_COLUMNS",
     "AssetClass",
     "BacktestSettings",
     "CovarianceName",
     "DatasetSettings",
     "DealingSettings",
+    "EmbeddingsSettings",
+    "EncoderName",
+    "EncoderSettings",
     "ExecutionSettings",
     "FilesSource",
+    "FusionSettings",
     "ITransformerSettings",
     "InferenceSettings",
     "IngestSettings",
@@ -62,7 +79,9 @@ __all__ = [
     "LightGBMSettings",
     "LogisticSettings",
     "MacroSettings",
+    "ModeName",
     "ModelKind",
+    "ObjectiveSettings",
     "PairChoice",
     "PairsSettings",
     "PolyModelSettings",
@@ -74,6 +93,7 @@ __all__ = [
     "SimulatedSource",
     "TableFiles",
     "TerminalReturns",
+    "TrainingSettings",
     "UniverseSettings",
     "load_settings",
 ]
@@ -106,6 +126,7 @@ class Settings(Section):
     polymodel: PolyModelSettings = PolyModelSettings()
     pairs: PairsSettings | None = None
     learning: LearningSettings = LearningSettings()
+    embeddings: EmbeddingsSettings = EmbeddingsSettings()
     portfolio: PortfolioSettings = PortfolioSettings()
     backtest: BacktestSettings = BacktestSettings()
     report: ReportSettings = ReportSettings()
@@ -152,7 +173,13 @@ class Settings(Section):
         Without the way work is spread and reported, without the pair statistics that are kept
         beside, and without the places of input files: their content is hashed as data.
         """
-        left_out = {"execution": True, "report": True, "pairs": True, "dataset": {"files"}}
+        left_out = {
+            "execution": True,
+            "report": True,
+            "pairs": True,
+            "embeddings": True,
+            "dataset": {"files"},
+        }
         return self.model_dump(mode="json", exclude=left_out)
 
 

@@ -1,0 +1,1 @@
+"""Unified representations of funds from daily returns, and proof of what they are worth."""

@@ -1,0 +1,126 @@
+"""Section about asset embeddings: windows, encoders, training modes, retraining, evaluations."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Annotated, Literal, get_args
+
+from pydantic import Field, model_validator
+
+from finembed_core.settings.section import PositiveInt, Section, Seed, Share
+from finembed_core.settings_file import Once
+
+EncoderName = Literal["linear", "rlinear", "dlinear", "patchtst", "itransformer"]
+ENCODERS: tuple[EncoderName, ...] = get_args(EncoderName)
+ModeName = Literal["supervised", "probe", "finetune", "multi_objective", "multi_modal"]
+MODES: tuple[ModeName, ...] = get_args(ModeName)
+
+
+class EncoderSettings(Section):
+    """Size of the encoders; far smaller than the papers': a window carries little, CPUs are few.
+
+    ``width`` is d_model; ``patch`` and ``stride`` are PatchTST's, ``trend_window`` is DLinear's
+    moving average (Zeng et al. 2023: 25).
+    """
+
+    width: PositiveInt = 32
+    feed_forward: PositiveInt = 64
+    layers: PositiveInt = 2
+    heads: PositiveInt = 4
+    dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.1
+    patch: PositiveInt = 16
+    stride: PositiveInt = 8
+    trend_window: PositiveInt = 25
+
+    @model_validator(mode="after")
+    def _heads_divide_width(self) -> EncoderSettings:
+        if self.width % self.heads:
+            raise ValueError(f"heads ({self.heads}) must divide width ({self.width})")
+        return self
+
+
+class ObjectiveSettings(Section):
+    """Losses: what is hidden, how lists are ranked, how weights come about, how losses balance.
+
+    ``balance``: ``learned`` uncertainty weights (Kendall et al. 2018), or all losses alike.
+    """
+
+    hidden_share: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.4
+    hidden_steps: PositiveInt = 12
+    listnet_temperature: Annotated[float, Field(gt=0)] = 1.0
+    ndcg_temperatures: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]] = (
+        1.0,
+        0.1,
+    )
+    weights: Literal["softmax", "simplex"] = "softmax"
+    risk_aversion: Annotated[float, Field(gt=0)] = 10.0
+    balance: Literal["learned", "equal"] = "learned"
+
+
+class FusionSettings(Section):
+    """How characteristics and text join the series; either is dropped at random in training."""
+
+    kind: Literal["gated", "attention"] = "gated"
+    characteristics: bool = True
+    text: bool = True
+    modality_dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.3
+
+
+class TrainingSettings(Section):
+    """How much history a retraining sees, and how long it learns.
+
+    An epoch is ``epoch_dates`` draws of a date with all its funds.
+    """
+
+    train_sessions: Annotated[int, Field(ge=64)] = 1000
+    valid_sessions: Annotated[int, Field(ge=16)] = 128
+    every_sessions: PositiveInt = 8
+    batch_dates: PositiveInt = 4
+    epoch_dates: PositiveInt = 64
+    max_epochs: PositiveInt = 8
+    patience: PositiveInt = 2
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-3
+    weight_decay: Annotated[float, Field(ge=0)] = 1e-2
+
+
+class EmbeddingsSettings(Section):
+    """Embeddings of the funds that have daily returns.
+
+    A decision falls every ``every_sessions`` trading days from ``anchor`` on; models are trained
+    anew with each. ``market`` names the daily series that stands beside every fund. ``published``
+    is the encoder and mode whose vectors go to the warehouse. ``statistics`` hands the mean and
+    the volatility that a normalized window lost to the heads.
+    """
+
+    enabled: bool = True
+    market: str | None = None
+    daily_lag_days: Annotated[int, Field(ge=0, le=30)] = 0
+    dealing_lag_sessions: Annotated[int, Field(ge=0, le=21)] = 1
+    anchor: dt.date = dt.date(2000, 1, 3)
+    first_decision: dt.date | None = None
+    last_decision: dt.date | None = None
+    every_sessions: PositiveInt = 64
+    lookback: Annotated[int, Field(ge=16)] = 128
+    horizon: Annotated[int, Field(ge=5)] = 64
+    min_visible: Share = 0.75
+    max_abs_return: Annotated[float, Field(gt=0)] = 0.5
+    size: PositiveInt = 32
+    statistics: bool = True
+    encoders: Annotated[list[EncoderName], Field(min_length=1), Once] = list(ENCODERS)
+    modes: Annotated[list[ModeName], Field(min_length=1), Once] = list(MODES)
+    seeds: Annotated[list[Seed], Field(min_length=1), Once] = [1, 2, 3]
+    published_encoder: EncoderName = "itransformer"
+    published_mode: ModeName = "multi_modal"
+    encoder: EncoderSettings = EncoderSettings()
+    objectives: ObjectiveSettings = ObjectiveSettings()
+    fusion: FusionSettings = FusionSettings()
+    training: TrainingSettings = TrainingSettings()
+
+    @model_validator(mode="after")
+    def _published_is_trained(self) -> EmbeddingsSettings:
+        if self.published_encoder not in self.encoders or self.published_mode not in self.modes:
+            raise ValueError(
+                f"published_encoder {self.published_encoder} and published_mode "
+                f"{self.published_mode} must be among encoders and modes"
+            )
+        return self
