@@ -1,0 +1,201 @@
+"""Examples of the training loop: a date with all the funds that are listed on it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from finembed_core.embeddings.objectives import FundTargets
+from finembed_core.embeddings.scale import ChannelScale
+from finembed_core.embeddings.windows import Windows
+from finembed_core.encoders.inputs import FundInputs
+from finembed_core.learning.masks import hide_steps
+from finembed_core.panel import FloatArray
+
+Floats32 = NDArray[np.float32]
+Bools = NDArray[np.bool_]
+Indices = NDArray[np.int64]
+
+FLAT = 1e-3
+"""Least root mean square of a window, in units of the scale, that errors are divided by."""
+
+
+@dataclass(frozen=True)
+class Modalities:
+    """What is known of n funds on a date beside their windows, ready for a network.
+
+    Attributes
+    ----------
+    numbers : ndarray of float32, shape (n, P)
+    known : ndarray of bool, shape (n, P)
+    category : ndarray of int64, shape (n,)
+    text : ndarray of float32, shape (n, E)
+    has_text : ndarray of bool, shape (n,)
+    """
+
+    numbers: Floats32
+    known: Bools
+    category: Indices
+    text: Floats32
+    has_text: Bools
+
+
+@dataclass(frozen=True)
+class NextWindow:
+    """Labels of n funds on a date, 0 where the next window is not known.
+
+    Attributes
+    ----------
+    labelled : ndarray of bool, shape (n,)
+    path : ndarray of float32, shape (n, S)
+        Decimal returns.
+    total : ndarray, shape (n,)
+    performance : ndarray of float32, shape (n, 3)
+        Standardized.
+    weight : ndarray, shape (n,)
+        Best weights.
+    """
+
+    labelled: Bools
+    path: Floats32
+    total: FloatArray
+    performance: Floats32
+    weight: FloatArray
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """One date.
+
+    Attributes
+    ----------
+    session : int
+    columns : ndarray of int64, shape (n,)
+        Funds, as columns of the daily panel.
+    modalities : Modalities
+    labels : NextWindow or None
+        None where nobody may know them.
+    """
+
+    session: int
+    columns: Indices
+    modalities: Modalities
+    labels: NextWindow | None = None
+
+
+@dataclass(frozen=True)
+class Hiding:
+    """How steps are taken out of windows, for a network to fill them in.
+
+    Attributes
+    ----------
+    share : float
+    steps : int
+        Of a block.
+    seeded : bool
+        Whether a date always loses the same steps, so that epochs can be compared.
+    """
+
+    share: float
+    steps: int
+    seeded: bool = False
+
+
+@dataclass(frozen=True)
+class FundDates:
+    """Dates as examples.
+
+    Attributes
+    ----------
+    windows : Windows
+    sheets : sequence of Sheet
+    scale : ChannelScale
+    mixed : bool
+        Whether the channels beside the fund's own are handed on.
+    hide : Hiding or None
+        None leaves the windows whole.
+    """
+
+    windows: Windows
+    sheets: Sequence[Sheet]
+    scale: ChannelScale
+    mixed: bool
+    hide: Hiding | None = None
+
+    def __len__(self) -> int:
+        return len(self.sheets)
+
+    def batch(self, rows: Tensor) -> tuple[FundInputs, FundTargets]:
+        """Inputs and targets of all funds of these dates, date after date."""
+        sheets = [self.sheets[int(row)] for row in rows]
+        parts = [self._channels(sheet) for sheet in sheets]
+        steps = torch.cat([own for own, _, _ in parts])  # (B, C, L)
+        visible = torch.cat([seen for _, seen, _ in parts])
+        shown = torch.cat([shown for _, _, shown in parts])
+        inputs = FundInputs(steps, shown, *_joined([sheet.modalities for sheet in sheets]))
+        return inputs, self._targets(sheets, steps[:, 0], visible[:, 0], shown[:, 0])
+
+    def inputs(self, sheet: Sheet) -> FundInputs:
+        """Whole windows of one date."""
+        steps, visible = self._windows(sheet)
+        return FundInputs(steps, visible, *_joined([sheet.modalities]))
+
+    def _channels(self, sheet: Sheet) -> tuple[Tensor, Tensor, Tensor]:
+        steps, visible = self._windows(sheet)
+        if self.hide is None:
+            return steps, visible, visible
+        generator = torch.default_generator
+        if self.hide.seeded:
+            generator = torch.Generator().manual_seed(sheet.session)
+        shown = hide_steps(visible, self.hide.share, self.hide.steps, generator)
+        return steps, visible, shown
+
+    def _windows(self, sheet: Sheet) -> tuple[Tensor, Tensor]:
+        raw, seen = self.windows.at(sheet.session, sheet.columns)
+        channels = raw.shape[1] if self.mixed else 1
+        steps = self.scale.apply(raw[:, :channels])
+        return torch.from_numpy(steps), torch.from_numpy(seen[:, :channels])
+
+    def _targets(
+        self, sheets: Sequence[Sheet], window: Tensor, visible: Tensor, shown: Tensor
+    ) -> FundTargets:
+        labels = [sheet.labels for sheet in sheets]
+        known = [part for part in labels if part is not None]
+        square = torch.where(visible, window, 0.0).square().sum(dim=1)
+        unit = (square / visible.sum(dim=1).clamp_min(1)).sqrt().clamp_min(FLAT)
+        sizes = torch.tensor([len(sheet.columns) for sheet in sheets])
+        place = torch.arange(int(sizes.max())) < sizes[:, None]  # (dates, G)
+        return FundTargets(
+            window=window,
+            hidden=visible & ~shown,
+            unit=unit,
+            labelled=_tensor([part.labelled for part in known]),
+            path=_tensor([part.path for part in known]) / self.scale.fund,
+            performance=_tensor([part.performance for part in known]),
+            total=_tensor([part.total for part in known]).float(),
+            weight=_tensor([part.weight for part in known]).float(),
+            place=place,
+        )
+
+    def hiding(self, hide: Hiding | None) -> FundDates:
+        """The same dates, with steps taken out."""
+        return replace(self, hide=hide)
+
+
+def _joined(parts: Sequence[Modalities]) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    return (
+        _tensor([part.numbers for part in parts]),
+        _tensor([part.known for part in parts]),
+        _tensor([part.category for part in parts]),
+        _tensor([part.text for part in parts]),
+        _tensor([part.has_text for part in parts]),
+    )
+
+
+def _tensor(parts: Sequence[NDArray]) -> Tensor:
+    return torch.from_numpy(np.concatenate(parts))

@@ -1,0 +1,59 @@
+"""Units of the channels: one constant per channel, from what training sees."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from finembed_core.panel import FloatArray
+
+Floats32 = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class ChannelScale:
+    """Divides each channel by a constant; all funds share one, so that their levels compare.
+
+    Attributes
+    ----------
+    scale : ndarray, shape (C,)
+        Standard deviation of the channel over the training windows, 1 for one that never moves;
+        of the funds, the median over funds and windows.
+    """
+
+    scale: FloatArray
+
+    @classmethod
+    def fit(cls, windows: list[tuple[Floats32, NDArray[np.bool_]]]) -> ChannelScale:
+        """Fit on training windows.
+
+        Parameters
+        ----------
+        windows : list of (ndarray of shape (n, C, L), ndarray of bool)
+            By date: values, and which of them are visible.
+        """
+        spreads = np.concatenate([_spread(values, seen) for values, seen in windows])  # (n, C)
+        with np.errstate(all="ignore"):
+            scale = np.nanmedian(spreads, axis=0)
+        return cls(np.where(np.isfinite(scale) & (scale > 0.0), scale, 1.0))
+
+    @property
+    def fund(self) -> float:
+        """Of the fund's own channel."""
+        return float(self.scale[0])
+
+    def apply(self, values: Floats32) -> Floats32:
+        """Values of the first channels, shape (n, C', L), in units of the scale."""
+        used = self.scale[: values.shape[1], None]
+        return (values / used).astype(np.float32)
+
+
+def _spread(values: Floats32, seen: NDArray[np.bool_]) -> FloatArray:
+    """Root mean square deviation of visible steps, (n, C); NaN where none is."""
+    count = np.maximum(seen.sum(axis=2), 1)
+    mean = np.where(seen, values, 0.0).sum(axis=2, dtype=np.float64) / count
+    residual = np.where(seen, values - mean[:, :, None], 0.0)
+    variance = (residual**2).sum(axis=2, dtype=np.float64) / count
+    return np.where(seen.any(axis=2), np.sqrt(variance), np.nan)

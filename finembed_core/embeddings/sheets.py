@@ -1,0 +1,198 @@
+"""Sheets: everything about the funds of one date, from what was known at a decision."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import polars as pl
+import torch
+from numpy.typing import NDArray
+
+from finembed_core.calendar import Month
+from finembed_core.embeddings.characteristics import (
+    Characteristics,
+    CharacteristicScaler,
+    Monthly,
+    characteristics,
+)
+from finembed_core.embeddings.examples import Modalities, NextWindow, Sheet
+from finembed_core.embeddings.text import TextVectors
+from finembed_core.embeddings.windows import Windows
+from finembed_core.fingerprint import digest
+from finembed_core.learning.forward import forward_labels, label_sessions
+from finembed_core.learning.objectives import PerformanceScale
+from finembed_core.portfolio.best_weights import best_weights
+from finembed_core.settings import EmbeddingsSettings
+
+
+@dataclass(frozen=True)
+class Information:
+    """What may be known when a session is decided; nothing in it is younger.
+
+    Attributes
+    ----------
+    session : int
+        The decision, counted in the sessions of `windows`.
+    windows : Windows
+        Cut at the session.
+    funds : DataFrame
+        Attributes of the funds (`sources.tables.FUNDS`).
+    texts : TextVectors
+        Sentence vectors of the funds; empty without the text tower.
+    monthly : mapping of Month to Monthly
+        Assets and returns by month, where any fund reports assets.
+    """
+
+    session: int
+    windows: Windows
+    funds: pl.DataFrame
+    texts: TextVectors
+    monthly: Mapping[Month, Monthly] = field(default_factory=dict)
+
+    def digest(self) -> str:
+        """Hash of all of it."""
+        months = {str(month): (m.aum, m.returns) for month, m in self.monthly.items()}
+        return digest(
+            self.session, self.windows.digest_at(self.session), self.funds, self.texts, months
+        )
+
+
+@dataclass(frozen=True)
+class DateFacts:
+    """The funds that are listed on a date, and what is known of each beside its window."""
+
+    session: int
+    columns: NDArray[np.int64]
+    characteristics: Characteristics
+    texts: TextVectors
+
+
+class SheetMaker:
+    """Makes sheets of any session up to the decision.
+
+    Parameters
+    ----------
+    information : Information
+    settings : EmbeddingsSettings
+    """
+
+    def __init__(self, information: Information, settings: EmbeddingsSettings) -> None:
+        self.information = information
+        self.settings = settings
+
+    def sessions(self) -> tuple[list[int], list[int]]:
+        """Training and validation sessions whose labels are known, purged."""
+        own, training = self.settings, self.settings.training
+        train, valid = label_sessions(
+            self.information.session,
+            lag=own.dealing_lag_sessions,
+            horizon=own.horizon,
+            every=training.every_sessions,
+            train=training.train_sessions,
+            valid=training.valid_sessions,
+            anchor=self.information.session,
+        )
+        first = own.lookback - 1
+        return [int(s) for s in train if s >= first], [int(s) for s in valid if s >= first]
+
+    def facts(self, session: int) -> DateFacts:
+        """Who is listed at the close of a session, and what was known then."""
+        windows, funds = self.information.windows, self.information.funds
+        columns = windows.listed(session).columns
+        ids = [windows.panel.ids[column] for column in columns]
+        month = Month.of(windows.panel.days[session].item()) - 1
+        return DateFacts(
+            session,
+            columns,
+            characteristics(
+                windows.panel,
+                funds,
+                session,
+                columns,
+                windows.panel.market,
+                self.information.monthly.get(month),
+            ),
+            self.information.texts.select(ids),
+        )
+
+    def sheet(
+        self,
+        facts: DateFacts,
+        scaler: CharacteristicScaler,
+        labels: NextWindow | None = None,
+    ) -> Sheet:
+        """The sheet of a date."""
+        scaled = scaler.apply(facts.characteristics)
+        used = self.settings.fusion.characteristics
+        count = len(facts.columns)
+        modalities = Modalities(
+            scaled.numbers if used else np.empty((count, 0), np.float32),
+            scaled.known if used else np.empty((count, 0), np.bool_),
+            scaled.category if used else np.zeros(count, np.int64),
+            *self._texts(facts),
+        )
+        return Sheet(facts.session, facts.columns, modalities, labels)
+
+    def _texts(self, facts: DateFacts) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        if self.settings.fusion.text:
+            return facts.texts.vectors, facts.texts.has_text
+        return np.empty((len(facts.columns), 0), np.float32), np.zeros(len(facts.columns), np.bool_)
+
+    def past(self, scaler: CharacteristicScaler, measures: PerformanceScale) -> list[Sheet]:
+        """The last dates before the decision whose next windows are known and do not overlap."""
+        own = self.settings
+        latest = self.information.session - own.dealing_lag_sessions - own.horizon
+        first = max(own.lookback - 1, latest - own.training.train_sessions)
+        dates = [self.facts(s) for s in range(latest, first - 1, -own.horizon)]
+        labels = self.next_windows(dates, measures, fit=False)
+        return [self.sheet(d, scaler, label) for d, label in zip(dates, labels, strict=True)]
+
+    def next_windows(
+        self, dates: Sequence[DateFacts], measures: PerformanceScale, *, fit: bool
+    ) -> list[NextWindow]:
+        """Labels of some dates, as known at the decision.
+
+        Parameters
+        ----------
+        dates : sequence of DateFacts
+        measures : PerformanceScale
+            Standardizes performance labels; fitted on these dates first where `fit`.
+        fit : bool
+        """
+        own = self.settings
+        found = [
+            forward_labels(
+                self.information.windows.panel,
+                date.session,
+                date.columns,
+                lag=own.dealing_lag_sessions,
+                horizon=own.horizon,
+                known=self.information.session,
+            )
+            for date in dates
+        ]
+        figures = [
+            torch.from_numpy(np.stack([f.sharpe, f.volatility, f.drawdown], axis=1)) for f in found
+        ]
+        if fit:
+            measures.fit(torch.cat(figures))
+        labels = []
+        for forward, figure in zip(found, figures, strict=True):
+            labelled = ~np.isnan(forward.total)
+            path = np.where(labelled[:, None], forward.path, 0.0).astype(np.float32)
+            standard = measures.standardized(figure).numpy()
+            weight = np.zeros(len(labelled))
+            if labelled.any():
+                weight[labelled] = best_weights(path[labelled].T, own.objectives.risk_aversion)
+            labels.append(
+                NextWindow(
+                    labelled,
+                    path,
+                    np.where(labelled, forward.total, 0.0),
+                    np.where(labelled[:, None], standard, 0.0).astype(np.float32),
+                    weight,
+                )
+            )
+        return labels

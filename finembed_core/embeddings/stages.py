@@ -1,0 +1,272 @@
+"""Training, embedding and prediction as stages of the chain, keyed by month.
+
+Decisions lie about three months apart, so no month holds two: a decision's parts are those of its
+month. Embeddings are also made at the end of every month, with the models in force.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache, partial
+
+import polars as pl
+
+from finembed_core.calendar import Month
+from finembed_core.embeddings.checkpoint import PLAIN, TENSORS, FundModels
+from finembed_core.embeddings.examples import FundDates
+from finembed_core.embeddings.fitting import TOO_LITTLE, fit_models
+from finembed_core.embeddings.information_set import InformationReader
+from finembed_core.embeddings.predictions import embedding_rows, embeddings, predictions
+from finembed_core.embeddings.sheets import Information, SheetMaker
+from finembed_core.embeddings.tables import (
+    CURVES,
+    EMBEDDINGS,
+    EXCLUDED,
+    EXCLUSIONS,
+    PREDICTED,
+    PREDICTIONS,
+    embedding_schema,
+    model_table,
+)
+from finembed_core.errors import MissingPartError
+from finembed_core.fingerprint import digest, settings_fingerprint
+from finembed_core.settings import EmbeddingsSettings, EncoderName, Settings
+from finembed_core.stage import Output, Stage
+from finembed_core.store import PartStore
+
+MODULES = (  # what `compute` runs
+    "finembed_core.embeddings.characteristics",
+    "finembed_core.embeddings.checkpoint",
+    "finembed_core.embeddings.examples",
+    "finembed_core.embeddings.fitting",
+    "finembed_core.embeddings.model",
+    "finembed_core.embeddings.objectives",
+    "finembed_core.embeddings.predictions",
+    "finembed_core.embeddings.scale",
+    "finembed_core.embeddings.shapes",
+    "finembed_core.embeddings.sheets",
+    "finembed_core.embeddings.stages",
+    "finembed_core.embeddings.training",
+    "finembed_core.embeddings.windows",
+    "finembed_core.encoders",
+    "finembed_core.learning.channels",
+    "finembed_core.learning.forward",
+    "finembed_core.learning.loop",
+    "finembed_core.learning.masks",
+    "finembed_core.learning.objectives",
+    "finembed_core.portfolio",
+)
+
+
+def encoder_stage(
+    store: PartStore, settings: Settings, encoder: EncoderName, reader: InformationReader
+) -> Stage[Information]:
+    """All networks around one encoder, trained at each decision on what was known then.
+
+    Parameters
+    ----------
+    store : PartStore
+    settings : Settings
+    encoder : str
+    reader : InformationReader
+        Shared between the stages.
+    """
+    table, own = model_table(encoder), relevant(settings.embeddings, encoder)
+
+    def gather(key: str) -> Information:
+        return reader.information(reader.decision(Month.parse(key)))
+
+    return Stage(
+        name=table,
+        tables=(table,),
+        sections=(own,),
+        modules=MODULES,
+        gather=gather,
+        compute=partial(train, encoder=encoder, settings=own),
+        spread=True,
+    )
+
+
+def train(
+    inputs: Information, encoder: EncoderName, settings: EmbeddingsSettings
+) -> Mapping[str, Output]:
+    """The checkpoint of a decision and its learning curves."""
+    table, fingerprint = model_table(encoder), settings_fingerprint(settings)
+    fitted = fit_models(inputs, encoder, settings, fingerprint)
+    if fitted is None:
+        return {table: Output(pl.DataFrame(schema=CURVES), notes={"reason": TOO_LITTLE})}
+    rows = [vars(row) for row in fitted.curve]
+    return {
+        table: Output(
+            pl.DataFrame(rows, schema=CURVES), fitted.models.to_files(), fitted.notes
+        )
+    }
+
+
+@dataclass(frozen=True)
+class ModelInputs:
+    """A date, and the trained models that answer on it.
+
+    Attributes
+    ----------
+    information : tuple of Information
+        One for each date of the month.
+    models : dict of str to (str, str, dict)
+        By encoder: content hash and fingerprint of its checkpoint, and the files.
+    retrained : Month or None
+        When they were trained.
+    absent : dict of str to str
+        Encoder to the reason why it has no models.
+    """
+
+    information: tuple[Information, ...]
+    models: dict[EncoderName, tuple[str, str, dict[str, bytes]]]
+    retrained: object | None
+    absent: dict[str, str] = field(default_factory=dict)
+
+    def digest(self) -> str:
+        """Hash of all of it; the models by the hash of their content."""
+        contents = {encoder: content for encoder, (content, _, _) in self.models.items()}
+        marks = [each.digest() for each in self.information]
+        return digest(marks, contents, self.retrained, self.absent)
+
+
+def prediction_stage(
+    store: PartStore, settings: Settings, reader: InformationReader
+) -> Stage[ModelInputs]:
+    """What every encoder, mode and seed predicts at a decision, and who could not be asked."""
+    own = settings.embeddings
+
+    def gather(key: str) -> ModelInputs:
+        month = Month.parse(key)
+        session = reader.decision(month)
+        models, absent = _models(store, own, month, own.encoders)
+        return ModelInputs((reader.information(session),), models, month.end, absent)
+
+    return Stage(
+        name=PREDICTIONS,
+        tables=(PREDICTIONS, EXCLUSIONS),
+        sections=(own,),
+        modules=MODULES,
+        gather=gather,
+        compute=partial(predict, settings=own),
+        spread=True,
+    )
+
+
+def predict(inputs: ModelInputs, settings: EmbeddingsSettings) -> Mapping[str, Output]:
+    """Rows of one decision from all encoders."""
+    information = inputs.information[0]
+    windows, session = information.windows, information.session
+    day = windows.panel.days[session].item()
+    frames = [pl.DataFrame(schema=PREDICTED)]
+    for _, fingerprint, files in inputs.models.values():
+        models = _loaded(files[TENSORS], files[PLAIN], fingerprint)
+        maker = SheetMaker(information, settings)
+        dates = FundDates(windows, (), models.scale, models.shape.mixes_channels)
+        sheet = maker.sheet(maker.facts(session), models.characteristics)
+        past = maker.past(models.characteristics, models.measures)
+        if len(sheet.columns):
+            frames.append(predictions(models, dates, sheet, past, settings))
+    excluded = [(day, *each) for each in windows.listed(session).excluded]
+    return {
+        PREDICTIONS: Output(pl.concat(frames), notes={"absent_encoders": inputs.absent}),
+        EXCLUSIONS: Output(pl.DataFrame(excluded, schema=EXCLUDED, orient="row")),
+    }
+
+
+def embedding_stage(
+    store: PartStore, settings: Settings, reader: InformationReader
+) -> Stage[ModelInputs]:
+    """Vectors of the published encoder and mode, at each month's end and at its decision."""
+    own = settings.embeddings
+
+    def gather(key: str) -> ModelInputs:
+        month = Month.parse(key)
+        trained = reader.decision_months
+        at = bisect_right(trained, month)
+        if not at:
+            return ModelInputs((), {}, None)
+        models, absent = _models(store, own, trained[at - 1], [own.published_encoder])
+        sessions = reader.dates_of(month)
+        dates = tuple(reader.information(session) for session in sessions)
+        return ModelInputs(dates, models, reader.day(trained[at - 1]), absent)
+
+    return Stage(
+        name=EMBEDDINGS,
+        tables=(EMBEDDINGS,),
+        sections=(own,),
+        modules=MODULES,
+        gather=gather,
+        compute=partial(embed, settings=own),
+    )
+
+
+def embed(inputs: ModelInputs, settings: EmbeddingsSettings) -> Mapping[str, Output]:
+    """Rows of one month."""
+    size, mode = settings.size, settings.published_mode
+    frames = [pl.DataFrame(schema=embedding_schema(size))]
+    for information in inputs.information:
+        windows, session = information.windows, information.session
+        for encoder, (_, fingerprint, files) in inputs.models.items():
+            models = _loaded(files[TENSORS], files[PLAIN], fingerprint)
+            maker = SheetMaker(information, settings)
+            dates = FundDates(windows, (), models.scale, models.shape.mixes_channels)
+            sheet = maker.sheet(maker.facts(session), models.characteristics)
+            if len(sheet.columns) == 0:
+                continue
+            frames.append(
+                embedding_rows(
+                    windows.panel.days[session].item(),
+                    [windows.panel.ids[column] for column in sheet.columns],
+                    embeddings(models, mode, settings.seeds, dates, sheet),
+                    {"encoder": encoder, "mode": mode, "retrained": inputs.retrained},
+                    size,
+                )
+            )
+    return {EMBEDDINGS: Output(pl.concat(frames), notes={"absent_encoders": inputs.absent})}
+
+
+def relevant(settings: EmbeddingsSettings, encoder: EncoderName) -> EmbeddingsSettings:
+    """The settings that can change the networks of one encoder, the others at their defaults."""
+    default = EmbeddingsSettings()
+    reset = {name: getattr(default, name) for name in ("first_decision", "last_decision")}
+    return settings.model_copy(
+        update=reset
+        | {
+            "encoders": [encoder],
+            "published_encoder": encoder,
+            "published_mode": settings.modes[0],
+        }
+    )
+
+
+def _models(
+    store: PartStore, settings: EmbeddingsSettings, month: Month, encoders: list[EncoderName]
+) -> tuple[dict[EncoderName, tuple[str, str, dict[str, bytes]]], dict[str, str]]:
+    """Checkpoints of a decision's month, and why an encoder has none."""
+    models, absent = {}, {}
+    for encoder in encoders:
+        table = model_table(encoder)
+        manifest = store.manifest(table, str(month))
+        if manifest is None:
+            raise MissingPartError(
+                f"no networks around {encoder} have been trained in {month}",
+                where=table,
+                remedy=f"materialize {table} for {month} first",
+            )
+        if TENSORS not in manifest.files:
+            absent[encoder] = str(manifest.notes["reason"])
+            continue
+        files = {name: store.read_file(table, str(month), name) for name in (TENSORS, PLAIN)}
+        fingerprint = settings_fingerprint(relevant(settings, encoder))
+        models[encoder] = (manifest.content, fingerprint, files)
+    return models, absent
+
+
+@lru_cache(maxsize=8)
+def _loaded(tensors: bytes, plain: bytes, fingerprint: str) -> FundModels:
+    """The models of a checkpoint; they answer on several dates in a row."""
+    return FundModels.from_files({TENSORS: tensors, PLAIN: plain}, fingerprint)

@@ -1,0 +1,171 @@
+"""Training modes: which networks there are, what each learns from, and what starts from what.
+
+==================  ==========================================================================
+``supervised``      one network per task, from scratch
+``probe``           one encoder learns to fill in hidden steps; frozen, linear maps on it learn
+                    every task
+``finetune``        one network per task, from that same encoder, nothing frozen
+``multi_objective`` one network, all tasks and the filling in together
+``multi_modal``     the same, with characteristics and text
+==================  ==========================================================================
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from finembed_core.embeddings.examples import FundDates, Hiding
+from finembed_core.embeddings.model import FundModel
+from finembed_core.embeddings.objectives import (
+    DOWNSTREAM,
+    OBJECTIVES,
+    TASKS,
+    Criterion,
+    Learner,
+    Objective,
+)
+from finembed_core.embeddings.shapes import ModelShape
+from finembed_core.learning.loop import Epoch, LoopOptions, reproducible, train_network
+from finembed_core.settings import EmbeddingsSettings, ModeName
+
+JOINT = "all"
+"""Task of a network that answers all of them."""
+PRETRAINING = "pretraining"
+
+
+@dataclass(frozen=True, order=True)
+class NetworkName:
+    """Which network of one encoder: how it was trained, what for, and with which seed."""
+
+    mode: ModeName
+    task: str
+    seed: int
+
+    def __str__(self) -> str:
+        return f"{self.mode}/{self.task}/{self.seed}"
+
+
+@dataclass(frozen=True)
+class CurveRow:
+    """Loss of one objective after one epoch."""
+
+    mode: str
+    task: str
+    seed: int
+    epoch: int
+    split: str
+    objective: str
+    loss: float
+
+
+@dataclass(frozen=True)
+class TrainedNetwork:
+    """A network at its best epoch, how it came there, and where a loss was no number."""
+
+    name: NetworkName
+    model: FundModel
+    curve: tuple[CurveRow, ...]
+    notes: tuple[str, ...] = ()
+
+
+def train_networks(
+    train: FundDates, valid: FundDates, shape: ModelShape, settings: EmbeddingsSettings
+) -> Iterator[TrainedNetwork]:
+    """All networks of one encoder for the modes and seeds of the settings.
+
+    Parameters
+    ----------
+    train, valid : FundDates
+    shape : ModelShape
+    settings : EmbeddingsSettings
+    """
+    for seed in settings.seeds:
+        yield from _SeedTrainer(train, valid, shape, settings, seed).networks()
+
+
+@dataclass
+class _SeedTrainer:
+    """All that is trained with one seed."""
+
+    train: FundDates
+    valid: FundDates
+    shape: ModelShape
+    settings: EmbeddingsSettings
+    seed: int
+
+    def networks(self) -> Iterator[TrainedNetwork]:
+        modes = self.settings.modes
+        if "supervised" in modes:
+            for task in TASKS:
+                yield self._fit("supervised", task, self._fresh(), (task,))
+        if "probe" in modes or "finetune" in modes:
+            yield from self._self_supervised()
+        if "multi_objective" in modes:
+            yield self._fit("multi_objective", JOINT, self._fresh(), OBJECTIVES)
+        if "multi_modal" in modes:
+            model = self._fresh(modalities=True)
+            yield self._fit("multi_modal", JOINT, model, OBJECTIVES)
+
+    def _self_supervised(self) -> Iterator[TrainedNetwork]:
+        first = "probe" if "probe" in self.settings.modes else "finetune"
+        filled = self._fit(first, PRETRAINING, self._fresh(), ("reconstruction",))
+        if "probe" in self.settings.modes:
+            probe = copy.deepcopy(filled.model)
+            probe.freeze_encoder()
+            made = self._fit("probe", JOINT, probe, DOWNSTREAM)
+            yield replace(
+                made,
+                curve=(*filled.curve, *made.curve),
+                notes=(*filled.notes, *made.notes),
+            )
+        if "finetune" in self.settings.modes:
+            for task in TASKS:
+                yield self._fit("finetune", task, copy.deepcopy(filled.model), (task,))
+
+    def _fresh(self, *, modalities: bool = False) -> FundModel:
+        with reproducible(self.seed):
+            return self.shape.build(modalities=modalities)
+
+    def _fit(
+        self, mode: ModeName, task: str, model: FundModel, objectives: Sequence[Objective]
+    ) -> TrainedNetwork:
+        options = self.settings.training
+        learner = Learner(model, objectives)
+        criterion = Criterion(learner, objectives, self.settings.objectives)
+        curve: list[CurveRow] = []
+
+        def watch(epoch: Epoch) -> None:
+            criterion.progress = epoch.number / options.max_epochs
+            for split, parts in (("train", epoch.train), ("valid", epoch.valid)):
+                curve.extend(
+                    CurveRow(mode, task, self.seed, epoch.number, split, objective, float(loss))
+                    for objective, loss in parts.parts.items()
+                )
+
+        asked = self.settings.objectives
+        hide = None
+        if "reconstruction" in objectives:
+            hide = Hiding(asked.hidden_share, asked.hidden_steps)
+        fixed = hide and replace(hide, seeded=True)
+        with reproducible(self.seed):
+            trained = train_network(
+                learner,
+                self.train.hiding(hide),
+                self.valid.hiding(fixed),
+                criterion,
+                LoopOptions(
+                    learning_rate=options.learning_rate,
+                    weight_decay=options.weight_decay,
+                    batch_size=options.batch_dates,
+                    max_epochs=options.max_epochs,
+                    patience=options.patience,
+                    epoch_samples=options.epoch_dates,
+                    evaluation_batch=options.batch_dates,
+                ),
+                watch,
+            )
+        name = NetworkName(mode, task, self.seed)
+        notes = tuple(f"{name}: {note}" for note in trained.notes)
+        return TrainedNetwork(name, model.requires_grad_(True), tuple(curve), notes)
