@@ -29,12 +29,13 @@ class DLinear(Encoder):
         Steps in the moving average, 25 in the paper.
     """
 
-    average: Tensor
+    sums: Tensor
 
     def __init__(self, lookback: int, horizon: int, width: int, trend_window: int = 25) -> None:
         super().__init__()
         self.lookback, self.horizon, self.size = lookback, horizon, 2 * width
-        self.register_buffer("average", moving_average(lookback, trend_window), persistent=False)
+        self.trend_window = trend_window
+        self.register_buffer("sums", moving_sums(lookback, trend_window), persistent=False)
         self.trend = nn.Linear(lookback, width)
         self.remainder = nn.Linear(lookback, width)
         self.head = nn.Linear(self.size, horizon)
@@ -44,8 +45,9 @@ class DLinear(Encoder):
         """Windows (B, C, L) to one token per channel."""
         filled = fill_hidden(windows, visible)
         # the average is linear as well: it is taken of the weights (D, L), not of every window
-        of_trend = self.trend.weight @ self.average
-        of_remainder = self.remainder.weight - self.remainder.weight @ self.average
+        average = self.sums / self.trend_window  # (L, L)
+        of_trend = self.trend.weight @ average
+        of_remainder = self.remainder.weight - self.remainder.weight @ average
         tokens = linear(  # (B, C, L) -> (B, C, 2 D)
             filled.steps,
             torch.cat([of_trend, of_remainder]),
@@ -60,14 +62,12 @@ class DLinear(Encoder):
         )
 
 
-def moving_average(lookback: int, window: int) -> Tensor:
-    """The matrix (L, L) whose product with a look-back is its centered moving average.
+def moving_sums(lookback: int, window: int) -> Tensor:
+    """The matrix (L, L) whose product with a look-back is its centered moving sum.
 
     An even window reaches one step further ahead than back.
     """
     middle = torch.arange(lookback)[:, None]
     offsets = torch.arange(window) - (window - 1) // 2
-    averaged = (middle + offsets).clamp(0, lookback - 1)  # (L, window): the steps in each average
-    shares = torch.full(averaged.shape, 1.0 / window, dtype=torch.float64)
-    matrix = torch.zeros(lookback, lookback, dtype=torch.float64).scatter_add_(1, averaged, shares)
-    return matrix.to(torch.get_default_dtype())
+    summed = (middle + offsets).clamp(0, lookback - 1)  # (L, window): the steps in each sum
+    return torch.zeros(lookback, lookback).scatter_add_(1, summed, torch.ones(summed.shape))
