@@ -4,21 +4,25 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from finembed_core.encoders.encoding import Encoder, Encoding
+from finembed_core.encoders.inverted import InvertedTransformer
+from finembed_core.encoders.revin import denormalize, fill_hidden, normalize
 
-class ITransformer(nn.Module):
-    """Encoder of Liu et al., *iTransformer* (arXiv 2310.06625), section 3.
 
-    Each channel's window is embedded by one linear map that all channels share; post-norm
-    transformer layers then mix the channels. There is no positional embedding and no
-    normalization of the window, so the encoder is equivariant to the order of the channels, takes
-    any number of them, and sees their levels.
+class ITransformer(Encoder):
+    """Encoder of Liu et al., *iTransformer* (arXiv 2310.06625).
+
+    Every window is normalized by its own statistics, embedded, mixed with the other channels and
+    mapped to the future by a head that all channels share. Equivariant to the order of the
+    channels. Equals ``model/iTransformer.py`` of thuml/iTransformer with ``use_norm``, gelu and no
+    time marks.
 
     Parameters
     ----------
-    lookback : int
-        Steps in a window, L.
-    d_model, d_ff : int
-        Width of a token, D, and of the feed-forward layers. `heads` divides `d_model`.
+    lookback, horizon : int
+        L and S.
+    width, feed_forward : int
+        D, the size of a token, and the width of the feed-forward layers; `heads` divides `width`.
     layers, heads : int
     dropout : float
     """
@@ -26,41 +30,27 @@ class ITransformer(nn.Module):
     def __init__(
         self,
         lookback: int,
-        d_model: int = 512,
-        d_ff: int = 2048,
+        horizon: int,
+        width: int = 512,
+        feed_forward: int = 2048,
         layers: int = 2,
         heads: int = 8,
         dropout: float = 0.1,
     ) -> None:
         super().__init__()
-        self.embed = nn.Linear(lookback, d_model)
-        self.dropout = nn.Dropout(dropout)
-        self.layers = nn.ModuleList(
-            nn.TransformerEncoderLayer(
-                d_model, heads, d_ff, dropout, activation="gelu", batch_first=True
-            )
-            for _ in range(layers)
+        self.lookback, self.horizon, self.size = lookback, horizon, width
+        self.backbone = InvertedTransformer(lookback, width, feed_forward, layers, heads, dropout)
+        self.head = nn.Linear(width, horizon)
+        self.rebuild = nn.Linear(width, lookback)
+
+    def forward(self, windows: Tensor, visible: Tensor) -> Encoding:
+        """Windows (B, C, L) to one token per channel, each in the light of the others."""
+        filled = fill_hidden(windows, visible)
+        tokens = self.backbone(normalize(filled))  # (B, C, L) -> (B, C, D)
+        return Encoding(
+            tokens,
+            denormalize(self.head(tokens), filled),  # (B, C, D) -> (B, C, S)
+            denormalize(self.rebuild(tokens), filled),  # (B, C, D) -> (B, C, L)
+            filled.mean,
+            filled.spread,
         )
-        self.norm = nn.LayerNorm(d_model)
-
-    def forward(self, windows: Tensor, identity: Tensor | None = None) -> Tensor:
-        """Embed each channel in the light of the others.
-
-        Parameters
-        ----------
-        windows : Tensor, shape (B, C, L)
-        identity : Tensor, shape (C, D), optional
-            What is known about each channel besides its window; added to its token. Permuted with
-            the channels, it keeps the encoder equivariant.
-
-        Returns
-        -------
-        Tensor, shape (B, C, D)
-        """
-        tokens = self.embed(windows)  # (B, C, L) -> (B, C, D)
-        if identity is not None:
-            tokens = tokens + identity  # (C, D) to every sample
-        tokens = self.dropout(tokens)
-        for layer in self.layers:
-            tokens = layer(tokens)  # (B, C, D) -> (B, C, D), attention over C
-        return self.norm(tokens)

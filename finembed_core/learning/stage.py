@@ -44,7 +44,7 @@ FAMILY_MODULES: dict[ModelKind, tuple[str, ...]] = {
     "itransformer": (
         "finembed_core.learning.trend",
         "finembed_core.learning.loop",
-        "finembed_core.encoders.itransformer",
+        "finembed_core.encoders.inverted",
     ),
 }
 CURVE_SCHEMA = {

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from finembed_core.encoders.itransformer import ITransformer
+from finembed_core.encoders.inverted import InvertedTransformer
 from finembed_core.learning.channels import State, View
 from finembed_core.learning.labels import CLASSES
 from finembed_core.learning.loop import (
@@ -44,7 +44,7 @@ class TrendNetwork(nn.Module):
 
     def __init__(self, channels: int, lookback: int, options: ITransformerSettings) -> None:
         super().__init__()
-        self.encoder = ITransformer(
+        self.encoder = InvertedTransformer(
             lookback,
             options.d_model,
             options.d_ff,
