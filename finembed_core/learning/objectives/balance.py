@@ -11,7 +11,9 @@ from finembed_core.errors import InputError
 
 
 class UncertaintyWeights(nn.Module):
-    r"""Sum of losses, each weighted by a learned precision ::
+    """Sum of losses, each weighted by a learned precision.
+
+    ::
 
         sum_i exp(-s_i) L_i + s_i
 

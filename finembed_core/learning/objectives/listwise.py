@@ -14,7 +14,9 @@ from finembed_core.learning.objectives.lists import (
 
 
 def listnet(scores: Tensor, labels: Tensor, listed: Tensor, temperature: float) -> Tensor:
-    r"""ListNet loss with top-one probabilities, a mean over dates ::
+    """ListNet loss with top-one probabilities, a mean over dates.
+
+    ::
 
         p = softmax(z / temperature),  q = softmax(scores),  loss = -sum_j p_j log q_j
 

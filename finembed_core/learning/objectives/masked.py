@@ -8,7 +8,9 @@ from finembed_core.learning.objectives.lists import where_listed
 
 
 def masked_error(guess: Tensor, truth: Tensor, where: Tensor, scale: Tensor | float) -> Tensor:
-    """Mean squared error on some cells, in units of a scale ::
+    """Mean squared error on some cells, in units of a scale.
+
+    ::
 
         mean over `where` of ((guess - truth) / scale)^2
 
@@ -27,5 +29,5 @@ def masked_error(guess: Tensor, truth: Tensor, where: Tensor, scale: Tensor | fl
     Tensor
         A scalar, not negative; 0 where no cell counts.
     """
-    missed = where_listed((guess - where_listed(truth, where, 0.0)) / scale, where, 0.0)
+    missed = where_listed(guess - truth, where, 0.0) / scale
     return missed.square().sum() / where.sum().clamp(min=1)
