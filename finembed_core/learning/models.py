@@ -188,8 +188,15 @@ def curve_point(
 
 def balanced_accuracy(predicted: NDArray[np.int64], targets: NDArray[np.int64]) -> float:
     """Mean recall over the classes that occur."""
-    recalls = [float((predicted[targets == c] == c).mean()) for c in np.unique(targets)]
-    return float(np.mean(recalls))
+    confusion = np.zeros((len(CLASSES), len(CLASSES)), dtype=np.int64)
+    np.add.at(confusion, (targets, predicted), 1)
+    return mean_recall(confusion)
+
+
+def mean_recall(confusion: NDArray[np.int64]) -> float:
+    """Mean recall over the classes that occur, from counts by class (rows) and prediction."""
+    occurs = confusion.sum(axis=1) > 0
+    return float(np.mean(confusion.diagonal()[occurs] / confusion.sum(axis=1)[occurs]))
 
 
 def softmax(logits: FloatArray) -> FloatArray:

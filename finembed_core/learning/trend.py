@@ -22,11 +22,12 @@ from finembed_core.learning.loop import (
     EVALUATION_BATCH,
     Epoch,
     LoopOptions,
+    Loss,
     one_thread,
     reproducible,
     train_network,
 )
-from finembed_core.learning.models import CurvePoint, Labelled, balanced_accuracy, softmax
+from finembed_core.learning.models import CurvePoint, Labelled, mean_recall, softmax
 from finembed_core.panel import FloatArray
 from finembed_core.settings import ITransformerSettings, LearningSettings
 
@@ -104,12 +105,9 @@ class ITransformerTrend:
         curve: list[CurvePoint] = []
 
         def watch(epoch: Epoch) -> None:
-            for split, loss, outputs, targets in (
-                ("train", epoch.train_loss, epoch.train_outputs, epoch.train_targets),
-                ("valid", epoch.valid_loss, epoch.valid_outputs, epoch.valid_targets),
-            ):
-                accuracy = balanced_accuracy(outputs.argmax(dim=1).numpy(), targets.numpy())
-                curve.append(CurvePoint(epoch.number, split, loss, accuracy))
+            for split, loss in (("train", epoch.train), ("valid", epoch.valid)):
+                accuracy = mean_recall(loss.counts["confusion"].numpy())
+                curve.append(CurvePoint(epoch.number, split, float(loss.total), accuracy))
 
         with reproducible(seed):
             network = TrendNetwork(*shape, options)
@@ -117,7 +115,7 @@ class ITransformerTrend:
                 network,
                 ViewExamples(train),
                 ViewExamples(valid),
-                cross_entropy,
+                _classification,
                 _loop_options(options),
                 watch,
             )
@@ -147,6 +145,15 @@ class ITransformerTrend:
         weights = {name: torch.tensor(value) for name, value in arrays.items()}
         network.load_state_dict(weights, assign=True)
         return cls(network.eval(), (channels, lookback), options)
+
+
+def _classification(logits: Tensor, classes: Tensor) -> Loss:
+    """Cross-entropy, and how often each class (rows) was taken for which (columns)."""
+    pairs = len(CLASSES) * classes + logits.argmax(dim=1)
+    confusion = torch.bincount(pairs, minlength=len(CLASSES) ** 2)
+    return Loss(
+        cross_entropy(logits, classes), counts={"confusion": confusion.reshape(len(CLASSES), -1)}
+    )
 
 
 def _loop_options(options: ITransformerSettings) -> LoopOptions:

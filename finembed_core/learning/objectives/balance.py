@@ -1,0 +1,50 @@
+"""How much each of several losses counts: learned, from how well it can be met."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+from finembed_core.errors import InputError
+
+
+class UncertaintyWeights(nn.Module):
+    """Sum of losses, each weighted by a learned precision.
+
+    ::
+
+        sum_i exp(-s_i) L_i + s_i
+
+    s is the logarithm of a variance; at its best ``exp(-s_i) = 1 / L_i``, so that losses of any
+    unit count alike and noisy ones less (Kendall, Gal and Cipolla 2018, *Multi-task learning using
+    uncertainty to weigh losses*, CVPR, equation 7, with the factor 1/2 left out). No L may be
+    negative: its weight would grow without end. One that reaches 0 makes it grow too, by the
+    learning rate a step.
+
+    Parameters
+    ----------
+    names : iterable of str
+        Of the losses.
+
+    Attributes
+    ----------
+    log_variances : Parameter, shape (len(names),)
+        s, from 0 on.
+    """
+
+    def __init__(self, names: Iterable[str]) -> None:
+        super().__init__()
+        self.names = tuple(names)
+        self.log_variances = nn.Parameter(torch.zeros(len(self.names)))
+
+    def forward(self, losses: dict[str, Tensor]) -> Tensor:
+        """Weigh and add the losses, which must be those that were named."""
+        if set(losses) != set(self.names):
+            raise InputError(
+                f"losses {sorted(losses)} are to be weighed, but weights were made for "
+                f"{sorted(self.names)}"
+            )
+        values = torch.stack([losses[name] for name in self.names])
+        return torch.sum(torch.exp(-self.log_variances) * values + self.log_variances)
