@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import io
+import json
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from finembed_core.fingerprint import digest
+from finembed_core.store import PartStore
 
 Floats32 = NDArray[np.float32]
 Days = NDArray[np.datetime64]
+
+TABLE = "daily_panel"
+KEY = "all"
+ARRAYS = ("returns", "known", "series", "series_known")
 
 
 @dataclass(frozen=True)
@@ -29,7 +36,7 @@ class DailyPanel:
     known : ndarray of int32, shape (T, N)
         First session at whose close the value could be used; T where not before the last one.
     series_ids : tuple of str, length K
-        Daily series (the market among them).
+        Daily series, the market first.
     series : ndarray of float32, shape (T, K)
     series_known : ndarray of int32, shape (T, K)
     """
@@ -42,6 +49,50 @@ class DailyPanel:
     series: Floats32
     series_known: NDArray[np.int32]
 
+    @property
+    def market(self) -> str:
+        """Series on whose days the sessions are."""
+        return self.series_ids[0]
+
     def digest(self) -> str:
         """Hash of every value."""
         return digest(self)
+
+
+def daily_files(panel: DailyPanel) -> dict[str, bytes]:
+    """The files of the part ``daily_panel``: one per array, and an index of days and ids."""
+    index = {
+        "days": np.datetime_as_string(panel.days).tolist(),
+        "ids": panel.ids,
+        "series_ids": panel.series_ids,
+    }
+    files = {"index.json": json.dumps(index).encode()}
+    for name in ARRAYS:
+        buffer = io.BytesIO()
+        np.save(buffer, getattr(panel, name), allow_pickle=False)
+        files[f"{name}.npy"] = buffer.getvalue()
+    return files
+
+
+def read_daily(store: PartStore) -> DailyPanel:
+    """The panel of the store, its arrays memory-mapped: pages are read when they are looked at.
+
+    Raises
+    ------
+    MissingPartError
+        Nothing daily was ingested.
+    IntegrityError
+        A file is not as it was written.
+    """
+    index = json.loads(store.read_file(TABLE, KEY, "index.json"))
+    arrays = (np.load(store.file_path(TABLE, KEY, f"{name}.npy"), mmap_mode="r") for name in ARRAYS)
+    returns, known, series, series_known = arrays
+    return DailyPanel(
+        np.array(index["days"], dtype="datetime64[D]"),
+        tuple(index["ids"]),
+        returns,
+        known,
+        tuple(index["series_ids"]),
+        series,
+        series_known,
+    )

@@ -155,6 +155,27 @@ class PartStore:
             return []
         return sorted(p.name for p in self.root.iterdir() if p.is_dir() and self.keys(p.name))
 
+    def file_path(self, table: str, key: str, suffix: str) -> Path:
+        """Place of one file of a part, for memory mapping; its bytes are those committed.
+
+        A part that is written anew meanwhile takes the name away, not the bytes from who has
+        opened them.
+
+        Raises
+        ------
+        MissingPartError, IntegrityError
+            As in `read_file`.
+        """
+        manifest = self._manifest_with(table, key, suffix)
+        path = self._path(manifest, suffix)
+        try:
+            with path.open("rb") as file:
+                found = hashlib.file_digest(file, "sha256").hexdigest()
+        except FileNotFoundError:  # replaced since the manifest was read
+            return self.file_path(table, key, suffix)
+        _check_bytes(manifest, path, suffix, found)
+        return path
+
     def read_file(self, table: str, key: str, suffix: str) -> bytes:
         """Bytes of one file of a part, checked against the manifest.
 
@@ -165,24 +186,13 @@ class PartStore:
         IntegrityError
             The bytes are not those that were committed.
         """
-        manifest = self.manifest(table, key)
-        if manifest is None or suffix not in manifest.files:
-            raise MissingPartError(
-                f"{table} has no part {key}",
-                where=str(self.root / table),
-                remedy=f"materialize {table} for {key} first (`finembed status` shows what stands)",
-            )
+        manifest = self._manifest_with(table, key, suffix)
         path = self._path(manifest, suffix)
         try:
             content = path.read_bytes()
         except FileNotFoundError:  # replaced since the manifest was read
             return self.read_file(table, key, suffix)
-        if hashlib.sha256(content).hexdigest() != manifest.files[suffix]:
-            raise IntegrityError(
-                f"{table} {key} was changed or damaged after it was written",
-                where=str(path),
-                remedy="delete this file and run again: the part is then rebuilt",
-            )
+        _check_bytes(manifest, path, suffix, hashlib.sha256(content).hexdigest())
         return content
 
     def read(self, table: str, key: str) -> pl.DataFrame:
@@ -207,9 +217,28 @@ class PartStore:
         for path in folder.glob(f"{key}@*"):
             path.unlink(missing_ok=True)
 
+    def _manifest_with(self, table: str, key: str, suffix: str) -> Manifest:
+        manifest = self.manifest(table, key)
+        if manifest is None or suffix not in manifest.files:
+            raise MissingPartError(
+                f"{table} has no part {key}",
+                where=str(self.root / table),
+                remedy=f"materialize {table} for {key} first (`finembed status` shows what stands)",
+            )
+        return manifest
+
     def _path(self, manifest: Manifest, suffix: str) -> Path:
         folder = self.root / manifest.table
         return folder / _file_name(manifest.key, manifest.files[suffix], suffix)
+
+
+def _check_bytes(manifest: Manifest, path: Path, suffix: str, found: str) -> None:
+    if found != manifest.files[suffix]:
+        raise IntegrityError(
+            f"{manifest.table} {manifest.key} was changed or damaged after it was written",
+            where=str(path),
+            remedy="delete this file and run again: the part is then rebuilt",
+        )
 
 
 def _file_name(key: str, sha256: str, suffix: str) -> str:

@@ -78,6 +78,11 @@ def staleness_sensor(
 
 
 def _input_files(source: FilesSource) -> list[Path]:
-    single = [table for table in (source.funds, source.series) if table is not None]
-    tables: list[TableFiles] = [*source.fund_observations, *source.series_observations, *single]
+    single = (source.funds, source.series, source.daily_funds)
+    tables: list[TableFiles] = [
+        *source.fund_observations,
+        *source.series_observations,
+        *source.daily_observations,
+        *(table for table in single if table is not None),
+    ]
     return sorted({path for table in tables for path in matching_files(table)})

@@ -74,7 +74,8 @@ def verdicts_on_money(store: PartStore, settings: Settings, through: Month) -> p
     known = (pl.col("known_at") <= day) & (pl.col("date") <= through.end)
     return (
         store.read("quarantine", "all")
-        .filter(pl.col("rule").is_in([TWIN, UNDONE, *BY_SIZE]) & known)
+        .filter(pl.col("table") == "fund_observations", known)
+        .filter(pl.col("rule").is_in([TWIN, UNDONE, *BY_SIZE]))
         .drop_nulls("value")
         .select(columns)
         .sort("id", "date")

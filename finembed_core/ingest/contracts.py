@@ -63,9 +63,15 @@ def check(tables: InputTables) -> InputTables:
         labels=["source"],
         latest=["available_at"],
     )
-    _check_values_given(observations)
-    funds = merge_keys("funds", tables.funds, ["fund_id"])
-    _check_terms(funds)
+    _check_values_given("fund_observations", observations)
+    if tables.daily_observations.height:
+        _check_values_given("daily_observations", tables.daily_observations)
+    funds, daily_funds = (
+        merge_keys(table, frame, ["fund_id"])
+        for table, frame in (("funds", tables.funds), ("daily_funds", tables.daily_funds))
+    )
+    for table, frame in (("funds", funds), ("daily_funds", daily_funds)):
+        _check_terms(table, frame)
     series = merge_keys("series", tables.series, ["series_id"], ["roles", "aliases"])
     values = merge_keys(
         "series_observations",
@@ -80,6 +86,9 @@ def check(tables: InputTables) -> InputTables:
         series.sort("series_id"),
         tables.simulated,
         tables.truth,
+        tables.daily_observations,
+        _describe_all(daily_funds, tables.daily_observations),
+        tables.market,
     )
 
 
@@ -169,12 +178,13 @@ def _check_not_empty(observations: pl.DataFrame) -> None:
 
 
 def _check_vocabularies(tables: InputTables) -> None:
-    series, funds = tables.series, tables.funds
+    series = tables.series
     _check_words("series", "roles", series["roles"].explode(empty_as_null=False), ROLES)
     _check_words("series", "kind", series["kind"], KINDS)
     _check_words("series", "transform", series["transform"], TRANSFORMS)
     _check_words("series", "frequency", series["frequency"], FREQUENCIES)
-    _check_words("funds", "death_reason", funds["death_reason"], DEATH_REASONS)
+    for table, frame in (("funds", tables.funds), ("daily_funds", tables.daily_funds)):
+        _check_words(table, "death_reason", frame["death_reason"], DEATH_REASONS)
     cash = series.filter(pl.col("roles").list.contains("risk_free"))["series_id"].unique().sort()
     if len(cash) > 1:
         raise InputError(
@@ -195,16 +205,16 @@ def _check_words(table: str, column: str, values: pl.Series, words: Sequence[str
         )
 
 
-def _check_values_given(observations: pl.DataFrame) -> None:
+def _check_values_given(table: str, observations: pl.DataFrame) -> None:
     if observations.select(pl.col("ret", "nav").is_null().all()).row(0) == (True, True):
         raise InputError(
-            "fund_observations has neither returns nor NAVs",
-            where="fund_observations, columns ret and nav",
+            f"{table} has neither returns nor NAVs",
+            where=f"{table}, columns ret and nav",
             remedy="map one of them in the dataset's `columns`",
         )
 
 
-def _check_terms(funds: pl.DataFrame) -> None:
+def _check_terms(table: str, funds: pl.DataFrame) -> None:
     for column, (least, most) in LIMITS.items():
         found = funds.filter(~(pl.col(column).is_between(least, most) & pl.col(column).is_finite()))
         if found.height:
@@ -212,7 +222,7 @@ def _check_terms(funds: pl.DataFrame) -> None:
             raise InputError(
                 f"{column} of fund {found['fund_id'][0]} is {found[column][0]}: "
                 f"it cannot be {allowed}",
-                where=f"funds, column {column}, {found.height} rows",
+                where=f"{table}, column {column}, {found.height} rows",
                 remedy="shares and fees are decimals (20% is 0.2), days and months whole numbers; "
                 "leave the cell empty where nothing is known",
             )

@@ -49,24 +49,30 @@ def series_months(
         Columns of the store's ``series_observations``, dated by month end.
     quarantine : polars.DataFrame
     """
-    described = values.drop_nulls("value").join(
-        series.select("series_id", "kind", "frequency"), on="series_id"
+    sound, quarantine = _row_gates(described(values, series, settings), max_abs_return)
+    stands = (pl.col("frequency") == "on_change").fill_null(False)
+    steps = fill_availability(
+        sound.filter(stands).with_columns(day=pl.col("date"), date=month_end())
     )
+    monthly = fill_availability(_to_months(sound.filter(~stands)))
+    carried = [_carried_forward(own, through) for own in steps.partition_by("series_id", "vintage")]
+    every = pl.concat([monthly.select(COLUMNS), *(own.select(COLUMNS) for own in carried)])
+    return every, quarantine
+
+
+def described(
+    values: pl.DataFrame, series: pl.DataFrame, settings: DatasetSettings
+) -> pl.DataFrame:
+    """Observations that hold a value, with kind, frequency and publication lag of their series."""
     lag = (
         pl.when(pl.col("kind").is_in(MARKET_KINDS))
         .then(settings.price_lag_days)
         .otherwise(settings.macro_lag_days)
     )
-    described = described.with_columns(lag=pl.duration(days=lag))
-    sound, quarantine = _row_gates(described, max_abs_return)
-    stands = (pl.col("frequency") == "on_change").fill_null(False)
-    steps = _fill_availability(
-        sound.filter(stands).with_columns(day=pl.col("date"), date=month_end())
+    rows = values.drop_nulls("value").join(
+        series.select("series_id", "kind", "frequency"), on="series_id"
     )
-    monthly = _fill_availability(_to_months(sound.filter(~stands)))
-    carried = [_carried_forward(own, through) for own in steps.partition_by("series_id", "vintage")]
-    every = pl.concat([monthly.select(COLUMNS), *(own.select(COLUMNS) for own in carried)])
-    return every, quarantine
+    return rows.with_columns(lag=pl.duration(days=lag))
 
 
 def monthly_frequency(series: pl.DataFrame) -> pl.DataFrame:
@@ -155,7 +161,7 @@ def _carried_forward(steps: pl.DataFrame, through: Month) -> pl.DataFrame:
     return steps[rows["step"]].with_columns(rows["date"], rows["available_at"])
 
 
-def _fill_availability(rows: pl.DataFrame) -> pl.DataFrame:
+def fill_availability(rows: pl.DataFrame) -> pl.DataFrame:
     """Where it is missing: the vintage, or the period's end and the lag of its kind.
 
     Before the first vintage, its values stand for what was published then, with the lag.

@@ -12,9 +12,11 @@ import numpy as np
 import polars as pl
 
 from finembed_core.calendar import DecisionCalendar, Month, month_ends, month_range
+from finembed_core.daily_panel import DailyPanel, daily_files
 from finembed_core.errors import InputError
 from finembed_core.fingerprint import digest
 from finembed_core.ingest.contracts import check
+from finembed_core.ingest.daily import Daily, daily_panel
 from finembed_core.ingest.funds import NEVER, FundMonths, fund_months
 from finembed_core.ingest.gates import RULE_CODES, Verdicts, judge
 from finembed_core.ingest.quality import data_quality
@@ -36,6 +38,7 @@ OBSERVATIONS: dict[str, pl.DataType] = {
 }
 MONTHLY = ("fund_observations", "series_observations")
 WHOLE = ("funds", "series", "quarantine", "data_quality")
+DAILY = ("daily_panel", "daily_funds")  # where the source has daily observations
 ALL = "all"
 WRITERS = 4  # a commit waits for the disk most of its time
 
@@ -72,12 +75,13 @@ class IngestReport:
 
 @dataclass(frozen=True)
 class Ingested:
-    """Everything that will be written: frames by knowledge month and whole tables."""
+    """Everything that will be written: frames by knowledge month, whole tables, daily panel."""
 
     first: Month
     last: Month
     monthly: Mapping[str, pl.DataFrame]  # with column `known`, the part's month ordinal
     whole: Mapping[str, pl.DataFrame]
+    daily: Daily | None
     warnings: list[str]
 
 
@@ -99,7 +103,7 @@ def ingest(store: PartStore, settings: Settings, progress: Progress | None = Non
     frames = {**result.monthly, **result.whole}
     return IngestReport(
         months=month_range(result.first, result.last),
-        rows={table: frame.height for table, frame in frames.items()},
+        rows={table: frame.height for table, frame in frames.items()} | _daily_rows(result.daily),
         rules=dict(zip(rules["rule"].to_list(), rules["len"].to_list(), strict=True)),
         warnings=result.warnings,
         written=written,
@@ -154,9 +158,10 @@ def prepare(tables: InputTables, settings: Settings, first: Month, last: Month |
     key = ["known", "series_id", "vintage", "date"]
     series = span.cut(span.known_from(series)).sort(*key, "available_at")
     series = series.unique(key, keep="last", maintain_order=True)  # known in the same month
-    quarantine = span.until_last(
-        pl.concat([row_faults, series_faults, _quarantine(funds, verdicts)]), "known_at"
-    ).sort("table", "rule", "id", "date")
+    daily = daily_panel(tables, settings, last)
+    faults = [row_faults, series_faults, _quarantine(funds, verdicts)]
+    faults += [daily.quarantine] if daily else []
+    quarantine = span.until_last(pl.concat(faults), "known_at").sort("table", "rule", "id", "date")
     sound = funds.judged(verdicts.rule > 0, last.ordinal)
     quality = data_quality(
         quarantine, observations, series, sound, settings.universe.min_history_months
@@ -171,7 +176,8 @@ def prepare(tables: InputTables, settings: Settings, first: Month, last: Month |
             "quarantine": quarantine,
             "data_quality": quality,
         },
-        _warnings(tables, observations, settings),
+        daily,
+        _warnings(tables, observations, settings) + (daily.warnings if daily else []),
     )
 
 
@@ -321,15 +327,26 @@ def _warnings(tables: InputTables, observations: pl.DataFrame, settings: Setting
     return warnings
 
 
+def _daily_rows(daily: Daily | None) -> dict[str, int]:
+    """Returns and funds of the daily panel."""
+    if daily is None:
+        return {}
+    cells = int((~np.isnan(daily.panel.returns)).sum())
+    return {"daily_panel": cells, "daily_funds": daily.funds.height}
+
+
 def _write(store: PartStore, result: Ingested, progress: Progress) -> tuple[int, int, int]:
     parts = list(_parts(result))
 
-    def commit(part: tuple[str, str, pl.DataFrame]) -> bool:
-        table, key, frame = part
-        inputs = digest(frame)
+    def commit(part: tuple[str, str, pl.DataFrame | DailyPanel]) -> bool:
+        table, key, content = part
+        inputs = digest(content)
         if store.is_current(table, key, inputs=inputs, settings="", code=""):
             return False
-        store.write(table, key, frame, inputs=inputs)
+        if isinstance(content, DailyPanel):
+            store.write(table, key, files=daily_files(content), inputs=inputs)
+        else:
+            store.write(table, key, content, inputs=inputs)
         return True
 
     progress.start("ingest", len(parts))
@@ -342,7 +359,7 @@ def _write(store: PartStore, result: Ingested, progress: Progress) -> tuple[int,
     finally:
         progress.finish()
     deleted = 0
-    for table in MONTHLY:
+    for table in (*MONTHLY, *DAILY):
         wanted = {key for name, key, _ in parts if name == table}
         for key in store.keys(table):
             if key not in wanted:
@@ -351,10 +368,12 @@ def _write(store: PartStore, result: Ingested, progress: Progress) -> tuple[int,
     return written, len(parts) - written, deleted
 
 
-def _parts(result: Ingested) -> Iterable[tuple[str, str, pl.DataFrame]]:
+def _parts(result: Ingested) -> Iterable[tuple[str, str, pl.DataFrame | DailyPanel]]:
     """Every part of every table: whole tables first, then month by month, empty ones too."""
     for table in WHOLE:
         yield table, ALL, result.whole[table]
+    if result.daily:
+        yield from zip(DAILY, (ALL, ALL), (result.daily.panel, result.daily.funds), strict=True)
     months = month_range(result.first - 1, result.last)
     for table in MONTHLY:
         frame = result.monthly[table]

@@ -31,6 +31,10 @@ RULES: dict[str, str] = {
     "nav_jump_undone": "the NAV jumps and is back a month later",
     "stale_nav": "unchanged for ingest.stale_months reports or more",
     "duplicate_fund": "equal to another fund's for ingest.duplicate_months months",
+    "contradictory_prints": "two values for one day, known on the same day",
+    "later_print": "the day had a value already: the first print stands",
+    "out_of_order": "known only after a later day's value was",
+    "daily_return_above_limit": "beyond embeddings.max_abs_return",
 }
 """Every rule that quarantines, with its reason, in the order in which ties are decided."""
 

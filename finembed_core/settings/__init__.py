@@ -208,6 +208,8 @@ def _resolve_paths(settings: Settings, folder: Path) -> Settings:
         funds=files.funds and absolute(files.funds),
         series_observations=[absolute(table) for table in files.series_observations],
         series=files.series and absolute(files.series),
+        daily_observations=[absolute(table) for table in files.daily_observations],
+        daily_funds=files.daily_funds and absolute(files.daily_funds),
     )
     dataset = settings.dataset.model_copy(update={"files": resolved})
     return settings.model_copy(update={"dataset": dataset})

@@ -26,12 +26,18 @@ class TableFiles(Section):
 
 
 class FilesSource(Section):
-    """The user's own tables; relative paths and globs start at the settings file's folder."""
+    """The user's own tables; relative paths and globs start at the settings file's folder.
+
+    ``daily_observations`` is a panel of its own, for embeddings: NAVs or returns by the day. Its
+    funds are described in ``daily_funds``, or else in ``funds``.
+    """
 
     fund_observations: list[TableFiles] = []
     funds: TableFiles | None = None
     series_observations: list[TableFiles] = []
     series: TableFiles | None = None
+    daily_observations: list[TableFiles] = []
+    daily_funds: TableFiles | None = None
 
 
 class SimulatedSource(Section):

@@ -25,7 +25,11 @@ NULLS = ("", "NA", "N/A", "null", "NULL", "None", ".")
 WORDS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 LIST_SEPARATORS = r"[|;,\s]+"
 SEPARATORS = (";", "\t", "|")  # other than the comma that is read
-WIDE_CELLS = {"fund_observations": ("ret", "nav", "aum"), "series_observations": ("value",)}
+WIDE_CELLS = {
+    "fund_observations": ("ret", "nav", "aum"),
+    "series_observations": ("value",),
+    "daily_observations": ("ret", "nav"),
+}
 
 Stamp = tuple[str, int, int]
 
@@ -47,12 +51,21 @@ def load(settings: DatasetSettings) -> InputTables:
             where="settings, dataset.files.fund_observations",
             remedy="name at least one file; `finembed init DIR` shows how",
         )
-    funds, series = source.funds, source.series
+    if source.daily_funds and not source.daily_observations:
+        raise SettingsError(
+            "funds of a daily panel are described, and it has no observations",
+            where="settings, dataset.files.daily_funds",
+            remedy="name the files of dataset.files.daily_observations too, or leave it out",
+        )
+    funds, series = _read_one("funds", source.funds), _read_one("series", source.series)
+    described = source.daily_funds or not source.daily_observations
     return InputTables(
         _read_all("fund_observations", source.fund_observations),
-        empty("funds") if funds is None else _read_all("funds", [funds]),
+        funds,
         _read_all("series_observations", source.series_observations),
-        empty("series") if series is None else _read_all("series", [series]),
+        series,
+        daily_observations=_read_all("daily_observations", source.daily_observations),
+        daily_funds=_read_one("daily_funds", source.daily_funds) if described else funds,
     )
 
 
@@ -113,6 +126,10 @@ def matching_files(spec: TableFiles) -> list[Path]:
             remedy="correct `path`; relative paths start at the settings file's folder",
         )
     return found
+
+
+def _read_one(table: str, spec: TableFiles | None) -> pl.DataFrame:
+    return empty(table) if spec is None else _read_all(table, [spec])
 
 
 def _read_all(table: str, specs: Sequence[TableFiles]) -> pl.DataFrame:
@@ -245,7 +262,7 @@ def _melt(table: str, spec: TableFiles, raw: pl.DataFrame, file: Path) -> pl.Dat
     if stamp not in raw.columns:
         raise _missing_column(table, "date", stamp, raw, file)
     ids = [name for name in raw.columns if name != stamp]
-    key = "fund_id" if table == "fund_observations" else "series_id"
+    key = "fund_id" if "fund_id" in SCHEMAS[table] else "series_id"
     floats = [name for name in ids if raw.schema[name].is_float()]
     raw = raw.with_columns(pl.col(floats).fill_nan(None))
     text = any(raw.schema[name] == pl.String for name in ids)

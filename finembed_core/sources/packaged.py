@@ -16,7 +16,8 @@ statsmodels               ``macrodata``, US national accounts, quarterly        
 ========================  ==========================================================  ============
 
 The files are read where the packages put them: importing linearmodels, skfolio and statsmodels
-for a few tables would take longer than everything else here. Macro series are as revised later
+for a few tables would take longer than everything else here. The shares and ETFs are also the daily
+panel beside every dataset. Macro series are as revised later
 (no vintages are packaged), so they carry some hindsight that publication lags cannot remove.
 """
 
@@ -34,6 +35,7 @@ import polars as pl
 from finembed_core.calendar import Month
 from finembed_core.errors import InputError, SettingsError
 from finembed_core.settings import DatasetSettings
+from finembed_core.sources.packaged_firms import ETFS, SHARES
 from finembed_core.sources.tables import InputTables, conform
 
 INDUSTRIES = {
@@ -89,12 +91,16 @@ class PackagedSeries:
 
 @dataclass(frozen=True)
 class PackagedDataset:
-    """Funds and series that make a study, and the months for which it makes sense."""
+    """Funds and series that make a study, and the months for which it makes sense.
+
+    ``market`` is the daily series beside which the daily panel is read.
+    """
 
     first_month: Month
     last_month: Month
     funds: Callable[[], tuple[pl.DataFrame, pl.DataFrame]]  # observations, attributes
     series: tuple[str, ...]
+    market: str
 
 
 @cache
@@ -266,6 +272,18 @@ def _us_large_caps() -> tuple[pl.DataFrame, pl.DataFrame]:
     )
 
 
+def _daily_panel() -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Adjusted closing prices of the shares and ETFs, the same beside every dataset."""
+    prices = [
+        _table("skfolio", f"datasets/data/{file}.csv.gz").unpivot(
+            on=list(firms), index="date", variable_name="fund_id", value_name="nav"
+        )
+        for file, firms in (("sp500_dataset", SHARES), ("factors_dataset", ETFS))
+    ]
+    firms = pl.DataFrame([{"fund_id": k, **f._asdict()} for k, f in (SHARES | ETFS).items()])
+    return pl.concat(prices), _us_dollar(firms)
+
+
 def _us_dollar(attributes: pl.DataFrame) -> pl.DataFrame:
     return attributes.with_columns(domicile=pl.lit("US"), currency=pl.lit("USD"))
 
@@ -281,6 +299,7 @@ DATASETS: dict[str, PackagedDataset] = {
             *_MARKETS,
             *_MACRO,
         ),
+        market="sp500",
     ),
     "us_large_caps_daily": PackagedDataset(
         first_month=Month.parse("1995-01"),
@@ -292,6 +311,7 @@ DATASETS: dict[str, PackagedDataset] = {
             *_MARKETS,
             *_MACRO,
         ),
+        market="sp500_benchmark",
     ),
 }
 
@@ -317,6 +337,7 @@ def load(settings: DatasetSettings) -> InputTables:
     """Read a packaged dataset: all its history, also from before its first month."""
     chosen = dataset(settings.name)
     observations, attributes = chosen.funds()
+    daily, firms = _daily_panel()
     values = [CATALOG[name].read().with_columns(series_id=pl.lit(name)) for name in chosen.series]
     series = pl.DataFrame(
         {
@@ -335,6 +356,9 @@ def load(settings: DatasetSettings) -> InputTables:
         conform("funds", attributes),
         conform("series_observations", pl.concat(values)),
         conform("series", series),
+        daily_observations=conform("daily_observations", daily),
+        daily_funds=conform("daily_funds", firms),
+        market=chosen.market,
     )
 
 

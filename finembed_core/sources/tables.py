@@ -1,4 +1,4 @@
-"""The four input tables: the only way data enters.
+"""The input tables: the only way data enters. Four are always there, two may bring a daily panel.
 
 Every source yields `InputTables`; column names, types and vocabularies are defined here once.
 """
@@ -38,6 +38,13 @@ FUNDS: dict[str, pl.DataType] = {
     "closed_date": pl.Date(),
     "description": pl.String(),
 }
+DAILY_OBSERVATIONS: dict[str, pl.DataType] = {
+    "fund_id": pl.String(),
+    "date": pl.Date(),
+    "ret": pl.Float64(),
+    "nav": pl.Float64(),
+    "available_at": pl.Date(),
+}
 SERIES_OBSERVATIONS: dict[str, pl.DataType] = {
     "series_id": pl.String(),
     "date": pl.Date(),
@@ -59,12 +66,16 @@ SCHEMAS: dict[str, dict[str, pl.DataType]] = {
     "funds": FUNDS,
     "series_observations": SERIES_OBSERVATIONS,
     "series": SERIES,
+    "daily_observations": DAILY_OBSERVATIONS,
+    "daily_funds": FUNDS,
 }
 REQUIRED: dict[str, tuple[str, ...]] = {
     "fund_observations": ("fund_id", "date"),
     "funds": ("fund_id",),
     "series_observations": ("series_id", "date", "value"),
     "series": ("series_id", "roles", "kind"),
+    "daily_observations": ("fund_id", "date"),
+    "daily_funds": ("fund_id",),
 }
 
 ROLES = ("risk_factor", "macro", "benchmark", "risk_free")
@@ -89,6 +100,10 @@ class InputTables:
         No real fund is in it; shown wherever its results are.
     truth : mapping of str to polars.DataFrame
         What the simulated source knows and the user of real data does not.
+    daily_observations, daily_funds : polars.DataFrame
+        NAVs or returns by the day, and whose they are; without rows where there is no daily panel.
+    market : str or None
+        Series on whose days the source means its daily panel to be read.
     """
 
     fund_observations: pl.DataFrame
@@ -97,6 +112,9 @@ class InputTables:
     series: pl.DataFrame
     simulated: bool = False
     truth: Mapping[str, pl.DataFrame] = field(default_factory=dict)
+    daily_observations: pl.DataFrame = field(default_factory=lambda: empty("daily_observations"))
+    daily_funds: pl.DataFrame = field(default_factory=lambda: empty("daily_funds"))
+    market: str | None = None
 
 
 def conform(table: str, frame: pl.DataFrame) -> pl.DataFrame:
@@ -105,7 +123,7 @@ def conform(table: str, frame: pl.DataFrame) -> pl.DataFrame:
     Parameters
     ----------
     table : str
-        ``fund_observations``, ``funds``, ``series_observations`` or ``series``.
+        A key of `SCHEMAS`.
     frame : polars.DataFrame
         Columns that are present must cast to the schema's types.
     """
