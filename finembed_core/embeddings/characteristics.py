@@ -45,9 +45,9 @@ class Characteristics:
     Attributes
     ----------
     names : tuple of str, length P
-        ``age`` (years), ``mean`` and ``volatility`` (annualized), ``skewness``, ``drawdown``,
-        (>= 0), ``missing_share``, ``r2_market``, ``beta_market``, ``beta_<series>``, fees (decimal),
-        ``log_aum``, ``flow`` (monthly, decimal).
+        ``age`` (years), ``mean`` and ``volatility`` (annualized), ``skewness``,
+        ``drawdown`` (>= 0), ``missing_share``, ``r2_market``, ``beta_market``,
+        ``beta_<series>``, fees (decimal), ``log_aum``, ``flow`` (monthly, decimal).
     values : ndarray of float64, shape (n, P)
         NaN where unknown.
     categories : tuple of str or None, length n
