@@ -58,7 +58,7 @@ def predicted_weights(weights: FloatArray, name: str) -> FloatArray:
     InputError
         One is negative, or they do not sum to 1.
     """
-    none = np.isnan(weights).all(axis=1)
+    none: BoolArray = np.isnan(weights).all(axis=1)
     held = np.nan_to_num(weights)
     off = np.abs(held.sum(axis=1) - 1.0)
     wrong = np.flatnonzero(~none & ((off > SUM_ERROR) | (held.min(axis=1) < -SUM_ERROR)))

@@ -1,4 +1,4 @@
-"""Rows of `embedding_evaluations`: every portfolio against its benchmarks, and all of them together."""
+"""Rows of `embedding_evaluations`: each portfolio against its benchmarks, and all together."""
 
 from __future__ import annotations
 
@@ -219,14 +219,14 @@ class Comparison:
             size=self.inference.size,
             block=round(self.paired.block),
         )
-        beaten = contests[0][1].name
+        beaten, judged = contests[0][1].name, self._judged(found.p_value)
         yield {
             **Label(self.labels[0].evaluation)._asdict(),
             "metric": "spa",
             "value": found.p_value,
             "benchmark": beaten,
             "n": len(contests),
-            "note": f"p-value that none of {len(contests)} is better; {self._judged(found.p_value)}",
+            "note": f"p-value that none of {len(contests)} is better; {judged}",
         }
         for (label, benchmark, _), p in zip(contests, found.p_values.tolist(), strict=True):
             yield {
@@ -319,17 +319,13 @@ def statistics(held: Sequence[Held], risk_free: FloatArray) -> Moments:
     for start in range(0, len(held), CHUNK):
         part = held[start : start + CHUNK]
         net = np.array([one.net for one in part])
-        if net.shape[1] > 1:
-            own = batch_metrics(net, np.broadcast_to(risk_free, net.shape), SESSIONS_PER_YEAR)
-        else:
-            own = dict.fromkeys(("annual_return", "volatility", "sharpe", "max_drawdown"))
-            own = {name: np.full(len(part), np.nan) for name in own}
+        own = batch_metrics(net, np.broadcast_to(risk_free, net.shape), SESSIONS_PER_YEAR)
         traded = np.array([one.turnover[1:] for one in part])
         chunk = {
             "mean_return": net.mean(axis=1) * SESSIONS_PER_YEAR,
             **{name: own[name] for name in ("annual_return", "volatility", "sharpe")},
             "max_drawdown": own["max_drawdown"],
-            "turnover": traded.sum(axis=1) / max(traded.shape[1], 1) * SESSIONS_PER_YEAR,
+            "turnover": traded.mean(axis=1) * SESSIONS_PER_YEAR,
         }
         for name, values in chunk.items():
             found.setdefault(name, []).append(values)

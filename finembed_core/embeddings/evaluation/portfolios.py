@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -202,9 +202,7 @@ def _model_books(
         yield label, mixed(books)
 
 
-def _labels(
-    groups: dict[tuple[str, int], BoolArray], encoder: str, mode: str
-) -> Iterator[Label]:
+def _labels(groups: dict[tuple[str, int], BoolArray], encoder: str, mode: str) -> Iterator[Label]:
     yield Label("gmv", encoder, mode)
     yield Label("weights", encoder, mode)
     for group, k in groups:
@@ -213,9 +211,11 @@ def _labels(
 
 
 def _book(
-    values: dict[str, FloatArray], label: Label, groups: dict[tuple[str, int], BoolArray]
+    values: Mapping[str, FloatArray], label: Label, groups: dict[tuple[str, int], BoolArray]
 ) -> FloatArray:
     if label.evaluation == "ranking":
-        return top(values[label.loss or ""], label.k or 0, groups[label.fund_group or "", label.k or 0])
+        return top(
+            values[label.loss or ""], label.k or 0, groups[label.fund_group or "", label.k or 0]
+        )
     column = "gmv" if label.evaluation == "gmv" else "weight"
     return predicted_weights(values[column], f"{column} of {label.encoder}, {label.mode}")

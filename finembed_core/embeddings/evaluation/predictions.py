@@ -150,9 +150,7 @@ def _places(wanted: NDArray, among: NDArray, what: str) -> IntArray:
     return found.astype(np.int64)
 
 
-def _table(
-    values: pl.Series, place: tuple[NDArray, NDArray], shape: tuple[int, int]
-) -> FloatArray:
+def _table(values: pl.Series, place: tuple[NDArray, NDArray], shape: tuple[int, int]) -> FloatArray:
     table = np.full(shape, np.nan)
     table[place] = values.cast(pl.Float64).fill_null(np.nan).to_numpy()
     return np.where(np.isfinite(table), table, np.nan)

@@ -100,15 +100,15 @@ class DailyLedger:
         Raises
         ------
         InputError
-            Nothing is earned after the first dealing.
+            Fewer than two sessions are earned after the first dealing.
         """
         own = settings.embeddings
         lag = own.dealing_lag_sessions
         first, newest = int(predictions.sessions[0]), int(predictions.sessions[-1])
         last = min(newest + lag + own.every_sessions, len(panel.days) - 1)
-        if first + lag >= last:
+        if first + lag + 2 > last:
             raise InputError(
-                "no session is earned after the first dealing",
+                "fewer than two sessions are earned after the first dealing",
                 where=f"decided at {panel.days[first]}, the daily returns end {panel.days[-1]}",
                 remedy="bring newer daily returns, or decide earlier",
             )
