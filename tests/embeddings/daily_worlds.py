@@ -7,6 +7,7 @@ with noise.
 from __future__ import annotations
 
 import io
+import itertools
 import json
 from dataclasses import dataclass, field
 
@@ -101,10 +102,8 @@ class DailyWorld:
             ahead = panel.returns[session + 2 : session + 2 + EVERY].astype(np.float64)
             total = np.nan_to_num(ahead).sum(axis=0)
             truth = (total - total.mean()) / max(total.std(), 1e-9)
-            for encoder in self.encoders:
-                for mode in self.modes:
-                    for seed in self.seeds:
-                        rows.append(self._rows(panel, session, (encoder, mode, seed), truth, rng))
+            models = itertools.product(self.encoders, self.modes, self.seeds)
+            rows += [self._rows(panel, session, model, truth, rng) for model in models]
         return pl.concat(rows)
 
     def _rows(self, panel, session: int, model: tuple, truth, rng) -> pl.DataFrame:

@@ -58,10 +58,10 @@ def predicted_weights(weights: FloatArray, name: str) -> FloatArray:
     InputError
         One is negative, or they do not sum to 1.
     """
-    none: BoolArray = np.isnan(weights).all(axis=1)
+    given = np.isfinite(weights).sum(axis=1) > 0
     held = np.nan_to_num(weights)
     off = np.abs(held.sum(axis=1) - 1.0)
-    wrong = np.flatnonzero(~none & ((off > SUM_ERROR) | (held.min(axis=1) < -SUM_ERROR)))
+    wrong = np.flatnonzero(given & ((off > SUM_ERROR) | (held.min(axis=1) < -SUM_ERROR)))
     if len(wrong):
         row = held[wrong[0]]
         raise InputError(
@@ -70,7 +70,8 @@ def predicted_weights(weights: FloatArray, name: str) -> FloatArray:
             remedy="predict weights that are not negative and sum to 1",
         )
     held = np.maximum(held, 0.0)
-    return np.where(none[:, None], np.nan, held / np.where(none, 1.0, held.sum(axis=1))[:, None])
+    whole = np.where(given, held.sum(axis=1), np.nan)
+    return held / whole[:, None]
 
 
 def mixed(books: Sequence[FloatArray]) -> FloatArray:

@@ -15,16 +15,10 @@ import numpy as np
 import polars as pl
 
 from finembed_core.daily_panel import DailyPanel
-from finembed_core.embeddings.evaluation.comparisons import evaluation_table
-from finembed_core.embeddings.evaluation.portfolios import (
-    Benchmark,
-    Label,
-    Portfolios,
-    fund_groups,
-    simulate_all,
-)
+from finembed_core.embeddings.evaluation.portfolios import fund_groups, simulate_all
 from finembed_core.embeddings.evaluation.predictions import Predictions
-from finembed_core.embeddings.evaluation.simulation import DailyLedger, Held
+from finembed_core.embeddings.evaluation.simulation import DailyLedger
+from finembed_core.embeddings.evaluation.tables import evaluation_table, portfolio_table
 from finembed_core.errors import MissingPartError
 from finembed_core.fingerprint import digest
 from finembed_core.panel import FloatArray
@@ -34,20 +28,6 @@ from finembed_core.stage import BuiltPart, Output, Stage, build
 from finembed_core.store import PartStore
 
 KEY = "all"
-PORTFOLIOS: dict[str, pl.DataType | type[pl.DataType]] = {
-    "evaluation": pl.String,
-    "portfolio": pl.String,
-    "encoder": pl.String,
-    "mode": pl.String,
-    "loss": pl.String,
-    "fund_group": pl.String,
-    "k": pl.Int64,
-    "seed": pl.Int64,
-    "date": pl.Date,
-    "ret": pl.Float64,
-    "turnover": pl.Float64,
-    "cost": pl.Float64,
-}
 READ = ("daily_panel", "daily_funds", "fund_predictions", "embeddings")
 MODULES = (
     "finembed_core.backtest",
@@ -182,38 +162,6 @@ def evaluate(inputs: StudyInputs, progress: Progress | None = None) -> dict[str,
         "embedding_portfolios": portfolio_table(made, ledger),
         "embedding_evaluations": evaluation_table(made, ledger, inference, own.every_sessions),
     }
-
-
-def portfolio_table(portfolios: Portfolios, ledger: DailyLedger) -> pl.DataFrame:
-    """Table `embedding_portfolios`: daily returns of benchmarks and candidates.
-
-    Of rankings those of all seeds mixed; what single seeds came to is in `embedding_evaluations`.
-    """
-    days = pl.Series("date", ledger.dates)
-    frames = [
-        _daily_rows({**label._asdict(), "portfolio": label.portfolio}, held, days)
-        for label, held in portfolios.candidates.items()
-        if label.seed is None or label.evaluation != "ranking"
-    ]
-    frames += [
-        _daily_rows(_benchmark_label(benchmark), held, days)
-        for benchmark, held in portfolios.benchmarks.items()
-    ]
-    return pl.concat(frames) if frames else pl.DataFrame(schema=PORTFOLIOS)
-
-
-def _benchmark_label(benchmark: Benchmark) -> dict[str, str | int | None]:
-    label = Label("benchmark", fund_group=benchmark.fund_group, k=benchmark.k)
-    parts = (benchmark.name, f"top{benchmark.k}" if benchmark.k else "", benchmark.fund_group)
-    return {**label._asdict(), "portfolio": "_".join(part for part in parts if part)}
-
-
-def _daily_rows(label: Mapping[str, str | int | None], held: Held, days: pl.Series) -> pl.DataFrame:
-    money = {"ret": held.net, "turnover": held.turnover, "cost": held.cost}
-    return pl.DataFrame({"date": days, **money}).select(
-        (pl.col(name) if name in ("date", *money) else pl.lit(label[name])).cast(kind).alias(name)
-        for name, kind in PORTFOLIOS.items()
-    )
 
 
 def _read_panel(store: PartStore) -> DailyPanel:

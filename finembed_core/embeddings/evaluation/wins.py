@@ -68,7 +68,10 @@ def count_wins(differences: FloatArray, draws: FloatArray, paired: PairedDraws) 
     sign_p = float(binomtest(won, n).pvalue)
     if len(drawn) == 0:
         return Wins(won, n, sign_p, np.nan, np.nan, np.nan)
-    low, high = paired.interval("win_share", won / n, (drawn > 0.0).mean(axis=1))
+    shares = (drawn > 0.0).mean(axis=1)
+    low, high = paired.interval("win_share", won / n, shares)
+    if np.ptp(shares) == 0.0:  # every draw agrees
+        low = high = float(shares[0])
     without = (drawn - found > 0.0).mean(axis=1)
     as_far = np.abs(without - 0.5) >= abs(won / n - 0.5) - TIE
     dependent_p = (1.0 + as_far.sum()) / (1.0 + len(drawn))
