@@ -1,0 +1,221 @@
+"""All portfolios of the study: candidates by encoder, mode and seed, and what each is held against.
+
+::
+
+    gmv       minimum variance from forecasts       against that of the window's returns
+    weights   the model's own weights               against market, equal weight, minimum variance
+    ranking   the k best of a group by a score      against the k best of the last horizon
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+import polars as pl
+
+from finembed_core.daily_panel import DailyPanel
+from finembed_core.embeddings.evaluation.books import (
+    equal_weight,
+    least_variance,
+    mixed,
+    predicted_weights,
+    top,
+)
+from finembed_core.embeddings.evaluation.predictions import (
+    SCORES,
+    Model,
+    Predictions,
+    previous_returns,
+)
+from finembed_core.embeddings.evaluation.simulation import DailyLedger, Held
+from finembed_core.panel import FloatArray
+from finembed_core.portfolio.covariance import ESTIMATORS
+from finembed_core.portfolio.orders import BoolArray
+from finembed_core.progress import Progress, Silent
+
+ALL = "all"
+SIZES = (5, 10)
+MARKET, EQUAL, PREVIOUS = "market", "equal_weight", "previous_ranking"
+SAMPLE_GMV = {"gmv_ledoit_wolf": "ledoit_wolf", "gmv_sample": "sample"}
+AGAINST = {
+    "gmv": ("gmv_ledoit_wolf", "gmv_sample"),
+    "weights": (MARKET, EQUAL, "gmv_ledoit_wolf"),
+    "ranking": (PREVIOUS,),
+}
+"""Benchmarks of each evaluation; tests over all candidates take the first that there is."""
+
+
+class Label(NamedTuple):
+    """Which portfolio; None where a column does not apply.
+
+    ``seed`` None: all seeds, equally mixed.
+    """
+
+    evaluation: str
+    encoder: str | None = None
+    mode: str | None = None
+    loss: str | None = None
+    fund_group: str | None = None
+    k: int | None = None
+    seed: int | None = None
+
+    @property
+    def portfolio(self) -> str:
+        """Its name."""
+        head = f"top{self.k}" if self.k else self.evaluation
+        parts = (head, self.loss, self.encoder, self.mode, self.fund_group)
+        return "_".join(part for part in parts if part)
+
+
+class Benchmark(NamedTuple):
+    """Which benchmark."""
+
+    name: str
+    fund_group: str | None = None
+    k: int | None = None
+
+
+@dataclass
+class Portfolios:
+    """What every portfolio earned, over the same sessions.
+
+    Attributes
+    ----------
+    candidates : dict of Label to Held
+    benchmarks : dict of Benchmark to Held
+    absent : dict of Label to str
+        Candidates that never decide, and why.
+    """
+
+    candidates: dict[Label, Held] = field(default_factory=dict)
+    benchmarks: dict[Benchmark, Held] = field(default_factory=dict)
+    absent: dict[Label, str] = field(default_factory=dict)
+
+    def against(self, label: Label) -> list[Benchmark]:
+        """Benchmarks of a candidate, those that there are."""
+        wanted = [Benchmark(name, label.fund_group, label.k) for name in AGAINST[label.evaluation]]
+        return [benchmark for benchmark in wanted if benchmark in self.benchmarks]
+
+
+def fund_groups(
+    predictions: Predictions, funds: pl.DataFrame, sizes: Sequence[int] = SIZES
+) -> dict[tuple[str, int], BoolArray]:
+    """Listed funds of each group and size of portfolio, shape (D, N).
+
+    All funds, and each category; those in which 2k funds are listed at half of the decisions or
+    more.
+    """
+    category = dict(funds.select("fund_id", "category").iter_rows())
+    own = np.array([category.get(fund) or "" for fund in predictions.ids], dtype=object)
+    members = {ALL: np.ones(len(own), dtype=bool)}
+    members |= {name: own == name for name in sorted(set(own)) if name}
+    groups: dict[tuple[str, int], BoolArray] = {}
+    for name, belongs in members.items():
+        listed = predictions.listed & belongs
+        for k in sizes:
+            if np.mean(listed.sum(axis=1) >= 2 * k) >= 0.5:
+                groups[name, k] = listed
+    return groups
+
+
+def simulate_all(
+    panel: DailyPanel,
+    predictions: Predictions,
+    groups: dict[tuple[str, int], BoolArray],
+    ledger: DailyLedger,
+    *,
+    market: str | None,
+    lookback: int,
+    horizon: int,
+    progress: Progress | None = None,
+) -> Portfolios:
+    """Simulate every candidate and every benchmark.
+
+    Parameters
+    ----------
+    panel : DailyPanel
+    predictions : Predictions
+    groups : dict
+        Of `fund_groups`.
+    ledger : DailyLedger
+    market : str or None
+        Daily series to hold as a benchmark.
+    lookback, horizon : int
+        Sessions of the sample covariance, and of the previous ranking.
+    progress : Progress, optional
+    """
+    progress, made = progress or Silent(), Portfolios()
+    for benchmark, book in _benchmark_books(panel, predictions, groups, lookback, horizon):
+        held = ledger.hold(book)
+        if held is not None:
+            made.benchmarks[benchmark] = held
+    if market is not None:
+        first = int(ledger.decisions[0])
+        series = panel.series[first : ledger.last + 1, panel.series_ids.index(market)]
+        made.benchmarks[Benchmark(MARKET)] = ledger.hold_series(market, series.astype(np.float64))
+    progress.start("evaluation", len(predictions.models))
+    for encoder, mode in predictions.models:
+        for label, book in _model_books(predictions, groups, encoder, mode):
+            held = ledger.hold(book)
+            if held is None:
+                made.absent[label] = "no prediction at any decision"
+            else:
+                made.candidates[label] = held
+        progress.advance(f"{encoder} {mode}")
+    progress.finish()
+    return made
+
+
+def _benchmark_books(
+    panel: DailyPanel,
+    predictions: Predictions,
+    groups: dict[tuple[str, int], BoolArray],
+    lookback: int,
+    horizon: int,
+) -> Iterator[tuple[Benchmark, FloatArray]]:
+    yield Benchmark(EQUAL), equal_weight(predictions.listed)
+    for name, estimator in SAMPLE_GMV.items():
+        book = least_variance(panel, predictions, lookback, ESTIMATORS[estimator])
+        yield Benchmark(name), book
+    known = previous_returns(panel, predictions.sessions, horizon, predictions.columns)
+    for (group, k), listed in groups.items():
+        yield Benchmark(PREVIOUS, group, k), top(known, k, listed)
+
+
+def _model_books(
+    predictions: Predictions,
+    groups: dict[tuple[str, int], BoolArray],
+    encoder: str,
+    mode: str,
+) -> Iterator[tuple[Label, FloatArray]]:
+    """Books of every seed of a model, and of all seeds mixed."""
+    seeds = predictions.seeds(encoder, mode)
+    for label in _labels(groups, encoder, mode):
+        books = [
+            _book(predictions.values[Model(encoder, mode, seed)], label, groups) for seed in seeds
+        ]
+        for seed, book in zip(seeds, books, strict=True):
+            yield label._replace(seed=seed), book
+        yield label, mixed(books)
+
+
+def _labels(groups: dict[tuple[str, int], BoolArray], encoder: str, mode: str) -> Iterator[Label]:
+    yield Label("gmv", encoder, mode)
+    yield Label("weights", encoder, mode)
+    for group, k in groups:
+        for loss in SCORES:
+            yield Label("ranking", encoder, mode, loss, group, k)
+
+
+def _book(
+    values: Mapping[str, FloatArray], label: Label, groups: dict[tuple[str, int], BoolArray]
+) -> FloatArray:
+    if label.evaluation == "ranking":
+        return top(
+            values[label.loss or ""], label.k or 0, groups[label.fund_group or "", label.k or 0]
+        )
+    column = "gmv" if label.evaluation == "gmv" else "weight"
+    return predicted_weights(values[column], f"{column} of {label.encoder}, {label.mode}")

@@ -1,0 +1,201 @@
+"""The study of all encoders, modes and seeds: from the store's predictions to its tables.
+
+One part under the key ``all``: every decision that has predictions goes through the daily ledger
+again when any of them has changed, and nothing is computed when none has.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from finembed_core.daily_panel import DailyPanel
+from finembed_core.embeddings.evaluation.portfolios import fund_groups, simulate_all
+from finembed_core.embeddings.evaluation.predictions import Predictions
+from finembed_core.embeddings.evaluation.simulation import DailyLedger
+from finembed_core.embeddings.evaluation.tables import evaluation_table, portfolio_table
+from finembed_core.errors import MissingPartError
+from finembed_core.fingerprint import digest
+from finembed_core.panel import FloatArray
+from finembed_core.progress import Progress
+from finembed_core.settings import Settings
+from finembed_core.stage import BuiltPart, Output, Stage, build
+from finembed_core.store import PartStore
+
+KEY = "all"
+READ = ("daily_panel", "daily_funds", "fund_predictions", "embeddings")
+MODULES = (
+    "finembed_core.backtest",
+    "finembed_core.embeddings.evaluation",
+    "finembed_core.portfolio",
+    "finembed_core.sessions",
+)
+
+
+@dataclass(frozen=True)
+class StudyInputs:
+    """Everything that the tables are made from.
+
+    Attributes
+    ----------
+    panel : DailyPanel
+    funds, predictions : DataFrame
+        Tables `daily_funds` and `fund_predictions`.
+    risk_free : ndarray, shape (T,), or None
+        Daily return of cash.
+    settings : Settings
+    contents : mapping of str to str
+        Hash of each part read.
+    """
+
+    panel: DailyPanel
+    funds: pl.DataFrame
+    predictions: pl.DataFrame
+    risk_free: FloatArray | None
+    settings: Settings
+    contents: Mapping[str, str]
+
+    def digest(self) -> str:
+        """Hash of the parts, which are too large to be hashed again."""
+        risk_free = np.empty(0) if self.risk_free is None else self.risk_free
+        return digest(self.contents, risk_free)
+
+
+Describe = Callable[[StudyInputs], Mapping[str, pl.DataFrame]]
+"""Makes further tables of the study, as those about information and about retrieval."""
+
+
+def evaluation_stage(
+    store: PartStore,
+    settings: Settings,
+    describe: Mapping[str, Describe] | None = None,
+    progress: Progress | None = None,
+) -> Stage[StudyInputs]:
+    """Tables `embedding_portfolios` and `embedding_evaluations`, and what else is asked for.
+
+    Parameters
+    ----------
+    store : PartStore
+        With `READ`.
+    settings : Settings
+    describe : mapping of str to callable, optional
+        By table: what makes it.
+    progress : Progress, optional
+    """
+    others = dict(describe or {})
+
+    def compute(inputs: StudyInputs) -> dict[str, Output]:
+        tables = evaluate(inputs, progress)
+        for table, make in others.items():
+            tables[table] = make(inputs)[table]
+        return {name: Output(frame) for name, frame in tables.items()}
+
+    return Stage(
+        name="embedding_evaluations",
+        tables=("embedding_portfolios", "embedding_evaluations", *others),
+        sections=(settings.embeddings, settings.backtest, settings.ingest),
+        modules=MODULES,
+        gather=lambda key: gather(store, settings),
+        compute=compute,
+    )
+
+
+def embedding_study(
+    store: PartStore,
+    settings: Settings,
+    describe: Mapping[str, Describe] | None = None,
+    progress: Progress | None = None,
+) -> BuiltPart:
+    """Make the tables, or leave them as they are where they are current."""
+    (built,) = build(evaluation_stage(store, settings, describe, progress), [KEY], store)
+    return built
+
+
+def gather(store: PartStore, settings: Settings) -> StudyInputs:
+    """Read the store.
+
+    Raises
+    ------
+    MissingPartError
+        There are no daily returns, or no predictions.
+    """
+    predictions = store.read_many("fund_predictions")
+    panel = _read_panel(store)
+    contents = {
+        f"{manifest.table} {manifest.key}": manifest.content
+        for table in READ
+        for manifest in store.manifests(table)
+    }
+    funds = store.read("daily_funds", KEY)
+    return StudyInputs(panel, funds, predictions, _risk_free(store, panel), settings, contents)
+
+
+def evaluate(inputs: StudyInputs, progress: Progress | None = None) -> dict[str, pl.DataFrame]:
+    """Both tables of the evaluations.
+
+    Raises
+    ------
+    InputError
+        There is no decision, its funds are not in the panel, or nothing is earned after it.
+    """
+    own, inference = inputs.settings.embeddings, inputs.settings.backtest.inference
+    predictions = Predictions.of(inputs.predictions, inputs.panel)
+    ledger = DailyLedger.of(
+        inputs.panel, predictions, inputs.funds, inputs.settings, inputs.risk_free
+    )
+    made = simulate_all(
+        inputs.panel,
+        predictions,
+        fund_groups(predictions, inputs.funds),
+        ledger,
+        market=own.market or next(iter(inputs.panel.series_ids), None),
+        lookback=own.lookback,
+        horizon=own.horizon,
+        progress=progress,
+    )
+    return {
+        "embedding_portfolios": portfolio_table(made, ledger),
+        "embedding_evaluations": evaluation_table(made, ledger, inference, own.every_sessions),
+    }
+
+
+def _read_panel(store: PartStore) -> DailyPanel:
+    index = json.loads(store.read_file("daily_panel", KEY, "index.json"))
+
+    def array(name: str) -> np.ndarray:
+        return np.load(io.BytesIO(store.read_file("daily_panel", KEY, f"{name}.npy")))
+
+    return DailyPanel(
+        np.array(index["days"], dtype="datetime64[D]"),
+        tuple(index["ids"]),
+        array("returns"),
+        array("known"),
+        tuple(index["series_ids"]),
+        array("series"),
+        array("series_known"),
+    )
+
+
+def _risk_free(store: PartStore, panel: DailyPanel) -> FloatArray | None:
+    """Return of cash by session, 0 where it has none; None without a daily series of that role.
+
+    A yield is no return of a day: it is left out.
+    """
+    try:
+        series = store.read("series", KEY)
+    except MissingPartError:
+        return None
+    chosen = series.filter(
+        pl.col("roles").list.contains("risk_free")
+        & pl.col("series_id").is_in(list(panel.series_ids))
+        & (pl.col("kind") != "yield")
+    )
+    if chosen.height == 0:
+        return None
+    column = panel.series_ids.index(chosen["series_id"].sort()[0])
+    return np.nan_to_num(panel.series[:, column].astype(np.float64))
