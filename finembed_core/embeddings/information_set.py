@@ -9,7 +9,8 @@ import numpy as np
 import polars as pl
 
 from finembed_core import histories
-from finembed_core.calendar import Month, month_ends
+from finembed_core.calendar import Month, month_ends, month_ordinals, month_range
+from finembed_core.daily_panel import DailyPanel, Days
 from finembed_core.embeddings.characteristics import ASSET_MONTHS, TRAILING, Monthly
 from finembed_core.embeddings.sheets import Information
 from finembed_core.embeddings.tables import DAILY_FUNDS
@@ -40,7 +41,7 @@ class InformationReader:
     @cached_property
     def _decisions(self) -> dict[Month, int]:
         days = self.windows.panel.days
-        return {Month.of(days[s].item()): int(s) for s in self.windows.decisions()}
+        return {Month.of(_day(days, int(s))): int(s) for s in self.windows.decisions()}
 
     @property
     def decision_months(self) -> list[Month]:
@@ -53,7 +54,7 @@ class InformationReader:
 
     def day(self, month: Month) -> dt.date:
         """Day of the decision of a month."""
-        return self.windows.panel.days[self.decision(month)].item()
+        return _day(self.windows.panel.days, self.decision(month))
 
     def dates_of(self, month: Month) -> list[int]:
         """Sessions of a month that get embeddings: its decision, if any, and its last one.
@@ -63,8 +64,8 @@ class InformationReader:
         days = self.windows.panel.days
         last = int(np.searchsorted(days, month_ends(month.ordinal), side="right")) - 1
         found = {self._decisions[month]} if month in self._decisions else set()
-        ended = last >= 0 and Month.of(days[-1].item()) > month
-        if ended and Month.of(days[last].item()) == month:
+        ended = last >= 0 and Month.of(_day(days, -1)) > month
+        if ended and Month.of(_day(days, last)) == month:
             found.add(last)
         return sorted(found)
 
@@ -72,34 +73,59 @@ class InformationReader:
         """All that may be known at the close of a session, as far back as training looks."""
         own = self._settings.embeddings
         back = own.lookback + own.training.train_sessions + own.training.valid_sessions
-        back += own.horizon + own.dealing_lag_sessions + TRAILING
+        back += 2 * (own.horizon + own.dealing_lag_sessions) + TRAILING
         windows = self.windows.as_of(session, back)
+        panel = windows.panel
         return Information(
-            session=len(windows.panel.days) - 1,
+            session=len(panel.days) - 1,
             windows=windows,
-            funds=self._funds_known(session, windows.panel.ids),
-            texts=self._texts.select(windows.panel.ids),
-            monthly=self._monthly(windows.panel.ids, windows.panel.days),
+            calendar=self._settings.dataset.calendar,
+            funds=self._funds_heard_of(panel.ids),
+            texts=self._texts.select(panel.ids),
+            monthly=self._monthly(panel),
         )
 
     @cached_property
     def _funds(self) -> pl.DataFrame:
-        return self._store.read(DAILY_FUNDS, "all")
+        """Attributes of all funds, the first return standing for an inception nobody told."""
+        panel = self.windows.panel
+        seen = (~np.isnan(panel.returns)).argmax(axis=0)
+        begun = pl.DataFrame({"fund_id": panel.ids, "begun": panel.days[seen]})
+        told = self._store.read(DAILY_FUNDS, "all")
+        return (
+            begun.join(told, on="fund_id", how="left", maintain_order="left")
+            .with_columns(inception=pl.coalesce("inception", pl.col("begun").cast(pl.Date)))
+            .select(told.columns)
+        )
+
+    def _funds_heard_of(self, ids: tuple[str, ...]) -> pl.DataFrame:
+        return self._funds.filter(pl.col("fund_id").is_in(ids))
 
     @cached_property
     def _texts(self) -> TextVectors:
         return TextVectors.read(self._store)
 
-    def _funds_known(self, session: int, ids: tuple[str, ...]) -> pl.DataFrame:
-        """Attributes of the funds that somebody has heard of, inception where it is not told."""
-        return self._funds.filter(pl.col("fund_id").is_in(ids)).sort("fund_id")
-
     @cached_property
     def _assets(self) -> tuple[History, History] | None:
-        """Assets and returns of the monthly funds; None where none of them reports assets."""
+        """Assets and returns by month; None where no fund of the panel reports assets."""
         calendar = self._settings.dataset.calendar
         aum = histories.fund_aum(self._store, calendar)
-        return None
+        known = aum.as_of(aum.last_known).select(self.windows.panel.ids)
+        if np.isnan(known.values).all():
+            return None
+        return aum, histories.fund_returns(self._store, calendar)
 
-    def _monthly(self, ids: tuple[str, ...], days: np.ndarray) -> dict[Month, Monthly]:
-        return {}
+    def _monthly(self, panel: DailyPanel) -> dict[Month, Monthly]:
+        if self._assets is None:
+            return {}
+        days = month_ordinals(panel.days[[0, -1]])
+        return {
+            month: Monthly(
+                *(h.as_of(month, ASSET_MONTHS + 1).select(panel.ids) for h in self._assets)
+            )
+            for month in month_range(Month(int(days[0]) - 2), Month(int(days[1])))
+        }
+
+
+def _day(days: Days, session: int) -> dt.date:
+    return days[session].astype("datetime64[D]").item()

@@ -74,11 +74,13 @@ class FundModel(nn.Module):
     ) -> None:
         super().__init__()
         self.encoder = encoder
+        for parameter in encoder.head.parameters():
+            nn.init.zeros_(parameter)  # a forecast begins at nothing; returns are mostly noise
         self.statistics = statistics
         self.project = nn.Linear(encoder.size + STATISTICS * statistics, size)
         self.fusion = fusion
         self.drift = nn.Linear(size, 1)
-        nn.init.zeros_(self.drift.weight)  # the encoder's forecast stands until there is evidence
+        nn.init.zeros_(self.drift.weight)
         nn.init.zeros_(self.drift.bias)
         self.performance = nn.Linear(size, len(MEASURES))
         self.rankings = nn.Linear(size, len(RANKINGS))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -10,7 +11,7 @@ import polars as pl
 import torch
 from numpy.typing import NDArray
 
-from finembed_core.calendar import Month
+from finembed_core.calendar import DecisionCalendar, Month
 from finembed_core.embeddings.characteristics import (
     Characteristics,
     CharacteristicScaler,
@@ -37,6 +38,8 @@ class Information:
         The decision, counted in the sessions of `windows`.
     windows : Windows
         Cut at the session.
+    calendar : DecisionCalendar
+        When the monthly figures of a month count as known.
     funds : DataFrame
         Attributes of the funds (`sources.tables.FUNDS`).
     texts : TextVectors
@@ -47,6 +50,7 @@ class Information:
 
     session: int
     windows: Windows
+    calendar: DecisionCalendar
     funds: pl.DataFrame
     texts: TextVectors
     monthly: Mapping[Month, Monthly] = field(default_factory=dict)
@@ -54,9 +58,8 @@ class Information:
     def digest(self) -> str:
         """Hash of all of it."""
         months = {str(month): (m.aum, m.returns) for month, m in self.monthly.items()}
-        return digest(
-            self.session, self.windows.digest_at(self.session), self.funds, self.texts, months
-        )
+        windows = self.windows.digest_at(self.session)
+        return digest(self.session, windows, self.calendar, self.funds, self.texts, months)
 
 
 @dataclass(frozen=True)
@@ -102,7 +105,7 @@ class SheetMaker:
         windows, funds = self.information.windows, self.information.funds
         columns = windows.listed(session).columns
         ids = [windows.panel.ids[column] for column in columns]
-        month = Month.of(windows.panel.days[session].item()) - 1
+        month = self._latest_month(windows.panel.days[session])
         return DateFacts(
             session,
             columns,
@@ -116,6 +119,11 @@ class SheetMaker:
             ),
             self.information.texts.select(ids),
         )
+
+    def _latest_month(self, day: np.datetime64) -> Month:
+        """The last month that was decided by a day."""
+        lag = dt.timedelta(days=self.information.calendar.decision_lag_days)
+        return Month.of(day.astype("datetime64[D]").item() - lag + dt.timedelta(days=1)) - 1
 
     def sheet(
         self,
