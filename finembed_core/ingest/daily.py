@@ -27,10 +27,11 @@ from finembed_core.daily_panel import DailyPanel, Days, Floats32
 from finembed_core.errors import InputError, SettingsError
 from finembed_core.ingest.series import described, fill_availability
 from finembed_core.ingest.verdicts import empty_quarantine, quarantined
-from finembed_core.settings import Settings
+from finembed_core.settings import EmbeddingsSettings, Settings
 from finembed_core.sources import InputTables
 
 MAX_GAP = 10  # sessions that one return may cover: two weeks
+FUNDS_AT_ONCE = 500  # bounds memory: prints take twenty times the room of the panel
 TABLE = "daily_observations"
 PRINTS = ["id", "date", "ret", "nav", "available_at", "broken"]
 
@@ -72,28 +73,20 @@ def daily_panel(tables: InputTables, settings: Settings, last: Month) -> Daily |
     series = _series_prints(tables, settings, last)
     market = _market(series, tables, settings)
     days = series.filter(pl.col("id") == market)["date"].unique().sort().to_numpy()
-    limits = settings.embeddings
-    prints, quarantine = _sound_prints(reports.rename({"fund_id": "id"}), limits.daily_lag_days)
-    cells, late = _cells(prints, days)
-    if not len(cells.column):
+    ids, returns, known, quarantine = _fund_returns(reports, days, settings.embeddings)
+    if np.isnan(returns).all():
         raise InputError(
-            f"no fund of the daily panel reports on a day of the market series {market}",
+            f"no fund of the daily panel has a return on a day of the market series {market}",
             where=f"daily_observations; {market} has values from {days[0]} to {days[-1]}",
             remedy="name another daily series in embeddings.market, or bring its missing values",
         )
-    out_of_order = _kept_aside(late, "nav", "out_of_order")
-    returns, known, excess = _matrix(cells, days, limits.max_abs_return)
     rest = sorted(set(series["id"].unique()) - {market})
     beside, _ = _cells(series, days, (market, *rest))
     values, values_known, _ = _matrix(beside, days, np.inf)
-    panel = DailyPanel(days, cells.ids, returns, known, beside.ids, values, values_known)
-    funds = tables.daily_funds.filter(pl.col("fund_id").is_in(cells.ids)).sort("fund_id")
-    return Daily(
-        panel,
-        funds,
-        pl.concat([quarantine, out_of_order, excess]),
-        _warnings(prints, panel),
-    )
+    panel = DailyPanel(days, ids, returns, known, beside.ids, values, values_known)
+    funds = tables.daily_funds.filter(pl.col("fund_id").is_in(ids)).sort("fund_id")
+    newest = cast(dt.date, reports["date"].max())
+    return Daily(panel, funds, quarantine, _warnings(panel, newest))
 
 
 def _series_prints(tables: InputTables, settings: Settings, last: Month) -> pl.DataFrame:
@@ -139,6 +132,30 @@ def _market(prints: pl.DataFrame, tables: InputTables, settings: Settings) -> st
     benchmarks = tables.series.filter(pl.col("roles").list.contains("benchmark"))["series_id"]
     candidates = [named, tables.market, *sorted(benchmarks.to_list()), daily[0]]
     return next(name for name in candidates if name in daily)
+
+
+def _fund_returns(
+    reports: pl.DataFrame, days: Days, settings: EmbeddingsSettings
+) -> tuple[tuple[str, ...], Floats32, NDArray[np.int32], pl.DataFrame]:
+    """Ids (N,), returns and knowledge (T, N) of all funds, and what was kept aside."""
+    ids = reports["fund_id"].unique().sort()
+    place = reports["fund_id"].cast(pl.Enum(ids)).to_physical()
+    returns, known, kept = [], [], [empty_quarantine()]
+    for begin in range(0, len(ids), FUNDS_AT_ONCE):
+        end = begin + FUNDS_AT_ONCE
+        prints = reports.filter((place >= begin) & (place < end)).rename({"fund_id": "id"})
+        prints, faults = _sound_prints(prints, settings.daily_lag_days)
+        cells, late = _cells(prints, days, tuple(ids[begin:end]))
+        values, since, excess = _matrix(cells, days, settings.max_abs_return)
+        returns.append(values)
+        known.append(since)
+        kept += [faults, _kept_aside(late, "nav", "out_of_order"), excess]
+    return (
+        tuple(ids.to_list()),
+        np.concatenate(returns, axis=1),
+        np.concatenate(known, axis=1),
+        pl.concat(kept),
+    )
 
 
 def _sound_prints(rows: pl.DataFrame, lag_days: int) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -224,14 +241,10 @@ class _Cells:
     broken: Bools
 
 
-def _cells(
-    prints: pl.DataFrame, days: Days, ids: tuple[str, ...] | None = None
-) -> tuple[_Cells, pl.DataFrame]:
+def _cells(prints: pl.DataFrame, days: Days, ids: tuple[str, ...]) -> tuple[_Cells, pl.DataFrame]:
     """Prints (sorted) on their sessions, and those that came after one of a later day."""
     prints = prints.filter(pl.col("date").is_between(days[0], days[-1]))
-    names = prints["id"].unique().sort() if ids is None else pl.Series(ids, dtype=pl.String)
-    column = prints["id"].replace_strict(names, np.arange(len(names)), return_dtype=pl.Int64)
-    column = column.to_numpy()
+    column = prints["id"].cast(pl.Enum(ids)).to_physical().cast(pl.Int64).to_numpy()
     known = np.searchsorted(days, prints["available_at"].to_numpy().astype("datetime64[D]"))
     in_order = _in_order(column, known, len(days))
     late = prints.filter(~pl.Series(in_order))
@@ -243,9 +256,7 @@ def _cells(
     broken = prints["broken"].to_numpy()
     ret, broken = _compounded(ret, broken, column, own)
     nav = prints["nav"].fill_null(np.nan).to_numpy()[own]
-    return _Cells(
-        tuple(names.to_list()), column[own], session[own], known[own], ret, nav, broken
-    ), late
+    return _Cells(ids, column[own], session[own], known[own], ret, nav, broken), late
 
 
 def _in_order(column: NDArray[np.int64], known: NDArray[np.int64], never: int) -> Bools:
@@ -314,16 +325,17 @@ def _excess(cells: _Cells, days: Days, change: Floats, rule: str, faulty: Bools)
     return quarantined(rows, table=TABLE, id="id", column="ret", rule=rule, known_at="known")
 
 
-def _warnings(prints: pl.DataFrame, panel: DailyPanel) -> list[str]:
+def _warnings(panel: DailyPanel, newest: dt.date) -> list[str]:
     warnings = []
     end = cast(dt.date, panel.days[-1].item())
-    newest = cast(dt.date, prints["date"].max())
     if newest > end + dt.timedelta(days=MAX_GAP):
         warnings.append(
             f"the market {panel.market} ends on {end}, the daily reports of funds on {newest}: "
             "what lies after is not used"
         )
-    silent = prints["id"].n_unique() - len(panel.ids)
+    silent = int(np.isnan(panel.returns).all(axis=0).sum())
     if silent:
-        warnings.append(f"{silent} funds of the daily panel report on no day of {panel.market}")
+        warnings.append(
+            f"{silent} funds of the daily panel have no return on a day of {panel.market}"
+        )
     return warnings
