@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 from finembed_core.calendar import Month, retraining_months
+from finembed_core.embeddings.information_set import InformationReader
+from finembed_core.embeddings.stages import embedding_stage, encoder_stage
+from finembed_core.embeddings.stages import prediction_stage as fund_prediction_stage
+from finembed_core.embeddings.tables import EMBEDDINGS, EXCLUSIONS
+from finembed_core.embeddings.tables import PREDICTIONS as FUND_PREDICTIONS
+from finembed_core.embeddings.tables import model_table as fund_model_table
 from finembed_core.errors import MissingPartError
 from finembed_core.histories import ingested_months
 from finembed_core.ingest.universe import universe_stage
@@ -15,7 +22,7 @@ from finembed_core.learning.stage import model_table, prediction_stage, training
 from finembed_core.macro.stage import macro_stage
 from finembed_core.polymodel.stage import PAIRS, pairs_stage, polymodel_stage
 from finembed_core.progress import Progress, Silent
-from finembed_core.settings import Settings
+from finembed_core.settings import ENCODERS, Settings
 from finembed_core.stage import Stage
 from finembed_core.store import PartStore
 
@@ -30,17 +37,24 @@ class Link:
     ----------
     stage : Stage
     keyed_by : str
-        ``month``; ``retraining``: the months at which a model is trained; ``kept``: the months of
-        the settings' section `pairs`.
+        ``month``; ``retraining``: the months at which a trend model is trained; ``kept``: the
+        months of the settings' section `pairs`; ``decision``: the months that hold a decision
+        about the daily panel.
+    branch : str
+        What is computed beside the chain that portfolios rest on; empty for that chain itself.
+    reader : InformationReader or None
+        Knows the decisions.
     """
 
     stage: Stage[Any]
-    keyed_by: Literal["month", "retraining", "kept"] = "month"
+    keyed_by: Literal["month", "retraining", "kept", "decision"] = "month"
+    branch: Literal["", "pairs", "embeddings"] = ""
+    reader: InformationReader | None = None
 
     @property
     def dead_end(self) -> bool:
-        """Whether nothing else is computed from it: it is kept to be looked at."""
-        return self.keyed_by == "kept"
+        """Whether no portfolio of the chain rests on it."""
+        return self.branch != ""
 
     def keys(self, months: Sequence[Month], settings: Settings) -> list[str]:
         """Keys of the parts that these months need."""
@@ -50,6 +64,9 @@ class Link:
             return [str(month) for month in months]
         if self.keyed_by == "kept":
             return [str(m) for m in months if settings.pairs and settings.pairs.holds(str(m))]
+        if self.keyed_by == "decision":
+            decided = self.reader.decision_months if self.reader else []
+            return [str(month) for month in decided if months[0] <= month <= months[-1]]
         every = settings.learning.retrain_every
         return [str(month) for month in retraining_months(months[0], months[-1], every)]
 
@@ -63,7 +80,7 @@ class LinkState:
     name : str
     keys : dict of str to State
     dead_end : bool
-        Nothing else is computed from it.
+        No portfolio of the chain rests on it.
     """
 
     name: str
@@ -92,9 +109,24 @@ def chain(store: PartStore, settings: Settings) -> dict[str, Link]:
         "universe": Link(universe_stage(store, settings)),
         "macro_factors": Link(macro_stage(store, settings)),
         "polymodel_features": Link(polymodel_stage(store, settings)),
-        **({PAIRS: Link(pairs_stage(store, settings, pairs), "kept")} if pairs else {}),
+        **({PAIRS: Link(pairs_stage(store, settings, pairs), "kept", "pairs")} if pairs else {}),
         **training,
         "predictions": Link(prediction_stage(store, settings, reader)),
+        **(_embedding_links(store, settings) if settings.embeds else {}),
+    }
+
+
+def _embedding_links(store: PartStore, settings: Settings) -> dict[str, Link]:
+    """Stages from the daily panel to embeddings and what is predicted from them."""
+    reader = InformationReader(store, settings)
+    at_decision = partial(Link, keyed_by="decision", branch="embeddings", reader=reader)
+    return {
+        **{
+            fund_model_table(name): at_decision(encoder_stage(store, settings, name, reader))
+            for name in settings.embeddings.encoders
+        },
+        EMBEDDINGS: Link(embedding_stage(store, settings, reader), branch="embeddings"),
+        FUND_PREDICTIONS: at_decision(fund_prediction_stage(store, settings, reader)),
     }
 
 
@@ -130,22 +162,24 @@ def chain_state(
     later stages are at best stale, since their inputs are about to change.
     """
     progress = progress or Silent()
-    links = chain(store, settings)
     states: list[LinkState] = []
-    changed_from: Month | None = None
-    for name, link in links.items():
+    changed_from: dict[str, Month] = {}  # by branch; what the chain itself changes concerns all
+    for name, link in chain(store, settings).items():
         keys = link.keys(months, settings)
+        changed = min(
+            (changed_from[b] for b in {"", link.branch} & set(changed_from)), default=None
+        )
         progress.start(f"checking {name}", len(keys))
         found: dict[str, State] = {}
         for key in keys:
-            found[key] = _part_state(link, store, key, changed_from)
+            found[key] = _part_state(link, store, key, changed)
             progress.advance(key)
         progress.finish()
         state = LinkState(name, found, link.dead_end)
         states.append(state)
-        if state.first_open is not None and not link.dead_end:
+        if state.first_open is not None and link.branch != "pairs":
             opened = Month.parse(state.first_open)
-            changed_from = opened if changed_from is None else min(changed_from, opened)
+            changed_from[link.branch] = min(opened, changed_from.get(link.branch, opened))
     return states
 
 
@@ -173,11 +207,12 @@ def discard_foreign_parts(store: PartStore, settings: Settings) -> int:
     """Delete parts of months that the data or the settings no longer have; returns how many.
 
     A study that ends earlier or begins later than before must not keep what was made from the
-    rest: its months would show in tables and backtests. Pair statistics that nobody asks for any
-    more would fill the disk.
+    rest: its months would show in tables and backtests. Pair statistics and embeddings that nobody
+    asks for any more would fill the disk.
     """
     months = decision_months(store)
-    wanted: dict[str, list[str]] = {PAIRS: []}
+    unasked = (PAIRS, EMBEDDINGS, FUND_PREDICTIONS, EXCLUSIONS, *map(fund_model_table, ENCODERS))
+    wanted: dict[str, list[str]] = {table: [] for table in unasked}
     for link in chain(store, settings).values():
         wanted |= dict.fromkeys(link.stage.tables, link.keys(months, settings))
     foreign = [(t, key) for t, keys in wanted.items() for key in set(store.keys(t)) - set(keys)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dagster as dg
 
 from finembed_core.progress import Progress
+from finembed_dagster.assets.embeddings import embedding_assets
 from finembed_dagster.assets.features import feature_assets
 from finembed_dagster.assets.ingest import ingested
 from finembed_dagster.assets.models import model_assets
@@ -41,6 +42,7 @@ def build_definitions(study: Study, progress_for: ProgressFor = log_progress) ->
             ingested,
             *feature_assets(settings),
             *model_assets(settings),
+            *(embedding_assets(settings) if settings.embeds else []),
             backtests,
             warehouse_asset(settings),
         ],

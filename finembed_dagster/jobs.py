@@ -9,6 +9,7 @@ from dagster._core.definitions.unresolved_asset_job_definition import (
 
 from finembed_core.learning.stage import model_table
 from finembed_core.settings import Settings
+from finembed_dagster.assets.embeddings import STUDY
 from finembed_dagster.assets.ingest import TABLES
 
 AssetJob: TypeAlias = UnresolvedAssetJobDefinition
@@ -22,6 +23,7 @@ def jobs(settings: Settings) -> dict[str, AssetJob]:
     """All jobs by name."""
     ingest = dg.AssetSelection.assets(*TABLES)
     trend_models = dg.AssetSelection.assets(*map(model_table, settings.learning.models))
+    published = ["backtests", *([STUDY] if settings.embeds else []), "warehouse"]
     over_months = dg.AssetSelection.all() - trend_models
     return {
         job.name: job
@@ -42,7 +44,7 @@ def jobs(settings: Settings) -> dict[str, AssetJob]:
             _job("training", trend_models, "Trend models alone, by retraining month."),
             _job(
                 "publish",
-                dg.AssetSelection.assets("backtests", "warehouse"),
+                dg.AssetSelection.assets(*published),
                 "Backtest what is predicted, rebuild the DuckDB file, swap it in.",
             ),
         )

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 import polars as pl
 
 from finembed_core import histories
 from finembed_core.calendar import Month, month_ends, month_ordinals, month_range
+from finembed_core.daily_panel import TABLE as DAILY
 from finembed_core.daily_panel import DailyPanel, Days
 from finembed_core.embeddings.characteristics import ASSET_MONTHS, TRAILING, Monthly
 from finembed_core.embeddings.sheets import Information
@@ -32,6 +33,7 @@ class InformationReader:
 
     def __init__(self, store: PartStore, settings: Settings) -> None:
         self._store, self._settings = store, settings
+        self.information = lru_cache(maxsize=2)(self._information)  # stages ask for one in turn
 
     @cached_property
     def windows(self) -> Windows:
@@ -45,8 +47,8 @@ class InformationReader:
 
     @property
     def decision_months(self) -> list[Month]:
-        """Months with a decision, in order."""
-        return sorted(self._decisions)
+        """Months with a decision, in order; none before anything daily was ingested."""
+        return sorted(self._decisions) if self._store.manifest(DAILY, "all") else []
 
     def decision(self, month: Month) -> int:
         """Session of the decision of a month."""
@@ -69,7 +71,7 @@ class InformationReader:
             found.add(last)
         return sorted(found)
 
-    def information(self, session: int) -> Information:
+    def _information(self, session: int) -> Information:
         """All that may be known at the close of a session, as far back as training looks."""
         own = self._settings.embeddings
         back = own.lookback + own.training.train_sessions + own.training.valid_sessions
@@ -103,7 +105,10 @@ class InformationReader:
 
     @cached_property
     def _texts(self) -> TextVectors:
-        return TextVectors.read(self._store)
+        """Sentence vectors; none where the settings want none."""
+        if self._settings.embeddings.fusion.text:
+            return TextVectors.read(self._store)
+        return TextVectors((), np.empty((0, 0), np.float32), np.empty(0, np.bool_))
 
     @cached_property
     def _assets(self) -> tuple[History, History] | None:

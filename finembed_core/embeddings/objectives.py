@@ -27,9 +27,7 @@ from finembed_core.learning.objectives import (
 )
 from finembed_core.settings import ObjectiveSettings
 
-Objective = Literal[
-    "forecast", "reconstruction", "weights", "performance", "listnet", "neuralndcg"
-]
+Objective = Literal["forecast", "reconstruction", "weights", "performance", "listnet", "neuralndcg"]
 OBJECTIVES: tuple[Objective, ...] = get_args(Objective)
 TASKS: tuple[Objective, ...] = ("forecast", "weights", "listnet", "neuralndcg")
 """Objectives that a network can be trained on alone, each for one of the evaluations."""

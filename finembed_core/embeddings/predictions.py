@@ -48,8 +48,7 @@ def predictions(
     settings : EmbeddingsSettings
     """
     frames = [
-        _member(models, mode, seed, dates, sheet, past, settings)
-        for mode, seed in models.members()
+        _member(models, mode, seed, dates, sheet, past, settings) for mode, seed in models.members()
     ]
     return pl.concat([_empty(PREDICTED), *frames])
 

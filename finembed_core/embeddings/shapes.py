@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from finembed_core.embeddings.model import FundModel
 from finembed_core.encoders.build import build_encoder
@@ -39,7 +39,7 @@ class ModelShape:
     size: int
     statistics: bool
     options: dict[str, Any]
-    fusion: str
+    fusion: Literal["gated", "attention"]
     modality_dropout: float
     numbers: int
     categories: int

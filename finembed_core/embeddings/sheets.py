@@ -58,7 +58,7 @@ class Information:
     def digest(self) -> str:
         """Hash of all of it."""
         months = {str(month): (m.aum, m.returns) for month, m in self.monthly.items()}
-        windows = self.windows.digest_at(self.session)
+        windows = self.windows.digest()
         return digest(self.session, windows, self.calendar, self.funds, self.texts, months)
 
 
@@ -193,7 +193,9 @@ class SheetMaker:
             standard = measures.standardized(figure).numpy()
             weight = np.zeros(len(labelled))
             if labelled.any():
-                weight[labelled] = best_weights(path[labelled].T, own.objectives.risk_aversion)
+                weight[labelled] = best_weights(
+                    path[labelled].T.astype(np.float64), own.objectives.risk_aversion
+                )
             labels.append(
                 NextWindow(
                     labelled,

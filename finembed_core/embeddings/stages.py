@@ -99,9 +99,7 @@ def train(
         return {table: Output(pl.DataFrame(schema=CURVES), notes={"reason": TOO_LITTLE})}
     rows = [vars(row) for row in fitted.curve]
     return {
-        table: Output(
-            pl.DataFrame(rows, schema=CURVES), fitted.models.to_files(), fitted.notes
-        )
+        table: Output(pl.DataFrame(rows, schema=CURVES), fitted.models.to_files(), fitted.notes)
     }
 
 

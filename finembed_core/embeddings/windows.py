@@ -92,7 +92,7 @@ class Windows:
                 where="settings, embeddings.market",
                 remedy="ingest again (`finembed run` does)",
             )
-        return cls(panel, settings.embeddings, MacroSteps(store, settings))
+        return cls(panel, settings.embeddings, MacroSteps.read(store, settings))
 
     def decisions(self) -> Indices:
         """Sessions of decisions, ascending: those with a full look-back, within the settings."""
@@ -160,20 +160,29 @@ class Windows:
         values[:, 1:], visible[:, 1:] = common, seen
         return values, visible
 
-    def digest_at(self, session: int) -> str:
-        """Hash of all that whoever trains at the close of a session may see.
+    def as_of(self, session: int, back: int) -> Windows:
+        """What is known at the close of a session about it and the `back` sessions before.
 
-        Every cell known by then with the session that knew it, and the macro factors of every
-        month in force by then. Funds that nobody has heard of yet do not count.
+        The session becomes the last one. Cells that are known later are missing, funds that nobody
+        has heard of yet are not there, and macro factors are at hand: nothing refers to the store.
         """
-        past = slice(0, session + 1)
+        rows = slice(max(session - back, 0), session + 1)
         heard_of = np.flatnonzero(self._first_known <= session)
-        panel, days = self.panel, self.panel.days[past]
-        funds = _known_by(session, panel.returns[past][:, heard_of], panel.known[past][:, heard_of])
-        market = _known_by(session, panel.series[past, 0], panel.series_known[past, 0])
-        ids = [panel.ids[k] for k in heard_of]
-        macro = self._macro.digest_at(days[-1])
-        return digest(days, ids, self.channels, *funds, *market, macro)
+        panel, days = self.panel, self.panel.days[rows]
+        returns, known = _known_by(
+            session, rows.start, panel.returns[rows][:, heard_of], panel.known[rows][:, heard_of]
+        )
+        series, series_known = _known_by(
+            session, rows.start, panel.series[rows], panel.series_known[rows]
+        )
+        ids = tuple(panel.ids[k] for k in heard_of)
+        cut = DailyPanel(days, ids, returns, known, panel.series_ids, series, series_known)
+        macro = self._macro.between(days[min(self.lookback, len(days)) - 1], days[-1])
+        return Windows(cut, self.settings, macro)
+
+    def digest(self) -> str:
+        """Hash of every return and every macro factor."""
+        return digest(self.panel, self.channels, self._macro)
 
     def _rows(self, session: int) -> slice:
         """Rows of the panel in the window of a session."""
@@ -241,8 +250,12 @@ def decision_sessions(days: Days, anchor: np.datetime64, every: int) -> Indices:
 
 
 def _known_by(
-    session: int, values: Floats32, known: NDArray[np.int32]
+    session: int, begin: int, values: Floats32, known: NDArray[np.int32]
 ) -> tuple[Floats32, NDArray[np.int32]]:
-    """Values and their sessions of knowledge; NaN and -1 where later."""
+    """Values, NaN where known later, and their sessions of knowledge counted from `begin`."""
     later = (known > session) | np.isnan(values)
-    return np.where(later, np.float32(np.nan), values), np.where(later, np.int32(-1), known)
+    length = session - begin + 1
+    return (
+        np.where(later, np.float32(np.nan), values),
+        np.where(later, np.int32(length), np.maximum(known - np.int32(begin), 0)).astype(np.int32),
+    )

@@ -167,6 +167,13 @@ class Settings(Section):
         return self
 
     @property
+    def embeds(self) -> bool:
+        """Whether funds are to be embedded, and the dataset brings daily returns."""
+        source, files = self.dataset.source, self.dataset.files
+        daily = source == "packaged" or (source == "files" and bool(files.daily_observations))
+        return self.embeddings.enabled and daily
+
+    @property
     def study(self) -> dict[str, Any]:
         """Everything that changes a number, as plain values: what a run is known by.
 

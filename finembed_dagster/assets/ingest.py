@@ -6,7 +6,10 @@ from typing import Any
 import dagster as dg
 
 from finembed_core.chain import discard_foreign_parts
+from finembed_core.embeddings.text import ABSENT, text_stage
+from finembed_core.embeddings.text import TABLE as TEXTS
 from finembed_core.ingest.stage import ingest
+from finembed_core.stage import build
 from finembed_core.store import PartStore
 from finembed_dagster.assets.monthly import ProgressFor
 from finembed_dagster.pictures import table_markdown
@@ -19,6 +22,9 @@ TABLES = {
     "series": "What each series is: roles, kind, transform.",
     "quarantine": "Rows that a quality gate put aside, with rule, value and reason.",
     "data_quality": "Counts per quality rule and reason code.",
+    "daily_panel": "Daily returns of funds and of the market beside them, by trading session.",
+    "daily_funds": "Attributes of the funds of the daily panel.",
+    "text_vectors": "Sentence vectors of the names and descriptions of these funds.",
 }
 
 
@@ -39,7 +45,8 @@ def ingested(
     foreign = discard_foreign_parts(study.store, study.settings)
     if foreign:
         context.log.info(f"{foreign} parts of months that the data no longer have were deleted")
-    for warning in report.warnings:
+    warnings = [*report.warnings, *_read_texts(study)]
+    for warning in warnings:
         context.log.warning(warning)
     quality = study.store.read("data_quality", "all")
     for table in TABLES:
@@ -47,10 +54,20 @@ def ingested(
         if table == "data_quality":
             metadata |= {
                 "counts": dg.MetadataValue.md(table_markdown(quality)),
-                "warnings": list(report.warnings),
+                "warnings": warnings,
                 "months": f"{report.months[0]} to {report.months[-1]}",
             }
         yield dg.MaterializeResult(asset_key=table, metadata=metadata)
+
+
+def _read_texts(study: Study) -> list[str]:
+    """Make the sentence vectors where they are wanted; what is to be said of them."""
+    wanted = study.settings.embeds and study.settings.embeddings.fusion.text
+    if not wanted:
+        return []
+    (part,) = build(text_stage(study.store), ["all"], study.store)
+    tower = part.manifests[TEXTS].notes["text_tower"]
+    return [f"text tower {tower}"] if tower == ABSENT else []
 
 
 def _rows(store: PartStore, table: str) -> int:

@@ -5,11 +5,13 @@ import dagster as dg
 from finembed_core.backtest.run import backtest, identify
 from finembed_core.calendar import Month
 from finembed_core.chain import last_current_month
+from finembed_core.embeddings.tables import EMBEDDINGS
 from finembed_core.polymodel.stage import PAIRS
 from finembed_core.report.write import write_report
 from finembed_core.settings import Settings
 from finembed_core.warehouse.publish import publish
 from finembed_core.warehouse.query import query
+from finembed_dagster.assets.embeddings import STUDY
 from finembed_dagster.assets.monthly import ProgressFor
 from finembed_dagster.pictures import leaderboard, orders, wealth
 from finembed_dagster.study import Study
@@ -43,6 +45,8 @@ def backtests(
 def warehouse_asset(settings: Settings) -> dg.AssetsDefinition:
     """The warehouse, after everything that it shows."""
     shown = [dg.AssetKey("backtests"), *([dg.AssetKey(PAIRS)] if settings.pairs else [])]
+    if settings.embeds:
+        shown += [dg.AssetKey(EMBEDDINGS), dg.AssetKey(STUDY)]
     kinds = {"duckdb"}
     return dg.asset(deps=shown, group_name="portfolios", kinds=kinds, pool="warehouse")(warehouse)
 

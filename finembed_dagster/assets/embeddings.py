@@ -1,0 +1,66 @@
+"""Embeddings of the funds with daily returns: encoders trained at each decision, and their answers.
+
+Decisions lie 64 sessions apart, and which months hold one is told by the data; so these assets are
+monthly as the chain is, and a month without a decision leaves no part.
+"""
+
+import dagster as dg
+
+from finembed_core.embeddings.tables import EMBEDDINGS, PREDICTIONS, model_table
+from finembed_core.settings import Settings
+from finembed_dagster.assets.monthly import monthly_asset
+from finembed_dagster.partitions import decision_months_definition
+
+GROUP = "embeddings"
+STUDY = "embedding_study"
+
+
+def embedding_assets(settings: Settings) -> list[dg.AssetsDefinition]:
+    """Assets from the daily panel to embeddings and what is predicted from them."""
+    months = decision_months_definition(settings)
+    observed = ["daily_panel", "daily_funds", "text_vectors", "macro_factors"]
+    trained = [model_table(name) for name in settings.embeddings.encoders]
+    encoders = [
+        monthly_asset(
+            model_table(name),
+            f"Networks around the encoder {name}, of every training mode and seed, trained at each "
+            "decision on what was known then.",
+            deps=observed,
+            months=months,
+            group=GROUP,
+            kinds={"torch"},
+        )
+        for name in settings.embeddings.encoders
+    ]
+    return [
+        *encoders,
+        monthly_asset(
+            EMBEDDINGS,
+            "A vector for every fund at each month's end and each decision.",
+            deps=[*observed, model_table(settings.embeddings.published_encoder)],
+            months=months,
+            group=GROUP,
+            kinds={"torch", "parquet"},
+        ),
+        monthly_asset(
+            PREDICTIONS,
+            "Forecasts, ranks and weights at each decision, by encoder, mode and seed.",
+            deps=[*observed, *trained],
+            months=months,
+            group=GROUP,
+            kinds={"torch", "parquet"},
+        ),
+        _study,
+    ]
+
+
+@dg.asset(name=STUDY, deps=[PREDICTIONS], group_name=GROUP, kinds={"polars", "parquet"})
+def _study(
+    context: dg.AssetExecutionContext,
+    study: dg.ResourceParam[Study],
+    progress_for: dg.ResourceParam[ProgressFor],
+) -> dg.MaterializeResult:
+    """What embeddings are worth: information, and three kinds of portfolios against doing less."""
+    part = embedding_study(study.store, study.settings, progress_for(context))
+    facts = {name: manifest.rows for name, manifest in part.manifests.items()}
+    return dg.MaterializeResult(metadata={"was_current": part.skipped, "rows": facts})
