@@ -18,7 +18,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from finembed_core.errors import IntegrityError, SettingsError
-from finembed_core.progress import Progress, Silent
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -81,15 +80,13 @@ class SentenceModel:
         self._tokenizer = _tokenizer()
         self._network = MiniLM(load(_content(WEIGHTS)))
 
-    def encode(self, texts: Sequence[str], progress: Progress | None = None) -> Sentences:
+    def encode(self, texts: Sequence[str]) -> Sentences:
         """Vectors of some texts, each as if it stood alone: batches hold equal lengths, unpadded.
 
         Parameters
         ----------
         texts : sequence of str
             In any language; the model was trained on English.
-        progress : Progress, optional
-            Advanced once per batch.
         """
         import torch
 
@@ -97,13 +94,8 @@ class SentenceModel:
         blank = {*self._tokenizer.encode("").ids, self._tokenizer.token_to_id("[UNK]")}
         readable = np.array([not blank.issuperset(one.ids) for one in read], dtype=np.bool_)
         vectors = np.zeros((len(texts), SIZE), dtype=np.float32)
-        batches = _batches([len(one.ids) for one in read], readable)
-        progress = progress or Silent()
-        progress.start("text_vectors", len(batches))
-        for rows in batches:
+        for rows in _batches([len(one.ids) for one in read], readable):
             vectors[rows] = self._network(torch.tensor([read[row].ids for row in rows])).numpy()
-            progress.advance()
-        progress.finish()
         tokens = np.array([len(one.ids) for one in read], dtype=np.int64)
         truncated = np.array([bool(one.overflowing) for one in read], dtype=np.bool_)
         return Sentences(vectors, tokens, truncated, readable)

@@ -7,6 +7,8 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy import stats
 
 from finembed_core.calendar import month_ends
@@ -124,6 +126,21 @@ def test_a_planted_beta_is_found():
     )
     beta = column(at(world), "beta_market")
     assert np.abs(beta - planted).max() < 4 * 0.001 / 0.01 / TRAILING**0.5
+
+
+@settings(deadline=None, max_examples=25)
+@given(lever=st.floats(0.1, 3.0), sign=st.sampled_from([-1.0, 1.0]))
+def test_leverage_scales_what_has_units_and_nothing_else(panel, lever, sign):
+    times = sign * lever
+    levered = replace(panel, returns=(panel.returns.astype(np.float64) * times).astype(np.float32))
+    before, after = at(panel), at(levered)
+    factors = {"mean": times, "volatility": lever, "skewness": sign, "beta_market": times}
+    for name in before.names:
+        if name == "drawdown":  # compounds
+            continue
+        factor = times if name.startswith("beta_") else factors.get(name, 1.0)
+        expected = factor * column(before, name)
+        np.testing.assert_allclose(column(after, name), expected, rtol=1e-4, atol=1e-6)
 
 
 def test_age_is_from_inception_or_else_from_the_first_return(panel):
