@@ -139,7 +139,7 @@ def _fund_returns(
 ) -> tuple[tuple[str, ...], Floats32, NDArray[np.int32], pl.DataFrame]:
     """Ids (N,), returns and knowledge (T, N) of all funds, and what was kept aside."""
     ids = reports["fund_id"].unique().sort()
-    place = reports["fund_id"].cast(pl.Enum(ids)).to_physical()
+    place = reports["fund_id"].cast(pl.Enum(ids)).to_physical().cast(pl.UInt32)
     returns, known, kept = [], [], [empty_quarantine()]
     for begin in range(0, len(ids), FUNDS_AT_ONCE):
         end = begin + FUNDS_AT_ONCE

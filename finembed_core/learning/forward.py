@@ -4,8 +4,10 @@ A decision at the close of session s deals at the close of s + lag and earns the
 
     s + lag + 1, ..., s + lag + S,
 
-so its label is known from s + lag + S on, or later where one of its values was. A session without
-a value inside the window earns 0: the return over a gap lies in the session of the next report.
+so its label is known from s + lag + S on. A session of the window without a value that is known
+when the label is read earns 0: the return over a gap lies in the session of the next report. A
+value that comes later changes the label from then on; to wait for it would take knowing that it
+comes.
 """
 
 from __future__ import annotations
@@ -33,9 +35,10 @@ class Forward:
     ----------
     session : int
     known_from : ndarray of int64, shape (n,)
-        First session that knows the label; T where none of the panel does.
+        First session that knows the label as it is here; where it is not known yet, the session
+        after whose close it may be asked for.
     path : ndarray of float32, shape (n, S)
-        Returns of the label window, 0 where missing; NaN where less than half is observed.
+        Returns of the label window, 0 where missing; NaN where less than half is known.
     total : ndarray of float64, shape (n,)
         Compounded return.
     volatility, sharpe : ndarray of float64, shape (n,)
@@ -73,23 +76,16 @@ def forward_labels(
     known : int
         Whoever reads the labels stands at the close of this session.
     """
-    columns, ahead = np.asarray(columns, dtype=np.int64), len(panel.days)
-    last = session + lag + horizon
-    if last > min(known, ahead - 1):
-        return _summary(
-            session,
-            np.full(len(columns), last if last < ahead else ahead, dtype=np.int64),
-            np.full((len(columns), horizon), np.nan, dtype=np.float32),
-        )
+    columns, last = np.asarray(columns, dtype=np.int64), session + lag + horizon
+    if last > min(known, len(panel.days) - 1):
+        path = np.full((len(columns), horizon), np.nan, dtype=np.float32)
+        return _summary(session, np.full(len(columns), last, dtype=np.int64), path)
     rows = slice(session + lag + 1, last + 1)
-    path = panel.returns[rows][:, columns].T
-    observed = ~np.isnan(path)
-    since = np.where(observed, panel.known[rows][:, columns].T, last).max(axis=1)
-    known_from = np.maximum(since, last).astype(np.int64)
-    enough = observed.mean(axis=1) >= LEAST_OBSERVED
-    told = enough & (known_from <= known)
-    path = np.where(observed, path, np.float32(0.0))
-    path[~told] = np.nan
+    path, since = panel.returns[rows][:, columns].T, panel.known[rows][:, columns].T
+    told = ~np.isnan(path) & (since <= known)
+    known_from = np.where(told, since, last).max(axis=1, initial=last).astype(np.int64)
+    path = np.where(told, path, np.float32(0.0))
+    path[told.mean(axis=1) < LEAST_OBSERVED] = np.nan
     return _summary(session, known_from, path)
 
 
