@@ -65,7 +65,7 @@ def best_weights(returns: FloatArray, risk_aversion: float) -> FloatArray:
     --------
     >>> returns = np.array([[0.01, 0.00, np.nan], [-0.01, 0.01, 0.02], [0.01, 0.00, 0.01]])
     >>> best_weights(returns, 200.0).round(3)
-    array([0.394, 0.606, 0.   ])
+    array([0.33, 0.67, 0.  ])
     """
     whole = np.flatnonzero(~np.isnan(returns).any(axis=0))
     if not risk_aversion > 0.0:
