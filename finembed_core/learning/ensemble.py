@@ -56,7 +56,6 @@ class Members(nn.Module):
 
     def forward(self, inputs: Any) -> Any:
         """Outputs of all members, every tensor with a leading dimension M."""
-
         state = dict(self.stacked.named_parameters()) | dict(self.stacked.named_buffers())
 
         def one(state: dict[str, Tensor], inputs: Any) -> Any:

@@ -39,12 +39,16 @@ class Dates:
 
 
 class Ranker(nn.Module):
-    """Two heads, the learned weights of their losses and a buffer, so that all kinds are stacked."""
+    """Two heads, learned weights of their losses, a buffer.
+
+    The heads have no bias: that of a score has no gradient but rounding, of which AdamW makes
+    steps as long as any.
+    """
 
     def __init__(self):
         super().__init__()
         self.body = nn.Sequential(nn.Linear(4, 8), nn.GELU(), nn.LayerNorm(8))
-        self.heads = nn.Linear(8, 2)
+        self.heads = nn.Linear(8, 2, bias=False)
         self.balance = UncertaintyWeights(["ndcg", "error"])
         self.register_buffer("scale", torch.tensor(2.0))
 

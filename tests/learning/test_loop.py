@@ -11,7 +11,7 @@ from finembed_core.errors import InputError, SolverError
 from finembed_core.learning.loop import LoopOptions, Loss, evaluate, reproducible, train_network
 
 OPTIONS = LoopOptions(
-    learning_rate=0.02,
+    learning_rate=0.05,
     weight_decay=0.0,
     batch_size=16,
     max_epochs=12,

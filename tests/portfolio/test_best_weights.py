@@ -93,7 +93,7 @@ def test_equal_funds_are_held_equally():
 def test_still_funds():
     still = np.full((64, 3), 1e-4)
     np.testing.assert_allclose(best_weights(still, 10.0).sum(), 1.0)
-    better = still + [0.0, 1e-5, 0.0]
+    better = still + np.array([0.0, 1e-5, 0.0])
     np.testing.assert_allclose(best_weights(better, 10.0), [0.0, 1.0, 0.0], atol=1e-9)
     with_risk = np.column_stack([still[:, 0], world(4, funds=1)[:, 0] - 0.01])
     np.testing.assert_allclose(best_weights(with_risk, 10.0), [1.0, 0.0], atol=1e-3)
