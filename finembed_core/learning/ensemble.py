@@ -56,13 +56,13 @@ class Members(nn.Module):
 
     def forward(self, inputs: Any) -> Any:
         """Outputs of all members, every tensor with a leading dimension M."""
+        state = dict(self.stacked.named_parameters()) | dict(self.stacked.named_buffers())
 
-        def one(parameters: dict[str, Tensor], buffers: dict[str, Tensor], inputs: Any) -> Any:
-            return functional_call(self.stacked, (parameters, buffers), (inputs,))
+        def one(state: dict[str, Tensor], inputs: Any) -> Any:
+            return functional_call(self.stacked, state, (inputs,))
 
-        state = dict(self.stacked.named_parameters()), dict(self.stacked.named_buffers())
-        together = vmap(one, in_dims=(0, 0, self.batch_dim), randomness="different")
-        return together(*state, inputs)
+        together = vmap(one, in_dims=(0, self.batch_dim), randomness="different")
+        return together(state, inputs)
 
     def of_each(self, loss: Objective) -> Objective:
         """The loss of one network as that of all: its total and parts are of shape (M,)."""
@@ -107,10 +107,5 @@ class OwnOrder:
 
     def batch(self, rows: Tensor) -> tuple[Any, Any]:
         """Inputs and targets of each member, with a leading dimension M."""
-        inputs, targets = zip(*(self.examples.batch(order[rows]) for order in self.orders))
-        return _stacked(inputs), _stacked(targets)
-
-
-def _stacked(values: Sequence[Any]) -> Any:
-    """Structures of tensors to one structure of stacked tensors."""
-    return tree_map(lambda *tensors: torch.stack(tensors), *values)
+        batches = [self.examples.batch(order[rows]) for order in self.orders]
+        return tree_map(lambda *tensors: torch.stack(tensors), *batches)

@@ -165,7 +165,7 @@ def train_network(
 
     for number in range(1, options.max_epochs + 1):
         network.train()
-        order = _draws(len(train), options.epoch_samples).split(options.batch_size)
+        order = _draws(train, options.epoch_samples).split(options.batch_size)
         learned = _mean_loss(network, train, order, loss, learn)
         measured = learned and evaluate(network, valid, loss, options.evaluation_batch, check)
         if learned is None or measured is None:
@@ -185,15 +185,21 @@ def evaluate(
 ) -> Loss | None:
     """Loss over all examples without learning; None where a check of a batch's loss says stop."""
     network.eval()
-    rows = torch.arange(len(examples)).split(batch_size)
+    rows = torch.arange(_count(examples)).split(batch_size)
     with torch.no_grad():
         return _mean_loss(network, examples, rows, loss, check)
 
 
-def _draws(examples: int, count: int) -> Tensor:
+def _count(examples: Examples) -> int:
+    if not len(examples):
+        raise InputError("there are no examples to learn from or to evaluate")
+    return len(examples)
+
+
+def _draws(examples: Examples, count: int) -> Tensor:
     """Rows in the order in which an epoch draws them: shuffled passes, the last one cut short."""
-    passes = -(-count // examples)
-    return torch.cat([torch.randperm(examples) for _ in range(passes)])[:count]
+    passes = -(-count // _count(examples))
+    return torch.cat([torch.randperm(len(examples)) for _ in range(passes)])[:count]
 
 
 def _mean_loss(
@@ -207,31 +213,24 @@ def _mean_loss(
 
     Sums are kept, and no batch: memory does not grow with the examples.
     """
-    sums, seen = None, 0
+    sums, seen = Loss(torch.zeros((), dtype=torch.float64)), 0
     for number, rows in enumerate(batches, start=1):
         inputs, targets = examples.batch(rows)
         value = loss(network(inputs), targets)
         if not act(value, number):
             return None
-        total, parts, counts = value
-        weighed = Loss(
-            total.detach().double() * len(rows),
-            {name: part.detach().double() * len(rows) for name, part in parts.items()},
-            {name: count.detach() for name, count in counts.items()},
-        )
-        sums, seen = weighed if sums is None else _sum(sums, weighed), seen + len(rows)
-    if sums is None:
-        raise InputError("there are no examples to learn from or to evaluate")
-    return Loss(
-        sums.total / seen, {name: part / seen for name, part in sums.parts.items()}, sums.counts
-    )
+        sums, seen = _added(sums, value, len(rows)), seen + len(rows)
+    means = {name: part / seen for name, part in sums.parts.items()}
+    return Loss(sums.total / seen, means, sums.counts)
 
 
-def _sum(one: Loss, other: Loss) -> Loss:
+def _added(sums: Loss, loss: Loss, examples: int) -> Loss:
+    """Sums over the examples of one more batch."""
+    parts, counts = sums.parts, sums.counts
     return Loss(
-        one.total + other.total,
-        {name: part + other.parts[name] for name, part in one.parts.items()},
-        {name: count + other.counts[name] for name, count in one.counts.items()},
+        sums.total + loss.total.detach().double() * examples,
+        {k: parts.get(k, 0.0) + v.detach().double() * examples for k, v in loss.parts.items()},
+        {k: counts.get(k, 0) + v.detach() for k, v in loss.counts.items()},
     )
 
 

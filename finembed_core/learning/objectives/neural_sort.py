@@ -77,9 +77,9 @@ def neural_ndcg(
     relaxed, ranked = _neural_sort(scores, listed, ranks, temperature)
     by_rank, by_place, _ = _Scalings.apply(relaxed, ranked, listed)  # (dates, places) each
     sorted_gains = by_rank * _times(by_place * gains, relaxed.mT)
-    ndcg = (sorted_gains @ discounts) / torch.where(best > 0.0, best, 1.0)
+    ndcg = (sorted_gains @ discounts) / torch.where(best != 0.0, best, 1.0)
     # scalings that have not quite converged may hand out a gain a little more than once
-    losses = where_listed((1.0 - ndcg).clamp(min=0.0), best > 0.0, 0.0)
+    losses = where_listed((1.0 - ndcg).clamp(min=0.0), best != 0.0, 0.0)
     return mean_over_dates(losses, listed)
 
 
