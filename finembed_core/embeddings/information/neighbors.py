@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 from scipy.special import digamma, gammaln
 
 from finembed_core.errors import InputError
@@ -41,7 +41,7 @@ def kozachenko_leonenko(values: FloatArray, k: int = NEIGHBORS) -> float:
         More than k equal points: they have no density, and an entropy of -inf.
     """
     n, size = values.shape
-    radius, _ = cKDTree(values).query(values, k + 1)
+    radius, _ = KDTree(values).query(values, k + 1)
     reach = _distinct(radius[:, k])
     log_volume = 0.5 * size * np.log(np.pi) - gammaln(0.5 * size + 1.0)
     return float(digamma(n) - digamma(k) + log_volume + size * np.log(reach).mean())
@@ -72,7 +72,7 @@ def ksg(x: FloatArray, z: FloatArray, k: int = NEIGHBORS) -> float:
     """
     n = len(x)
     both = np.hstack([x, z])
-    radius, _ = cKDTree(both).query(both, k + 1, p=np.inf)
+    radius, _ = KDTree(both).query(both, k + 1, p=np.inf)
     inside = np.nextafter(_distinct(radius[:, k]), 0.0)
     counts = digamma(_within(x, inside)) + digamma(_within(z, inside))
     return float(digamma(k) + digamma(n) - counts.mean())
@@ -93,4 +93,4 @@ def _within(values: FloatArray, radius: FloatArray) -> NDArray[np.intp]:
         line = np.sort(values[:, 0])
         last = np.searchsorted(line, values[:, 0] + radius, side="right")
         return last - np.searchsorted(line, values[:, 0] - radius, side="left")
-    return cKDTree(values).query_ball_point(values, radius, p=np.inf, return_length=True)
+    return KDTree(values).query_ball_point(values, radius, p=np.inf, return_length=True)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
-from sklearn.decomposition import PCA
 
+from finembed_core.embeddings.principal import principal_axes
 from finembed_core.panel import FloatArray
 
 DIMENSIONS = 10
@@ -44,19 +44,10 @@ class Reduction:
         mean, spread = values.mean(axis=0), values.std(axis=0)
         varies = spread > CONSTANT * np.abs(values).max(axis=0)
         scale = np.where(varies, spread, np.inf)
-        if not varies.any():
-            return cls(mean, scale, np.zeros((values.shape[1], 0)), 0.0)
-        most = min(dimensions, np.count_nonzero(varies), len(values) - 1)
-        pca = PCA(most, svd_solver="covariance_eigh").fit((values - mean) / scale)
-        kept = pca.explained_variance_ratio_ > NEGLIGIBLE
-        share = float(pca.explained_variance_ratio_[kept].sum())
-        return cls(mean, scale, pca.components_[kept].T, share)
+        axes, shares = principal_axes((values - mean) / scale, dimensions)
+        kept = shares > NEGLIGIBLE
+        return cls(mean, scale, axes[:, kept], float(shares[kept].sum()))
 
     def apply(self, values: FloatArray) -> FloatArray:
         """Coordinates, shape (n, d)."""
         return (values - self.mean) / self.scale @ self.axes
-
-    @property
-    def constant_columns(self) -> int:
-        """How many columns were left out."""
-        return int(np.isinf(self.scale).sum())

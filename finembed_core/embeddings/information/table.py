@@ -66,7 +66,7 @@ def information(
     *,
     seed: int,
     noise: float = NOISE,
-    groups: Sequence[object] | NDArray | None = None,
+    groups: NDArray | None = None,
 ) -> pl.DataFrame:
     """Entropies and mutual information of rows of inputs and their embeddings.
 
@@ -85,7 +85,7 @@ def information(
     seed : int
     noise : float
         Standard deviation of the Gaussian noise, in those of an embedding's column.
-    groups : sequence of length n, optional
+    groups : ndarray, shape (n,), optional
         Rows of one group (a date, say) stay in one half.
 
     Returns
@@ -112,7 +112,7 @@ def information(
     with threadpool_limits(1):
         for _ in range(REPEATS):
             first = _half(labels, rng)
-            if not FEWEST_ROWS // 4 <= first.sum() <= len(x) - FEWEST_ROWS // 4:
+            if min(np.bincount(first, minlength=2)) < FEWEST_ROWS // 4:
                 return _absent(len(x), noise, "the groups cannot be split in two halves")
             samples.append(_estimate(x, z, first, noise, rng))
     return _table(samples, noise, remark)
@@ -189,7 +189,7 @@ def _or_nothing(entropy: Callable[[FloatArray], float], values: FloatArray) -> f
 
 def _mutual(x: FloatArray, z: FloatArray, first: NDArray[np.bool_], seed: int) -> dict[str, float]:
     learn, held_out = (
-        tuple(torch.from_numpy(part[rows].astype(np.float32)) for part in (x, z))
+        (torch.from_numpy(x[rows]).float(), torch.from_numpy(z[rows]).float())
         for rows in (first, ~first)
     )
     with reproducible(seed):
