@@ -35,7 +35,7 @@ class Recipe(NamedTuple):
 
     hidden: int = 64
     size: int = 32
-    steps: int = 600
+    steps: int = 500
     batch: int = 256
     learning_rate: float = 2e-3
     weight_decay: float = 1e-3
@@ -85,7 +85,7 @@ class Critics(nn.Module):
 
 
 def held_out_bounds(
-    learn: tuple[Tensor, Tensor], held_out: tuple[Tensor, Tensor], recipe: Recipe | None = None
+    learn: tuple[Tensor, Tensor], held_out: tuple[Tensor, Tensor], recipe: Recipe
 ) -> dict[str, float]:
     """Each of `BOUNDS` on rows that its critic has not seen, nats.
 
@@ -94,10 +94,9 @@ def held_out_bounds(
     learn, held_out : (x, z)
         float32, shapes (n, d_x) and (n, d_z), columns of about unit spread. Critics draw from
         torch's generator, which the caller seeds.
-    recipe : Recipe, optional
+    recipe : Recipe
     """
     x, z = learn
-    recipe = recipe or Recipe()
     critics = Critics(len(BOUNDS), x.shape[1], z.shape[1], recipe)
     order = torch.randperm(len(x))
     aside, rows = order.split([round(VALIDATION * len(x)), len(x) - round(VALIDATION * len(x))])

@@ -88,9 +88,9 @@ def _distinct(radius: FloatArray) -> FloatArray:
 
 
 def _within(values: FloatArray, radius: FloatArray) -> NDArray[np.intp]:
-    """Points within each point's radius, itself among them."""
-    if values.shape[1] == 1:  # one dimension is a sort
-        line = np.sort(values[:, 0])
-        last = np.searchsorted(line, values[:, 0] + radius, side="right")
-        return last - np.searchsorted(line, values[:, 0] - radius, side="left")
+    """Points within each point's radius, itself among them.
+
+    Compared as distances: a coordinate plus a radius is rounded, and half of the radii end exactly
+    at a point.
+    """
     return KDTree(values).query_ball_point(values, radius, p=np.inf, return_length=True)

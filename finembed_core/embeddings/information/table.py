@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from finembed_core.embeddings.information.bounds import infonce_cap
-from finembed_core.embeddings.information.critics import held_out_bounds
+from finembed_core.embeddings.information.critics import Recipe, held_out_bounds
 from finembed_core.embeddings.information.gaussian import gaussian_entropy, gaussian_information
 from finembed_core.embeddings.information.neighbors import kozachenko_leonenko, ksg
 from finembed_core.embeddings.information.reduction import Reduction
@@ -24,6 +24,7 @@ from finembed_core.panel import FloatArray
 MOST_ROWS = 4_000
 FEWEST_ROWS = 100
 REPEATS = 3
+RECIPE = Recipe()
 NOISE = 0.5
 """Standard deviations of an embedding's column. Small noise means much information, which no
 estimator can tell from a few thousand rows."""
@@ -125,11 +126,11 @@ def _check(x: FloatArray, z: FloatArray, labels: NDArray, noise: float) -> None:
             remedy="give two tables and their groups with as many rows each",
         )
     for name, values in (("inputs", x), ("embeddings", z)):
-        bad = ~np.isfinite(values).all(axis=1)
-        if bad.any():
+        bad = np.flatnonzero(~np.isfinite(values).all(axis=1))
+        if len(bad):
             raise InputError(
-                f"{bad.sum()} of {len(bad)} rows of the {name} hold NaN or infinity",
-                where=f"first in row {bad.argmax()}",
+                f"{len(bad)} of {len(values)} rows of the {name} hold NaN or infinity",
+                where=f"first in row {bad[0]}",
                 remedy="fill hidden cells, or leave out funds without an embedding",
             )
     if not noise > 0:
@@ -193,7 +194,7 @@ def _mutual(x: FloatArray, z: FloatArray, first: NDArray[np.bool_], seed: int) -
         for rows in (first, ~first)
     )
     with reproducible(seed):
-        values = held_out_bounds(learn, held_out)
+        values = held_out_bounds(learn, held_out, RECIPE)
     values["ksg"] = ksg(x[~first], z[~first])
     values["gaussian"] = gaussian_information(x[~first], z[~first])
     return values
