@@ -1,4 +1,4 @@
-"""Paired draws and counts of wins: against the metrics of the backtest, planted, and under noise."""
+"""Paired draws and counts of wins: against the backtest's metrics, planted, and under noise."""
 
 import numpy as np
 import pytest

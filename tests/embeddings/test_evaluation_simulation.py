@@ -33,14 +33,16 @@ def plain_account(
     held, cash, wealth = [0.0] * len(returns[0]), 1.0, [1.0]
     for session in range(dealt[0], len(returns)):
         if session > dealt[0]:
-            held = [h * (1.0 + (0.0 if r != r else r)) for h, r in zip(held, returns[session])]
+            earned = [0.0 if r != r else r for r in returns[session]]
+            held = [h * (1.0 + r) for h, r in zip(held, earned, strict=True)]
             cash *= 1.0 + cash_rate[session]
             wealth.append(sum(held) + cash)
         if session in dealt and book[dealt.index(session)][0] == book[dealt.index(session)][0]:
             target, nav = book[dealt.index(session)], sum(held) + cash
             after = nav
             for _ in range(200):  # NAV after the costs of reaching the weights of that NAV
-                after = nav - cost * sum(abs(w * after - h) for w, h in zip(target, held))
+                dealt_now = [abs(w * after - h) for w, h in zip(target, held, strict=True)]
+                after = nav - cost * sum(dealt_now)
             held, cash = [w * after for w in target], after * (1.0 - sum(target))
     return wealth
 

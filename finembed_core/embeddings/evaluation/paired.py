@@ -22,6 +22,7 @@ from finembed_core.panel import FloatArray
 
 SESSIONS_PER_YEAR = 252
 MIN_PERIODS = 8  # fewer holding periods say nothing of how much a mean varies
+MEASURABLE = 12  # periods below which no block length can be estimated: 1, as of independent ones
 RUINED = 1e-300  # wealth below which a logarithm has no value
 
 SCALES: dict[str, Scale | None] = {**COMPARED, "mean_return": PLAIN, "win_share": None}
@@ -67,8 +68,9 @@ class PairedDraws:
         n = len(active)
         starts = np.arange(0, n, holding)
         lengths = np.diff(np.append(starts, n))
-        block = float(np.median(block_lengths(np.add.reduceat(active, starts, axis=0))))
-        periods = len(starts)
+        periods, block = len(starts), 1.0
+        if periods >= MEASURABLE:
+            block = float(np.median(block_lengths(np.add.reduceat(active, starts, axis=0))))
         if periods < max(MIN_PERIODS, 2.0 * block):
             return cls(starts, lengths, np.empty((0, periods)), block)
         drawn = stationary_draws(periods, block, draws, seed)
