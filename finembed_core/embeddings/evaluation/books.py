@@ -58,7 +58,7 @@ def predicted_weights(weights: FloatArray, name: str) -> FloatArray:
     InputError
         One is negative, or they do not sum to 1.
     """
-    given = np.isfinite(weights).sum(axis=1) > 0
+    given = np.any(np.isfinite(weights), axis=1)
     held = np.nan_to_num(weights)
     off = np.abs(held.sum(axis=1) - 1.0)
     wrong = np.flatnonzero(given & ((off > SUM_ERROR) | (held.min(axis=1) < -SUM_ERROR)))
@@ -71,13 +71,13 @@ def predicted_weights(weights: FloatArray, name: str) -> FloatArray:
         )
     held = np.maximum(held, 0.0)
     whole = np.where(given, held.sum(axis=1), np.nan)
-    return held / whole[:, None]
+    return held / whole.reshape(-1, 1)
 
 
 def mixed(books: Sequence[FloatArray]) -> FloatArray:
     """Equal parts of several books, shape (D, N): of those that decide at a decision."""
     stacked = np.array(books)
-    decide = ~np.isnan(stacked).any(axis=2)  # (B, D)
+    decide = np.isnan(stacked).sum(axis=2) == 0  # (B, D)
     count = decide.sum(axis=0)[:, None]
     summed = np.where(decide[:, :, None], stacked, 0.0).sum(axis=0)
     return np.divide(summed, count, out=np.full(summed.shape, np.nan), where=count > 0)

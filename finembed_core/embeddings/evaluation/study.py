@@ -19,7 +19,7 @@ from finembed_core.embeddings.evaluation.portfolios import fund_groups, simulate
 from finembed_core.embeddings.evaluation.predictions import Predictions
 from finembed_core.embeddings.evaluation.simulation import DailyLedger
 from finembed_core.embeddings.evaluation.tables import evaluation_table, portfolio_table
-from finembed_core.errors import MissingPartError
+from finembed_core.errors import InputError, MissingPartError
 from finembed_core.fingerprint import digest
 from finembed_core.panel import FloatArray
 from finembed_core.progress import Progress
@@ -153,7 +153,7 @@ def evaluate(inputs: StudyInputs, progress: Progress | None = None) -> dict[str,
         predictions,
         fund_groups(predictions, inputs.funds),
         ledger,
-        market=own.market or next(iter(inputs.panel.series_ids), None),
+        market=_market(inputs),
         lookback=own.lookback,
         horizon=own.horizon,
         progress=progress,
@@ -162,6 +162,19 @@ def evaluate(inputs: StudyInputs, progress: Progress | None = None) -> dict[str,
         "embedding_portfolios": portfolio_table(made, ledger),
         "embedding_evaluations": evaluation_table(made, ledger, inference, own.every_sessions),
     }
+
+
+def _market(inputs: StudyInputs) -> str:
+    """The series that is held as a benchmark: by default the one that makes the sessions."""
+    known = inputs.panel.series_ids
+    chosen = inputs.settings.embeddings.market or known[0]
+    if chosen not in known:
+        raise InputError(
+            f"embeddings.market is {chosen!r}, which is no daily series",
+            where=f"daily series: {', '.join(known)}",
+            remedy="name one of them",
+        )
+    return chosen
 
 
 def _read_panel(store: PartStore) -> DailyPanel:

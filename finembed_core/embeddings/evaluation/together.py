@@ -6,10 +6,9 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from finembed_core.backtest.resampling import CONSTANT
+from finembed_core.backtest.resampling import CONSTANT, MIN_PERIODS
 from finembed_core.backtest.superiority import superiority
 from finembed_core.embeddings.evaluation.comparisons import TESTED, Comparison, Row, verdict
-from finembed_core.embeddings.evaluation.paired import moments
 from finembed_core.embeddings.evaluation.portfolios import Benchmark, Label
 from finembed_core.embeddings.evaluation.wins import count_wins
 
@@ -90,11 +89,25 @@ def _won(
 
 
 def deflated(comparison: Comparison) -> Iterator[Row]:
-    """SPA over all candidates of the evaluation, and StepM's adjusted p-value of each."""
-    net, place, inference = comparison.net, comparison.place, comparison.inference
+    """SPA over all candidates of the evaluation, and StepM's adjusted p-value of each.
+
+    On returns over the benchmark by holding period.
+    """
+    paired, inference = comparison.paired, comparison.inference
+    net, place = paired.by_period(comparison.net), comparison.place
     active = {pair: net[:, place[pair[0]]] - net[:, place[pair[1]]] for pair in comparison.contests}
     tried = [pair for pair, values in active.items() if np.ptp(values) > CONSTANT]
-    if not tried or comparison.paired.silence:
+    if not tried:
+        return
+    spa: Row = {
+        **Label(tried[0][0].evaluation)._asdict(),
+        "metric": "spa",
+        "benchmark": tried[0][1].name,
+        "n": len(tried),
+    }
+    if paired.periods < MIN_PERIODS:
+        reason = f"no test: {paired.periods} holding periods, {MIN_PERIODS} are needed"
+        yield {**spa, "note": reason}
         return
     found = superiority(
         [label.portfolio for label, _ in tried],
@@ -102,17 +115,11 @@ def deflated(comparison: Comparison) -> Iterator[Row]:
         seed=inference.seed,
         draws=inference.draws,
         size=inference.size,
-        block=round(comparison.paired.block),
+        block=max(1, round(paired.block)),
     )
     judged = _judged(found.p_value, inference.size)
-    yield {
-        **Label(tried[0][0].evaluation)._asdict(),
-        "metric": "spa",
-        "value": found.p_value,
-        "benchmark": tried[0][1].name,
-        "n": len(tried),
-        "note": f"p-value that none of {len(tried)} is better; {judged}",
-    }
+    note = f"p-value that none of {len(tried)} is better; {judged}"
+    yield {**spa, "value": found.p_value, "note": note}
     for (label, benchmark), p in zip(tried, found.p_values.tolist(), strict=True):
         judged = _judged(p, inference.size)
         yield {
@@ -145,10 +152,10 @@ def _mode_pair(
 ) -> Iterator[Row]:
     places = np.array([[comparison.place[one] for one in pair] for pair in pairs])
     net = comparison.net[:, places].mean(axis=1)  # (n, 2)
-    found = moments(np.full((1, len(net)), 1.0 / len(net)), net, comparison.risk_free)
+    found = comparison.paired.whole(net, comparison.risk_free)
     drawn = comparison.paired.moments(net, comparison.risk_free)
     for metric in TESTED:
-        value, other = found[metric][0].tolist()
+        value, other = found[metric].tolist()
         difference = drawn[metric][:, 0] - drawn[metric][:, 1]
         row = comparison.difference(label, metric, value, SUPERVISED, other, difference)
         yield row | {"note": f"mean of {len(pairs)} portfolios a side; {row['note']}"}

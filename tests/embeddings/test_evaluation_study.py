@@ -1,0 +1,267 @@
+"""The study of the evaluations as a whole: its tables, planted skill, leaks, bad input."""
+
+import dataclasses
+
+import numpy as np
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+from finembed_core.backtest.metrics import Series, metrics
+from finembed_core.embeddings.evaluation.portfolios import fund_groups, simulate_all
+from finembed_core.embeddings.evaluation.predictions import PREDICTED, Predictions
+from finembed_core.embeddings.evaluation.simulation import DailyLedger
+from finembed_core.embeddings.evaluation.study import (
+    StudyInputs,
+    embedding_study,
+    evaluate,
+    evaluation_stage,
+)
+from finembed_core.embeddings.evaluation.tables import EVALUATIONS, PORTFOLIOS
+from finembed_core.errors import InputError, MissingPartError
+from finembed_core.stage import build
+from finembed_core.store import PartStore
+from tests.embeddings.daily_worlds import EVERY, DailyWorld, own_settings, write_world
+
+WORLD = DailyWorld(
+    sessions=320, funds=20, skill=2.0, modes=("supervised", "probe"), seeds=(1, 2), seed=3
+)
+
+
+def study(world: DailyWorld, panel=None, table=None, **changes: object) -> dict[str, pl.DataFrame]:
+    panel = panel or world.panel()
+    table = world.predictions(panel) if table is None else table
+    return evaluate(
+        StudyInputs(panel, world.fund_table(), table, None, own_settings(**changes), {})
+    )
+
+
+@pytest.fixture(scope="module")
+def tables() -> dict[str, pl.DataFrame]:
+    return study(WORLD)
+
+
+def one(table: pl.DataFrame, **where: object) -> dict:
+    """The row with these values, null where None."""
+    for name, value in where.items():
+        column = pl.col(name)
+        table = table.filter(column.is_null() if value is None else column == value)
+    return table.row(0, named=True) if table.height == 1 else pytest.fail(f"{table.height} rows")
+
+
+WHOLE = {"loss": None, "fund_group": None, "k": None, "seed": None}
+OVERALL = {"encoder": None, "mode": None, **WHOLE}
+
+
+def test_schemas_are_those_of_the_contract(tables: dict[str, pl.DataFrame]) -> None:
+    assert tables["embedding_portfolios"].schema == pl.Schema(PORTFOLIOS)
+    assert tables["embedding_evaluations"].schema == pl.Schema(EVALUATIONS)
+    for table in tables.values():
+        numbers = table.select(pl.selectors.float())
+        assert not any(numbers[name].is_nan().any() for name in numbers.columns)
+
+
+def test_planted_skill_is_found(tables: dict[str, pl.DataFrame]) -> None:
+    table = tables["embedding_evaluations"]
+    wins = one(table, evaluation="ranking", metric="wins_annual_return", **OVERALL)
+    groups = 4  # all: top 5 and 10; two categories of ten: top 5
+    assert (wins["value"], wins["n"]) == (groups * 3 * 2, groups * 3 * 2)
+    sign = one(table, evaluation="ranking", metric="sign_test_annual_return", **OVERALL)
+    assert sign["value"] == pytest.approx(2 * 0.5**24)
+    average = one(table, evaluation="ranking", metric="average_annual_return", **OVERALL)
+    assert average["ci_low"] > 0.0 and average["note"].endswith("; significant")
+
+
+def test_statistics_are_those_of_the_stored_returns(tables: dict[str, pl.DataFrame]) -> None:
+    """Value and benchmark value of every portfolio whose days are stored."""
+    daily = tables["embedding_portfolios"]
+    name = "weights_linear_probe"
+    own = daily.filter(portfolio=name).filter(pl.col("seed").is_null())
+    dates = own["date"].to_numpy().astype("datetime64[D]")
+    series = Series.of(dates, own["ret"].to_numpy(), periods_per_year=252)
+    found = {m.name: m.value for m in metrics(series, own["turnover"].to_numpy()[1:])}
+    rows = tables["embedding_evaluations"].filter(
+        pl.col("seed").is_null(), evaluation="weights", mode="probe", benchmark="equal_weight"
+    )
+    values = dict(rows.drop_nulls("encoder").select("metric", "value").iter_rows())
+    for metric in ("annual_return", "volatility", "sharpe", "max_drawdown", "turnover"):
+        assert values[metric] == pytest.approx(found[metric], rel=1e-9)
+    market = daily.filter(portfolio="market")
+    assert market["date"].to_list() == own["date"].to_list()
+
+
+def test_every_evaluation_names_its_benchmarks(tables: dict[str, pl.DataFrame]) -> None:
+    table = tables["embedding_evaluations"].filter(metric="sharpe")
+    found = {
+        name: set(part["benchmark"]) - {"supervised"}
+        for (name,), part in table.group_by("evaluation")
+    }
+    assert found == {
+        "gmv": {"gmv_ledoit_wolf", "gmv_sample"},
+        "weights": {"market", "equal_weight", "gmv_ledoit_wolf"},
+        "ranking": {"previous_ranking"},
+    }
+    seeds = table.filter(evaluation="gmv", mode="probe", benchmark="gmv_sample")["seed"]
+    assert sorted(seeds.to_list(), key=str) == [1, 2, None]
+
+
+def test_self_supervision_is_compared_with_supervision(tables: dict[str, pl.DataFrame]) -> None:
+    table = tables["embedding_evaluations"].filter(benchmark="supervised")
+    assert set(table["mode"]) == {"probe"}
+    for evaluation in ("gmv", "weights", "ranking"):
+        where = {"evaluation": evaluation, "metric": "sharpe", "mode": "probe", **WHOLE}
+        by_encoder = one(table, encoder="linear", **where)
+        assert "not significant" in by_encoder["note"]
+        together = one(table, encoder=None, **where)
+        assert together["difference"] == pytest.approx(by_encoder["difference"])
+
+
+def test_too_few_periods_for_superiority_say_so(tables: dict[str, pl.DataFrame]) -> None:
+    row = one(tables["embedding_evaluations"], evaluation="ranking", metric="spa", **OVERALL)
+    assert row["value"] is None and row["note"].endswith("24 are needed")
+
+
+def test_superiority_over_many_periods() -> None:
+    world = DailyWorld(sessions=480, funds=10, skill=3.0, seed=5, categories=(None,))
+    table = study(world)["embedding_evaluations"]
+    spa = one(table, evaluation="ranking", metric="spa", **OVERALL)
+    assert spa["value"] <= 0.05 and spa["n"] == 3
+    stepm = table.filter(evaluation="ranking", metric="stepm")
+    assert stepm.height == 3 and stepm["value"].min() <= 0.05
+
+
+def test_pure_noise_is_not_significant() -> None:
+    """Twelve studies without skill: about one of 20 intervals misses 0."""
+    missed = 0
+    for seed in range(12):
+        world = DailyWorld(sessions=200, funds=10, seed=100 + seed, categories=(None,))
+        table = study(world)["embedding_evaluations"]
+        row = one(table, evaluation="weights", metric="average_sharpe", **OVERALL)
+        missed += "not significant" not in row["note"]
+    assert missed <= 3  # of a binomial (12, 5%): a chance of 0.2% beyond
+
+
+def targets(panel, table) -> dict[str, np.ndarray]:
+    """Every book, as it goes to the ledger."""
+    seen: dict[str, np.ndarray] = {}
+    known = Predictions.of(table, panel)
+    ledger = DailyLedger.of(panel, known, WORLD.fund_table(), own_settings())
+
+    class Watched(DailyLedger):
+        def hold(self, book):
+            seen[str(len(seen))] = book
+
+    watched = Watched(**{f.name: getattr(ledger, f.name) for f in dataclasses.fields(ledger)})
+    simulate_all(
+        panel,
+        known,
+        fund_groups(known, WORLD.fund_table()),
+        watched,
+        market=None,
+        lookback=32,
+        horizon=EVERY,
+    )
+    return seen
+
+
+def test_noise_after_a_session_changes_no_decision_up_to_it() -> None:
+    panel = WORLD.panel()
+    table = WORLD.predictions(panel)
+    session = WORLD.decisions()[6]
+    rng = np.random.default_rng(9)
+    returns, known = panel.returns.copy(), panel.known.copy()
+    returns[session + 1 :] = rng.normal(0.0, 0.05, returns[session + 1 :].shape)
+    late = rng.random(known.shape) < 0.1  # values that come out only after it may be anything
+    late[: session - 40], late[session + 1 :] = False, False
+    known[late] = session + 3
+    other = returns.copy()
+    other[late] = 0.5
+    later = pl.col("date") > panel.days[session].item()
+    noise = table.with_columns(
+        pl.when(later).then(1.0 - pl.col(name)).otherwise(name).alias(name)
+        for name in PREDICTED
+        if name not in ("weight", "gmv")
+    )
+    one = targets(dataclasses.replace(panel, returns=returns, known=known), table)
+    two = targets(dataclasses.replace(panel, returns=other, known=known), noise)
+    changed = 0
+    for name, book in one.items():
+        np.testing.assert_array_equal(book[:7], two[name][:7])
+        changed += not np.array_equal(book[7:], two[name][7:])
+    assert len(one) > 20 and changed > 10
+
+
+def test_predictions_that_are_missing_hold_on_or_are_absent() -> None:
+    world = DailyWorld(sessions=200, funds=10, encoders=("dlinear", "linear"), categories=(None,))
+    panel = world.panel()
+    first = panel.days[world.decisions()[0]].item()
+    broken = pl.col("encoder") == "dlinear"
+    table = world.predictions(panel).with_columns(
+        listnet=pl.when(broken).then(float("nan")).otherwise("listnet"),
+        gmv=pl.when(broken & (pl.col("date") == first)).then(None).otherwise("gmv"),
+    )
+    rows = study(world, table=table)["embedding_evaluations"]
+    absent = rows.filter(encoder="dlinear", loss="listnet", metric="annual_return")
+    assert set(absent["note"]) == {"no prediction at any decision"}
+    assert absent["value"].null_count() == absent.height == 2  # a seed, and all seeds
+    late = one(
+        rows, encoder="dlinear", metric="sharpe", benchmark="gmv_sample", mode="supervised", **WHOLE
+    )
+    assert "held on at 1 of 10 decisions" in late["note"]
+
+
+def test_one_fund_is_a_study_without_rankings() -> None:
+    world = DailyWorld(sessions=120, funds=1)
+    found = study(world)
+    rows = found["embedding_evaluations"]
+    assert set(rows["evaluation"]) == {"gmv", "weights"}
+    same = rows.filter(metric="sharpe", benchmark="gmv_ledoit_wolf")
+    assert same["difference"].abs().max() < 1e-9 and same["note"].str.contains("no interval").all()
+
+
+def test_a_fund_that_dies_is_booked_once_for_all() -> None:
+    world = DailyWorld(sessions=250, funds=10, categories=(None,))
+    panel = world.panel()
+    returns = panel.returns.copy()
+    returns[world.first + 5 :, 0] = np.nan
+    panel = dataclasses.replace(panel, returns=returns)
+    daily = study(world, panel=panel)["embedding_portfolios"]
+    equal = daily.filter(portfolio="equal_weight").sort("ret")
+    assert equal["ret"][0] == pytest.approx(-0.02, abs=0.02)  # a tenth that pays 80%
+    assert daily["ret"].is_finite().all()
+
+
+def test_the_stage_is_skipped_when_current(tmp_path) -> None:
+    world = DailyWorld(sessions=120, funds=10, categories=(None,))
+    store, own = write_world(PartStore(tmp_path), world), own_settings()
+    assert not embedding_study(store, own).skipped
+    assert embedding_study(store, own).skipped
+    table = store.read("embedding_evaluations", "all")
+    expected = study(world)
+    assert_frame_equal(table, expected["embedding_evaluations"])
+    assert_frame_equal(store.read("embedding_portfolios", "all"), expected["embedding_portfolios"])
+    key = store.keys("fund_predictions")[-1]
+    part = store.read("fund_predictions", key)
+    store.write("fund_predictions", key, part.with_columns(listnet=-pl.col("listnet")))
+    assert not embedding_study(store, own).skipped
+    assert not embedding_study(store, own_settings(dealing_lag_sessions=2)).skipped
+
+
+def test_other_tables_join_the_stage(tmp_path) -> None:
+    world = DailyWorld(sessions=120, funds=10, categories=(None,))
+    store = write_world(PartStore(tmp_path), world)
+    counted = pl.DataFrame({"n": [1]})
+    stage = evaluation_stage(store, own_settings(), {"embedding_checks": lambda inputs: counted})
+    (built,) = build(stage, ["all"], store)
+    assert "embedding_checks" in built.manifests
+    assert_frame_equal(store.read("embedding_checks", "all"), counted)
+
+
+def test_without_predictions_the_part_is_missing(tmp_path) -> None:
+    with pytest.raises(MissingPartError, match="fund_predictions has no parts yet"):
+        embedding_study(PartStore(tmp_path), own_settings())
+
+
+def test_a_market_that_is_no_daily_series_is_refused() -> None:
+    with pytest.raises(InputError, match="no daily series"):
+        study(DailyWorld(sessions=120, funds=10), market="nasdaq")
