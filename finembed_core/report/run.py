@@ -37,6 +37,8 @@ MODELS = {
     "logistic": "logistic regression",
     "patchtst": "PatchTST",
     "dlinear": "DLinear",
+    "linear": "Linear",
+    "rlinear": "RLinear",
 }
 MOST_DRAWN = 7  # lines that an eye can follow
 MOST_NAMED = 5

@@ -71,7 +71,7 @@ def embedding_map_rows(connection: duckdb.DuckDBPyConnection) -> pl.DataFrame:
     """
     maps = [pl.DataFrame(schema=SCHEMA)]
     for key in connection.execute(MAPS).fetchall():
-        found = connection.execute(VECTORS, key).to_arrow_table()
+        found = connection.sql(VECTORS, params=key).to_arrow_table()
         frame = pl.DataFrame(found).filter(pl.col("n_seeds") == pl.col("n_seeds").max())
         if frame.height:
             maps.append(_map(frame, key))

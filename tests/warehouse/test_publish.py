@@ -226,8 +226,8 @@ def test_a_damaged_part_is_named(store, path):
 
 
 def test_a_part_that_vanishes_meanwhile_is_no_traceback(store, path, monkeypatch):
-    def judged(parts):
-        found = with_verdicts(parts)
+    def judged(parts, size):
+        found = with_verdicts(parts, size)
         next((store.root / "universe").glob(f"{LAST}@*")).unlink()
         return found
 
