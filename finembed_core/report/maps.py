@@ -12,7 +12,6 @@ import polars as pl
 
 from finembed_core.report.charts import figure
 from finembed_core.report.figures import GRAY, INK
-from finembed_core.report.run import MODELS
 from finembed_core.report.section import Chart, literal
 from finembed_core.warehouse.query import answer
 
@@ -23,20 +22,6 @@ MOST_CATEGORIES = len(OKABE_ITO) * len(SYMBOLS)
 NO_CATEGORY = "no category"
 HEIGHT = 520
 CROWDED = 150  # points from which they are drawn smaller
-MODES = {
-    "supervised": "supervised",
-    "probe": "self-supervised, frozen",
-    "finetune": "self-supervised, fine-tuned",
-    "multi_objective": "multi-objective",
-    "multi_modal": "multi-modal",
-}
-
-
-def model_name(encoder: str | None, mode: str | None) -> str:
-    """An encoder and how it was trained, in words."""
-    return ", ".join(
-        filter(None, (MODELS.get(encoder or "", encoder), MODES.get(mode or "", mode)))
-    )
 
 
 def fund_map(

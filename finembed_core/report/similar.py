@@ -10,9 +10,10 @@ from html import escape
 import duckdb
 
 from finembed_core.errors import InputError, MissingPartError
-from finembed_core.report.maps import fund_map, model_name
+from finembed_core.report.maps import fund_map
 from finembed_core.report.page import document, notes, scripts
 from finembed_core.report.render import block
+from finembed_core.report.run import model_name
 from finembed_core.report.section import Column, Table, literal
 from finembed_core.warehouse.query import answer
 

@@ -163,8 +163,8 @@ CREATE TABLE embedding_evaluations (
 );
 COMMENT ON TABLE embedding_evaluations IS 'What each model''s portfolio is worth beside its benchmark.';
 COMMENT ON COLUMN embedding_evaluations.seed IS 'NULL: all seeds mixed equally';
-COMMENT ON COLUMN embedding_evaluations.value IS 'of the model, in the unit of metric';
-COMMENT ON COLUMN embedding_evaluations.benchmark IS 'portfolio compared with';
+COMMENT ON COLUMN embedding_evaluations.value IS 'of the model, in the unit of metric: decimals per year, a count of wins, a share or a p-value';
+COMMENT ON COLUMN embedding_evaluations.benchmark IS 'portfolio compared with; supervised: the same encoder trained so; half: as many wins as losses';
 COMMENT ON COLUMN embedding_evaluations.benchmark_value IS 'of the benchmark, in the unit of metric';
 COMMENT ON COLUMN embedding_evaluations.difference IS 'value - benchmark_value';
 COMMENT ON COLUMN embedding_evaluations.ci_low IS 'lower end of the 95% interval of the difference, NULL without';
@@ -180,7 +180,7 @@ CREATE TABLE embedding_information (
     value DOUBLE,
     std DOUBLE CHECK (std >= 0),
     n BIGINT,
-    dimension BIGINT CHECK (dimension >= 1),
+    dimension BIGINT CHECK (dimension >= 0),
     noise DOUBLE CHECK (noise >= 0),
     unit VARCHAR NOT NULL,
     note VARCHAR
@@ -189,7 +189,7 @@ COMMENT ON TABLE embedding_information IS 'Entropy of inputs and embeddings, and
 COMMENT ON COLUMN embedding_information.value IS 'in unit';
 COMMENT ON COLUMN embedding_information.std IS 'standard deviation of the estimate, in unit';
 COMMENT ON COLUMN embedding_information.n IS 'rows that the estimate rests on';
-COMMENT ON COLUMN embedding_information.dimension IS 'of what was measured, after reduction';
+COMMENT ON COLUMN embedding_information.dimension IS 'of what was measured, after reduction; 0 where nothing varies';
 COMMENT ON COLUMN embedding_information.noise IS 'standard deviation of the noise added to standardized embeddings: without it the information of a deterministic encoder is infinite';
 COMMENT ON COLUMN embedding_information.note IS 'scaling, and what to know about the estimate';
 
@@ -207,8 +207,8 @@ CREATE TABLE embedding_checks (
 );
 COMMENT ON TABLE embedding_checks IS 'Whether embeddings know what funds are: retrieval of the category, and targets read off by a linear probe.';
 COMMENT ON COLUMN embedding_checks.date IS 'session';
-COMMENT ON COLUMN embedding_checks."check" IS 'category_retrieval, or linear_probe_ and its target';
-COMMENT ON COLUMN embedding_checks.value IS 'share of neighbors of the same category, or R2 of the probe';
+COMMENT ON COLUMN embedding_checks."check" IS 'category_retrieval, category_precision_ and how many neighbors, or linear_probe_ and its target';
+COMMENT ON COLUMN embedding_checks.value IS 'retrieval: mean average precision; precision: share of the neighbors; probe: R2, of a category accuracy';
 COMMENT ON COLUMN embedding_checks.baseline IS 'the same of principal components of the same windows';
 COMMENT ON COLUMN embedding_checks.chance IS 'the same without any skill';
 COMMENT ON COLUMN embedding_checks.n IS 'funds';
@@ -221,7 +221,7 @@ COMMENT ON VIEW latest_embeddings IS 'Embeddings of the last date that has any, 
 
 CREATE VIEW embedding_scoreboard AS
 WITH judged AS (
-    SELECT *, metric NOT IN ('volatility', 'turnover', 'cost') AS more_is_better
+    SELECT *, metric NOT IN ('volatility', 'average_volatility', 'turnover', 'cost') AS more_is_better
     FROM embedding_evaluations WHERE seed IS NULL
 ), seeds AS (
     SELECT evaluation, encoder, mode, loss, fund_group, k, metric, benchmark,
@@ -246,6 +246,7 @@ SELECT
     seeds.seed_low,
     seeds.seed_high,
     CASE
+        WHEN judged.difference IS NULL THEN 'see note'
         WHEN ci_low IS NULL OR ci_high IS NULL THEN 'not known: no interval'
         WHEN ci_low <= 0 AND ci_high >= 0 THEN 'not significant'
         WHEN (ci_low > 0) = more_is_better THEN 'better than the benchmark'
@@ -266,7 +267,7 @@ COMMENT ON COLUMN embedding_scoreboard.ci_low IS 'lower end of its 95% interval,
 COMMENT ON COLUMN embedding_scoreboard.ci_high IS 'its upper end';
 COMMENT ON COLUMN embedding_scoreboard.seed_low IS 'smallest difference of a single seed';
 COMMENT ON COLUMN embedding_scoreboard.seed_high IS 'largest one';
-COMMENT ON COLUMN embedding_scoreboard.verdict IS 'whether that interval leaves 0 out, and on which side; of volatility and turnover less is better';
+COMMENT ON COLUMN embedding_scoreboard.verdict IS 'whether that interval leaves 0 out, and on which side; of volatility and turnover less is better; p-values and what is absent have it in note';
 
 CREATE MACRO similar_funds(fund, day) AS TABLE
 WITH shown AS (
