@@ -64,7 +64,7 @@ def _figure(frame: pl.DataFrame, fund: str | None, nearest: Sequence[str]) -> go
     ring = {"color": INK, "symbol": "circle-open", "size": size + 6, "line": {"width": 2}}
     star = {"color": INK, "symbol": "star", "size": 16}
     _points(chart, frame.filter(pl.col("fund_id").is_in(nearest)), "nearest", ring)
-    _points(chart, frame.filter(pl.col("fund_id") == fund), "the fund", star)
+    _points(chart, frame.filter(pl.col("fund_id") == (fund or "")), "the fund", star)
     chart.update_xaxes(title={"text": _axis("first", frame["explained_x"])}, zeroline=False)
     # One length on both axes: distances are what a map shows.
     chart.update_yaxes(

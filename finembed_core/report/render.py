@@ -134,8 +134,9 @@ def _legend(figures: Sequence[tuple[str, go.Figure]]) -> str:
 
 
 def _swatch(trace: Any) -> str:
-    if trace.mode == "markers" or trace.type == "bar":
-        shape = SHAPES.get(trace.marker.symbol or "", SHAPES["circle"])
+    if trace.type == "bar" or trace.mode == "markers":
+        symbol = "circle" if trace.type == "bar" else trace.marker.symbol or "circle"
+        shape = SHAPES[symbol]
         return f'<svg width="12" height="12" {PAINT.format(trace.marker.color)}>{shape}</svg>'
     dash = DASHES.get(trace.line.dash or "", "")
     width = min(trace.line.width or 2, 4)

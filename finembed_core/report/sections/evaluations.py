@@ -97,7 +97,7 @@ ORDER BY evaluation, metric <> 'sharpe', metric, benchmark, encoder, mode"""
 
 
 def _wins(connection: duckdb.DuckDBPyConnection) -> Table:
-    """m of n with its tests, by training and over all of them, where the study counted."""
+    """Wins of portfolios with its tests, by training and over all of them, where the study counted."""
     sql = """\
 WITH named AS (
     SELECT *, regexp_extract(metric, '^(wins|win_share|sign_test|dependent_test|average)_', 1)
@@ -329,7 +329,10 @@ def _said(board: pl.DataFrame) -> Iterator[str]:
     """How many differences are told apart from nothing."""
     sharpe = board.filter(metric="sharpe").drop_nulls("difference")
     for (evaluation, name), own in sharpe.group_by("evaluation", "benchmark", maintain_order=True):
-        better, worse = (own["verdict"].str.starts_with(word).sum() for word in ("better", "worse"))
+        verdicts = own["verdict"].to_list()
+        better, worse = (
+            verdicts.count(f"{word} than the benchmark") for word in ("better", "worse")
+        )
         what = EVALUATIONS.get(str(evaluation), str(evaluation)).capitalize()
         against = PORTFOLIOS.get(str(name), str(name))
         if better + worse == 0:
