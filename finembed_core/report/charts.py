@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -13,6 +13,7 @@ from finembed_core.report.figures import COLORS, FONT, GRAY, GRID, INK
 from finembed_core.report.run import Run
 
 HEIGHT = 400
+ROW = 24  # pixels of a row of points
 LEAD_WIDTH, WIDTH = 3, 1.6
 FALL, RISE = "#b2521c", "#1f6fb2"  # orange and blue: told apart by everyone
 DIVERGING = [(0.0, "#b35806"), (0.25, "#f1a340"), (0.5, "#f7f7f7"), (0.75, "#92c5de"), (1.0, RISE)]
@@ -99,3 +100,57 @@ def bars(chart: go.Figure, frame: pl.DataFrame, label: str, value: str, hover: s
     )
     chart.update_yaxes(autorange="reversed", type="category", automargin=True)
     return chart.update_layout(hovermode="closest", bargap=0.3)
+
+
+def forest(
+    frame: pl.DataFrame,
+    labels: Sequence[str],
+    series: Mapping[str, tuple[str, str, str, str]],
+    *,
+    tickformat: str | None = None,
+    zero: bool = True,
+) -> go.Figure:
+    """Lying points with their intervals, the first row on top.
+
+    Parameters
+    ----------
+    frame : DataFrame
+    labels : sequence of str
+        What each row is called.
+    series : mapping of str to (str, str, str, str)
+        By name of the points: the columns of their values and of what their interval reaches below
+        and above (empty without one), and their color.
+    tickformat : str, optional
+    zero : bool
+        Whether 0 is marked.
+    """
+    chart = figure(height=90 + ROW * max(frame.height, 2))
+    for name, (value, below, above, color) in series.items():
+        chart.add_scatter(
+            x=frame[value].to_numpy(),
+            y=[escape(label) for label in labels],
+            name=escape(name),
+            mode="markers",
+            marker={"color": color, "size": 8},
+            error_x=_reach(frame, below, above, color),
+            hovertemplate=f"%{{y}}, {escape(name)}: %{{x:.3~g}}<extra></extra>",
+        )
+    chart.update_yaxes(
+        autorange="reversed", type="category", automargin=True, tickfont={"size": 11}
+    )
+    chart.update_xaxes(tickformat=tickformat, zeroline=zero, zerolinewidth=1.5, nticks=6)
+    return chart.update_layout(hovermode="closest")
+
+
+def _reach(frame: pl.DataFrame, below: str, above: str, color: str) -> dict[str, Any] | None:
+    if not below:
+        return None
+    return {
+        "type": "data",
+        "symmetric": False,
+        "array": frame[above].fill_null(0).to_numpy(),
+        "arrayminus": frame[below].fill_null(0).to_numpy(),
+        "color": color,
+        "thickness": 1.5,
+        "width": 3,
+    }

@@ -16,6 +16,16 @@ from finembed_core.report.section import Chart, Column, Section, Table
 
 LONG = 40  # characters from which a text may be broken into lines
 TALL = 25  # rows from which a table scrolls within itself
+SHAPES = {
+    "circle": '<circle cx="6" cy="6" r="5"/>',
+    "circle-open": '<circle cx="6" cy="6" r="4.5" fill="none"/>',
+    "diamond": '<path d="M6 0l6 6-6 6-6-6z"/>',
+    "square": '<path d="M1 1h10v10H1z"/>',
+    "star": '<path d="M6 0l1.5 4.2H12L8.4 7l1.3 4.4L6 8.8l-3.7 2.6L3.6 7 0 4.2h4.5z"/>',
+    "x": '<path d="M2 2l8 8M10 2l-8 8" stroke-width="3"/>',
+}
+"""What plotly calls the marks of a point, 12 pixels wide."""
+PAINT = 'fill="{0}" stroke="{0}"'
 DASHES = {"dash": "7 4", "dot": "2 3", "dashdot": "7 3 2 3"}
 
 
@@ -63,9 +73,7 @@ def _if_absent(section: Section) -> str:
 def _section(slug: str, section: Section, run: Run) -> str:
     facts = "".join(f"<li>{escape(fact)}</li>" for fact in section.facts)
     warnings = notes(run.warnings) if slug == "verdict" else ""
-    blocks = "".join(
-        _block(f"{slug}-{k}", block) for k, block in enumerate(section.blocks, start=1)
-    )
+    blocks = "".join(block(f"{slug}-{k}", own) for k, own in enumerate(section.blocks, start=1))
     said = f'<ul class="said">{facts}</ul>' if facts else ""
     return (
         f'<section id="{slug}"{_if_absent(section)}><h2>{escape(section.title)}</h2>'
@@ -73,11 +81,12 @@ def _section(slug: str, section: Section, run: Run) -> str:
     )
 
 
-def _block(name: str, block: Chart | Table) -> str:
-    inside = "".join(_chart(name, block)) if isinstance(block, Chart) else table(block)
+def block(name: str, shown: Chart | Table) -> str:
+    """A chart or table under its caption, its SQL folded away below; `name` is unique on a page."""
+    inside = "".join(_chart(name, shown)) if isinstance(shown, Chart) else table(shown)
     return (
-        f"<h3>{escape(block.caption)}</h3>{inside}"
-        f'<details class="sql"><summary>SQL</summary><pre>{escape(block.sql)}</pre></details>'
+        f"<h3>{escape(shown.caption)}</h3>{inside}"
+        f'<details class="sql"><summary>SQL</summary><pre>{escape(shown.sql)}</pre></details>'
     )
 
 
@@ -125,9 +134,10 @@ def _legend(figures: Sequence[tuple[str, go.Figure]]) -> str:
 
 
 def _swatch(trace: Any) -> str:
-    if trace.mode == "markers" or trace.type == "bar":
-        disk = f'<circle cx="6" cy="6" r="5" fill="{trace.marker.color}"/>'
-        return f'<svg width="12" height="12">{disk}</svg>'
+    if trace.type == "bar" or trace.mode == "markers":
+        symbol = "circle" if trace.type == "bar" else trace.marker.symbol or "circle"
+        shape = SHAPES[symbol]
+        return f'<svg width="12" height="12" {PAINT.format(trace.marker.color)}>{shape}</svg>'
     dash = DASHES.get(trace.line.dash or "", "")
     width = min(trace.line.width or 2, 4)
     return (

@@ -37,6 +37,15 @@ MODELS = {
     "logistic": "logistic regression",
     "patchtst": "PatchTST",
     "dlinear": "DLinear",
+    "linear": "Linear",
+    "rlinear": "RLinear",
+}
+MODES = {
+    "supervised": "supervised",
+    "probe": "frozen probe",
+    "finetune": "fine-tuned",
+    "multi_objective": "multi-objective",
+    "multi_modal": "multi-modal",
 }
 MOST_DRAWN = 7  # lines that an eye can follow
 MOST_NAMED = 5
@@ -109,6 +118,12 @@ class Run:
         """What charts leave out, in words; empty where they show every strategy."""
         left = self.ran - len(self.drawn)
         return f" {left} more strategies ran and are not drawn." if left > 0 else ""
+
+
+def model_name(encoder: str | None, mode: str | None) -> str:
+    """An encoder and how it was trained, in words."""
+    spoken = MODELS.get(encoder or "", encoder), MODES.get(mode or "", mode)
+    return ", ".join(filter(None, spoken))
 
 
 def read_run(

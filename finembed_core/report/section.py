@@ -110,15 +110,25 @@ def rows_of(connection: duckdb.DuckDBPyConnection, table: str, run: Run) -> str:
 
     Tables differ between versions of the warehouse, so the first question is whether it is there.
     """
-    there = connection.execute(
-        "SELECT table_name FROM duckdb_tables() WHERE table_name = ?", [table]
-    ).fetchall()
-    if not there:
+    if not _is_there(connection, table):
         return f"this warehouse has no table {table}"
     found = connection.execute(
         f'SELECT 1 FROM "{table}" WHERE run_id = ? LIMIT 1', [run.run_id]
     ).fetchall()
     return "" if found else f"table {table} holds nothing about this run"
+
+
+def rows_in(connection: duckdb.DuckDBPyConnection, table: str) -> str:
+    """Why a table that is of no run has nothing to show, or an empty string where it has."""
+    if not _is_there(connection, table):
+        return f"this warehouse has no table {table}"
+    found = connection.execute(f'SELECT 1 FROM "{table}" LIMIT 1').fetchall()
+    return "" if found else f"table {table} is empty"
+
+
+def _is_there(connection: duckdb.DuckDBPyConnection, table: str) -> bool:
+    named = "SELECT 1 FROM duckdb_tables() WHERE table_name = ?"
+    return bool(connection.execute(named, [table]).fetchall())
 
 
 def absent(title: str, reason: str) -> Section:

@@ -9,6 +9,21 @@ import duckdb
 from finembed_core.warehouse.schema import Table
 
 TOLERANCE = 1e-9
+SINGLE = 1e-5  # of what models compute in single precision
+KEYS_WITH_NULLS = {
+    "embedding_curves": (
+        *("encoder", "retraining", "mode", "task", "seed", "epoch", "split", "objective"),
+    ),
+    "embedding_portfolios": (
+        *("evaluation", "portfolio", "encoder", "mode", "loss", "fund_group", "k", "seed", "date"),
+    ),
+    "embedding_evaluations": (
+        *("evaluation", "encoder", "mode", "loss", "fund_group", "k", "seed", "metric"),
+        "benchmark",
+    ),
+    "embedding_information": ("encoder", "mode", "seed", "quantity", "estimator", "noise"),
+}
+"""Columns that tell rows apart in tables where some of them do not apply to every row."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +120,24 @@ CHECKS = (
         FROM prediction_outcomes AS o JOIN runs USING (run_id)
         WHERE realized IS NOT NULL AND label_month > last_month
         """,
+    ),
+    Check(
+        "fund_predictions",
+        "weights of a model sum to 1, and so do those of its minimum variance portfolio",
+        f"""
+        SELECT date, encoder, mode, seed, sum(weight) AS weights, sum(gmv) AS gmv
+        FROM fund_predictions GROUP BY date, encoder, mode, seed
+        HAVING abs(sum(weight) - 1) > {SINGLE} OR abs(sum(gmv) - 1) > {SINGLE}
+        """,
+    ),
+    *(
+        Check(
+            table,
+            f"one row per ({', '.join(columns)})",
+            f"SELECT {', '.join(columns)}, count(*) AS times FROM {table}"
+            f" GROUP BY {', '.join(columns)} HAVING count(*) > 1",
+        )
+        for table, columns in KEYS_WITH_NULLS.items()
     ),
 )
 

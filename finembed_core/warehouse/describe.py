@@ -10,16 +10,22 @@ from pathlib import Path
 
 from finembed_core.files import written_whole
 from finembed_core.warehouse.checks import CHECKS
-from finembed_core.warehouse.schema import Column, Table, warehouse_schema
+from finembed_core.warehouse.schema import (
+    Column,
+    Macro,
+    Table,
+    warehouse_macros,
+    warehouse_schema,
+)
 
 HEAD = """\
 # Schema of the warehouse
 
 Written by `python -m finembed_core.warehouse.describe docs/schema.md` from `schema.sql`,
-`views.sql` and `checks.py` in `finembed_core/warehouse`: change those. How the file is made, and
-questions to ask it: [warehouse.md](warehouse.md). Keys are bold, and rows lie in their order. Dates
-are month ends unless it says otherwise. A fact that breaks a rule stops the publication, and the
-old file stands.
+`embeddings.sql`, `views.sql` and `checks.py` in `finembed_core/warehouse`: change those. How the
+file is made, and questions to ask it: [warehouse.md](warehouse.md). Keys are bold, and rows lie in
+their order. Dates are month ends unless it says otherwise. A fact that breaks a rule stops the
+publication, and the old file stands.
 """
 
 
@@ -28,6 +34,7 @@ def schema_page() -> str:
     tables = [table for table in warehouse_schema().values() if not table.is_view]
     views = [table for table in warehouse_schema().values() if table.is_view]
     blocks = [HEAD, "## Tables\n", *map(_table, tables), "## Views\n", *map(_table, views)]
+    blocks += ["## Queries with parameters\n", *map(_macro, warehouse_macros())]
     return "\n".join(blocks)
 
 
@@ -40,6 +47,10 @@ def _table(table: Table) -> str:
     if rules:
         parts.append("Rules: " + "; ".join(rules) + ".\n")
     return "\n".join(parts)
+
+
+def _macro(macro: Macro) -> str:
+    return f"### {macro.name}({', '.join(macro.parameters)})\n\n{macro.comment}\n"
 
 
 def _row(column: Column, in_key: bool) -> str:

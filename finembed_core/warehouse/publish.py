@@ -7,7 +7,7 @@ reads a clock: `runs.created_at` is the file time of the run's manifest.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -22,6 +22,8 @@ from finembed_core.fingerprint import code_fingerprint, digest
 from finembed_core.settings import Settings
 from finembed_core.store import PartStore
 from finembed_core.warehouse.checks import first_fault, row_fault
+from finembed_core.warehouse.maps import MODULES as MAP_MODULES
+from finembed_core.warehouse.maps import embedding_map_rows
 from finembed_core.warehouse.pairs import create_pairs_view
 from finembed_core.warehouse.query import reading
 from finembed_core.warehouse.schema import Table, schema_sql, warehouse_schema
@@ -39,6 +41,11 @@ NO_PAIRS = f"""
     SELECT pairs_folder FROM publication WHERE pairs_folder IS NOT NULL
     AND NOT EXISTS (FROM parts WHERE "table" = '{PAIRS}' AND left_out = '' AND rows > 0)
 """
+MAKERS: Mapping[str, Callable[[duckdb.DuckDBPyConnection], pl.DataFrame]] = {
+    "significance": deflated_sharpe_rows,
+    "embedding_map": embedding_map_rows,
+}
+"""Rows that are computed here, of what the tables before hold already."""
 REMEDY = (
     "the old warehouse still stands; run `finembed run` to rebuild the part that holds this row"
 )
@@ -112,7 +119,14 @@ def publish(
             with duckdb.connect() as connection:
                 connection.execute("SET enable_progress_bar = false")  # finembed has its own
                 _attach_new(connection, building)
-                _build(connection, with_verdicts(parts), content, settings, latest, folder)
+                _build(
+                    connection,
+                    with_verdicts(parts, settings.embeddings.size),
+                    content,
+                    settings,
+                    latest,
+                    folder,
+                )
             put_in_place(building, path)
         except duckdb.IOException as error:
             raise WarehouseError(
@@ -149,8 +163,16 @@ def _content(
     """Hash of what the file will hold."""
     each = [f"{part.manifest!r}{part.created_at}{part.left_out}" for part in parts]
     columns = settings.pairs and settings.pairs.columns
-    code = code_fingerprint(*MODULES)
-    return digest(schema_sql(), settings.study, each, latest, pairs_folder, columns, code)
+    code = code_fingerprint(*MODULES, *MAP_MODULES)
+    return digest(
+        schema_sql(settings.embeddings.size),
+        settings.study,
+        each,
+        latest,
+        pairs_folder,
+        columns,
+        code,
+    )
 
 
 def _standing(path: Path, content: str) -> PublishReport | None:
@@ -179,13 +201,14 @@ def _build(
     latest: str | None,
     pairs_folder: str | None,
 ) -> None:
-    connection.execute(schema_sql())
+    size = settings.embeddings.size
+    connection.execute(schema_sql(size))
     _write_parts(connection, parts)
-    for table in warehouse_schema().values():
+    for table in warehouse_schema(size).values():
         if table.name not in OWN and not table.is_view:
             own = [p for p in parts if p.target == table.name and p.path and not p.left_out]
-            made = deflated_sharpe_rows(connection) if table.name == "significance" else None
-            _load(connection, table, own, made)
+            make = MAKERS.get(table.name)
+            _load(connection, table, own, make and make(connection))
     create_pairs_view(connection, parts, settings)
     lag = settings.dataset.calendar.decision_lag_days
     connection.execute(

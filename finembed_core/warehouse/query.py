@@ -156,6 +156,10 @@ def csv_text(frame: pl.DataFrame) -> str:
         pl.col(name).list.eval(pl.element().cast(pl.String)).list.join(LIST_SEPARATOR)
         for name, kind in frame.schema.items()
         if isinstance(kind, pl.List)
+    ] + [
+        pl.col(name).arr.to_list().list.eval(pl.element().cast(pl.String)).list.join(LIST_SEPARATOR)
+        for name, kind in frame.schema.items()
+        if isinstance(kind, pl.Array)
     ]
     return frame.with_columns(flat).write_csv()
 
@@ -192,7 +196,7 @@ def _distinct(names: Sequence[str]) -> list[str]:
 
 
 def _is_plain(kind: DuckDBPyType) -> bool:
-    if kind.id == "list":
+    if kind.id in ("list", "array"):
         return cast(DuckDBPyType, kind.children[0][1]).id in PLAIN
     return kind.id in PLAIN
 

@@ -8,7 +8,10 @@ from pathlib import Path
 
 import duckdb
 
+from finembed_core.settings import EmbeddingsSettings
+
 HERE = Path(__file__).parent
+SIZE = EmbeddingsSettings().size
 
 
 @dataclass(frozen=True)
@@ -33,17 +36,42 @@ class Table:
     rules: tuple[str, ...] = ()
 
 
-def schema_sql() -> str:
-    """Statements that make the tables, then the views."""
-    return "\n".join((HERE / name).read_text() for name in ("schema.sql", "views.sql"))
+@dataclass(frozen=True)
+class Macro:
+    """A query with parameters, asked as ``FROM name(parameters)``."""
+
+    name: str
+    parameters: tuple[str, ...]
+    comment: str
+
+
+def schema_sql(size: int = SIZE) -> str:
+    """Statements that make the tables, then the views, for embeddings of so many numbers."""
+    text = {
+        name: (HERE / name).read_text() for name in ("schema.sql", "embeddings.sql", "views.sql")
+    }
+    text["embeddings.sql"] = text["embeddings.sql"].replace("{size}", str(size))
+    return "\n".join(text.values())
 
 
 @cache
-def warehouse_schema() -> dict[str, Table]:
+def warehouse_schema(size: int = SIZE) -> dict[str, Table]:
     """Tables and views by name, in the order of the SQL files."""
     with duckdb.connect() as connection:
-        connection.execute(schema_sql())
+        connection.execute(schema_sql(size))
         return _catalog(connection)
+
+
+@cache
+def warehouse_macros() -> tuple[Macro, ...]:
+    """Queries with parameters, by name."""
+    with duckdb.connect() as connection:
+        connection.execute(schema_sql())
+        found = connection.execute(
+            "SELECT function_name, parameters, comment FROM duckdb_functions()"
+            " WHERE NOT internal ORDER BY function_name"
+        ).fetchall()
+    return tuple(Macro(name, tuple(given), comment or "") for name, given, comment in found)
 
 
 def _catalog(connection: duckdb.DuckDBPyConnection) -> dict[str, Table]:

@@ -15,7 +15,7 @@ from finembed_core.errors import IntegrityError
 from finembed_core.fingerprint import settings_fingerprint
 from finembed_core.settings import Settings
 from finembed_core.store import Manifest, PartStore
-from finembed_core.warehouse.schema import warehouse_schema
+from finembed_core.warehouse.schema import SIZE, warehouse_schema
 
 # Columns that a part's frame does not hold, from the part's own place in the store.
 MONTH_OF_KEY = "last_day((part.key || '-01')::DATE)"
@@ -26,11 +26,17 @@ DERIVED: Mapping[str, Mapping[str, str]] = {
         "model": "replace(part.\"table\", 'trend_model_', '')",
         "retraining": MONTH_OF_KEY,
     },
+    "embedding_curves": {
+        "encoder": "replace(part.\"table\", 'fund_model_', '')",
+        "retraining": MONTH_OF_KEY,
+    },
     "runs": {"created_at": "part.created_at"},
 }
 OWN = ("publication", "parts")  # made here, not loaded
+MADE = "embedding_map"  # made here, of what was loaded
 PAIRS = "polymodel_pairs"  # not loaded either: a view reads its files
 TREND_MODEL = "trend_model_"
+FUND_MODEL = "fund_model_"
 INPUTS = ("fund_observations", "series_observations")
 MONTH_KEY = re.compile(r"\d{4}-\d{2}")
 
@@ -66,8 +72,12 @@ def target_table(store_table: str) -> str | None:
     """Warehouse table that is filled from this table of the store."""
     if store_table.startswith(TREND_MODEL):
         return "learning_curves"
+    if store_table.startswith(FUND_MODEL):
+        return "embedding_curves"
     table = warehouse_schema().get(store_table)
-    return None if table is None or table.is_view or store_table in OWN else store_table
+    if table is None or table.is_view or store_table in (*OWN, MADE):
+        return None
+    return store_table
 
 
 def committed_parts(
@@ -97,6 +107,9 @@ def _not_in_force(manifest: Manifest, settings: Settings, through: Month | None)
     model = table.removeprefix(TREND_MODEL)
     if model != table and model not in settings.learning.models:
         return "no model of the settings"
+    encoder = table.removeprefix(FUND_MODEL)
+    if encoder != table and encoder not in settings.embeddings.encoders:
+        return "no encoder of the settings"
     if table == PAIRS and not _is_kept(manifest, settings):
         return "not what the settings keep of pair statistics"
     computed = table not in INPUTS and MONTH_KEY.fullmatch(manifest.key) is not None
@@ -116,15 +129,15 @@ def _created_at(store: PartStore, manifest: Manifest) -> dt.datetime:
     return store.committed_at(manifest.table, manifest.key).replace(tzinfo=None)
 
 
-def with_verdicts(parts: list[Part]) -> list[Part]:
+def with_verdicts(parts: list[Part], size: int = SIZE) -> list[Part]:
     """Read the parts' schemas and mark those that must stay out, with the reason.
 
     Left out are parts without a column that the warehouse demands (written by an older version),
-    the results of a run whose record, written last, is missing (it was killed), and every part
-    of a run of which one part is left out.
+    embeddings of another size, the results of a run whose record, written last, is missing (it was
+    killed), and every part of a run of which one part is left out.
     """
     read = [_with_columns(part) for part in parts]
-    judged = [replace(part, left_out=part.left_out or _misfit(part)) for part in read]
+    judged = [replace(part, left_out=part.left_out or _misfit(part, size)) for part in read]
     finished = {p.manifest.key for p in judged if p.target == "runs"}
     broken = {p.manifest.key: _label(p) for p in judged if p.left_out and _is_run_part(p)}
     return [_with_its_run(part, finished, broken) for part in judged]
@@ -143,12 +156,12 @@ def _with_columns(part: Part) -> Part:
         ) from None
 
 
-def _misfit(part: Part) -> str:
+def _misfit(part: Part, size: int) -> str:
     """What keeps a part's frame from its table, or an empty string."""
     if part.path is None or part.target is None:
         return ""
     derived = DERIVED.get(part.target, {})
-    for column in warehouse_schema()[part.target].columns:
+    for column in warehouse_schema(size)[part.target].columns:
         if column.name in derived:
             continue
         found = part.columns.get(column.name)
@@ -173,7 +186,16 @@ def fits(found: pl.DataType, wanted: str) -> bool:
         return found == pl.Boolean
     if wanted == "DATE":
         return found == pl.Date
+    if wanted.startswith("FLOAT["):
+        return wanted == f"FLOAT[{_width(found)}]"
     return found == pl.List(pl.String)
+
+
+def _width(found: pl.DataType) -> int | None:
+    """Numbers in each vector of a column of vectors in single precision."""
+    if isinstance(found, pl.Array) and found.inner == pl.Float32 and len(found.shape) == 1:
+        return found.shape[0]
+    return None
 
 
 def _is_run_part(part: Part) -> bool:

@@ -252,6 +252,9 @@ UNION ALL
 SELECT 'polymodel_excluded', reason, count(*), count(DISTINCT factor_id), min(month), max(month)
 FROM polymodel_excluded GROUP BY reason
 UNION ALL
+SELECT 'embedding_exclusions', reason, count(*), count(DISTINCT fund_id), min(date), max(date)
+FROM embedding_exclusions GROUP BY reason
+UNION ALL
 SELECT 'macro_excluded', reason, count(*), count(DISTINCT series_id), min(as_of), max(as_of)
 FROM macro_excluded GROUP BY reason
 UNION ALL

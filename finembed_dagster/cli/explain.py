@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from difflib import get_close_matches
-from pathlib import Path
 
 import polars as pl
 from rich import box
@@ -13,14 +11,15 @@ from rich.markup import escape
 from rich.table import Table
 
 from finembed_core.calendar import Month
-from finembed_core.errors import InputError, MissingPartError
-from finembed_core.files import written_whole
+from finembed_core.errors import MissingPartError
 from finembed_core.polymodel.explain import Explanation
 from finembed_core.polymodel.explain import explain as explanation_of
 from finembed_core.polymodel.stage import FEATURES, polymodel_stage
 from finembed_core.report import explained
 from finembed_core.report.exposures import page
 from finembed_core.store import PartStore
+from finembed_dagster.cli.funds import find_fund
+from finembed_dagster.cli.pages import require_html, write_picture
 from finembed_dagster.cli.tables import print_whole, show_notes
 from finembed_dagster.study import Study
 
@@ -35,13 +34,11 @@ what StressVaR is made of: the worst predicted loss, the factor's value there, a
 leaves unexplained. The picture shows both, with the months that were fitted. docs/explain.md says
 what to distrust.
 """
-MOST_LIKE, LEAST_LIKENESS = 5, 0.5
-HTML = ".html"
 
 
 def explain(options: argparse.Namespace) -> int:
     """Print what moves a fund in a month, and write the picture where one is asked for."""
-    _require_html(options.output)
+    require_html(options.output, "picture")
     study = Study.find(options.home, options.settings).existing()
     store, settings = study.store, study.settings
     fund_id, name = _find_fund(store, options.fund)
@@ -58,7 +55,7 @@ def explain(options: argparse.Namespace) -> int:
     if settings.dataset.source == "simulated":
         notes.append("simulated data: this is no real fund")
     if options.output is not None:
-        _write(options.output, page(explanation, title, labels, facts, notes))
+        write_picture(options.output, page(explanation, title, labels, facts, notes))
     console = Console()
     console.print(f"[bold]{escape(title)}[/]", highlight=False, soft_wrap=True)
     console.print(escape("\n".join(facts)), highlight=False, soft_wrap=True)
@@ -71,55 +68,14 @@ def explain(options: argparse.Namespace) -> int:
     return 0
 
 
-def _require_html(file: Path | None) -> None:
-    if file is not None and file.suffix.lower() != HTML:
-        raise InputError(
-            f"{file.suffix or 'no suffix'} is not a format for the picture",
-            where=str(file),
-            remedy=f"end the name with {HTML}",
-        )
-
-
 def _find_fund(store: PartStore, text: str) -> tuple[str, str | None]:
-    """Id and name of the fund that is called so: by its id, else by its name if it is unique."""
     if not store.keys(FEATURES):
         raise MissingPartError(
             "no month has features yet",
             where=str(store.root),
             remedy="`finembed run` computes every month that the data cover",
         )
-    funds = store.read("funds", "all").select("fund_id", "name")
-    spoken = text.strip().lower()
-    for called in (
-        pl.col("fund_id") == text,
-        pl.col("fund_id").str.to_lowercase() == spoken,
-        pl.col("name").str.to_lowercase() == spoken,
-    ):
-        found = funds.filter(called)
-        if found.height > 1:
-            raise InputError(
-                f"{found.height} funds are called {text!r}",
-                where=", ".join(found["fund_id"]),
-                remedy="give one of these ids as it is written here",
-            )
-        if found.height:
-            return found.row(0)
-    raise InputError(
-        f"no fund is called {text!r}",
-        where=f"table funds, {funds.height} of them",
-        remedy=_lookalikes(funds, spoken),
-    )
-
-
-def _lookalikes(funds: pl.DataFrame, spoken: str) -> str:
-    """A remedy that names the funds with the ids and names that are most like it."""
-    known = {called.lower(): row for row in funds.rows() for called in row if called}
-    like = [called for called in known if spoken in called]
-    like += get_close_matches(spoken, known, MOST_LIKE, LEAST_LIKENESS)
-    rows = dict.fromkeys(known[called] for called in like)
-    named = [" = ".join(dict.fromkeys(filter(None, row))) for row in rows]
-    every = '`finembed query "select fund_id, name from funds"` names all'
-    return f"{'; '.join(named[:MOST_LIKE])}? {every}" if named else every
+    return find_fund(store.read("funds", "all").select("fund_id", "name"), text, "funds")
 
 
 def _last_month(store: PartStore, fund_id: str) -> Month:
@@ -163,15 +119,3 @@ def _show(console: Console, shown: explained.Table) -> None:
     for row in rows:
         table.add_row(*map(escape, row))
     print_whole(console, table)
-
-
-def _write(file: Path, text: str) -> None:
-    try:
-        with written_whole(file) as temporary:
-            temporary.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise InputError(
-            f"the picture cannot be written: {error.strerror}",
-            where=str(file),
-            remedy="choose a folder that exists and can be written",
-        ) from None

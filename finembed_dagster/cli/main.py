@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import datetime as dt
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,7 +15,8 @@ from finembed_core import __version__
 from finembed_core.calendar import Month
 from finembed_core.errors import FinembedError
 from finembed_core.polymodel.explain import MOST
-from finembed_dagster.cli import compute, explain, inspect, report, runs
+from finembed_core.report.similar import MOST as MOST_SIMILAR
+from finembed_dagster.cli import compute, explain, inspect, report, runs, similar
 from finembed_dagster.study import DEFAULT_HOME, DEFAULT_SETTINGS, HOME_VARIABLE, SETTINGS_VARIABLE
 
 USER_MISTAKE = 2
@@ -27,7 +29,7 @@ a first look     finembed demo
 your own funds   finembed init my-study; edit my-study/finembed.yaml; cd my-study; finembed run
 every month      finembed run; finembed rebalance --month 2024-05
 look             finembed query "select * from leaderboard";  finembed ui
-one fund         finembed explain FUND
+one fund         finembed explain FUND;  finembed similar FUND
 to show others   finembed report
 
 Everything lies under one home folder: --home, else ${HOME_VARIABLE}, else {DEFAULT_HOME}/.
@@ -106,6 +108,19 @@ def _parser() -> argparse.ArgumentParser:
     )
     explained.add_argument("--output", type=Path, metavar="FILE.html", help="write the picture")
 
+    alike = add("similar", similar.similar_funds, "The funds nearest to a fund, by embeddings.")
+    alike.epilog = similar.GUIDE
+    alike.formatter_class = argparse.RawDescriptionHelpFormatter
+    alike.add_argument("fund", metavar="FUND", help="its id, or its name where no other has it")
+    alike.add_argument(
+        "--date", type=_day, metavar="YYYY-MM-DD", help="default: the last that the fund has"
+    )
+    alike.add_argument(
+        "--count", type=_positive, default=MOST_SIMILAR, metavar="N", help="default: %(default)s"
+    )
+    alike.add_argument("--output", type=Path, metavar="FILE.html", help="write the map")
+    alike.add_argument("--sql", action="store_true", help="print the SQL instead of its answer")
+
     written = add("report", report.report, "One HTML file per run that an allocator can check.")
     written.epilog = report.GUIDE
     written.formatter_class = argparse.RawDescriptionHelpFormatter
@@ -146,6 +161,13 @@ def _positive(text: str) -> int:
     if not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 on")
     return int(text)
+
+
+def _day(text: str) -> dt.date:
+    try:
+        return dt.date.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no day YYYY-MM-DD") from None
 
 
 def _month(text: str) -> Month:

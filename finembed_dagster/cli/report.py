@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
 
-from finembed_core.errors import InputError
 from finembed_core.report.write import write_report
 from finembed_core.warehouse.runs import find_run, list_runs
+from finembed_dagster.cli.pages import require_html
 from finembed_dagster.study import Study
 
 GUIDE = """\
@@ -24,24 +23,14 @@ sensitivities, turnover, reliability of the models, tests against luck, attribut
 wrong. Folded under each chart and table lies the SQL that gives its numbers: `finembed query` asks
 it again. docs/report.md says what to distrust.
 """
-HTML = ".html"
 
 
 def report(options: argparse.Namespace) -> int:
     """Write the page and say where it lies."""
-    _require_html(options.output)
+    require_html(options.output, "report")
     study = Study.find(options.home, options.settings).existing()
     home, size = study.home, study.settings.report.portfolio_size
     run_id = options.run and find_run(list_runs(home.warehouse), options.run)
     file = write_report(home.warehouse, home.reports, run_id, options.output, size)
     Console().print(f"report    {escape(str(file))}", highlight=False, soft_wrap=True)
     return 0
-
-
-def _require_html(file: Path | None) -> None:
-    if file is not None and file.suffix.lower() != HTML:
-        raise InputError(
-            f"{file.suffix or 'no suffix'} is not a format for the report",
-            where=str(file),
-            remedy=f"end the name with {HTML}",
-        )

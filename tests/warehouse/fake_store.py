@@ -10,6 +10,7 @@ import polars as pl
 from finembed_core.calendar import Month, month_range
 from finembed_core.settings import Settings
 from finembed_core.store import PartStore
+from tests.warehouse.fake_embeddings import write_embeddings
 from tests.warehouse.fake_run import FIRST, FUNDS, MODELS, MONTHS, write_run
 
 
@@ -21,6 +22,7 @@ def fake_store(root: Path, settings: Settings | None = None) -> PartStore:
     for month in MONTHS:
         write_month(store, month, rng)
     write_curves(store, rng)
+    write_embeddings(store)
     write_run(store, "a" * 16, rng, settings or Settings())
     return store
 

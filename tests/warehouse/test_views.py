@@ -123,6 +123,7 @@ def test_reasons_are_counted_by_table(path):
     counts = query(path, "SELECT * FROM reason_counts")
     found = {(r["table"], r["reason"]): r["rows"] for r in counts.iter_rows(named=True)}
     assert found == {
+        ("embedding_exclusions", "too_short"): 1,
         ("macro_excluded", "short_history"): 12,
         ("polymodel_excluded", "constant"): 12,
         ("polymodel_features", "no_selected_factor"): 12,

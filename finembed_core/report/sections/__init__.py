@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from finembed_core.report.section import MakeSection
 from finembed_core.report.sections.attribution import contributions, exposures
+from finembed_core.report.sections.embeddings import (
+    embedding_checks,
+    embedding_information,
+    fund_map,
+)
+from finembed_core.report.sections.evaluations import embedding_evaluations
 from finembed_core.report.sections.exceptions import quality, solver
 from finembed_core.report.sections.luck import significance
 from finembed_core.report.sections.orders import orders
@@ -28,6 +34,10 @@ SECTIONS: tuple[MakeSection, ...] = (
     significance,
     exposures,
     contributions,
+    fund_map,
+    embedding_evaluations,
+    embedding_information,
+    embedding_checks,
     quality,
     solver,
 )

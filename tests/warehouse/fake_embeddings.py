@@ -1,0 +1,273 @@
+"""What the embeddings leave in a store, written by hand after the contract of their tables."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator, Sequence
+from itertools import product
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from finembed_core.settings import EmbeddingsSettings
+from finembed_core.sources.tables import FUNDS
+from finembed_core.store import PartStore
+
+SIZE = EmbeddingsSettings().size
+ENCODERS, MODES, SEEDS = ("itransformer", "linear"), ("multi_modal", "probe"), (1, 2, 3)
+PUBLISHED = ("itransformer", "multi_modal")
+LOSSES, TOPS, GROUPS = ("listnet", "neuralndcg"), (5, 10), ("all", "equity", "debt")
+DATES = (dt.date(2000, 10, 31), dt.date(2000, 11, 30), dt.date(2000, 12, 29))
+RETRAINED = dt.date(2000, 10, 2)
+EXCLUDED = ("D0", "too_short")  # on the last date
+
+PREDICTIONS = ("forecast", "volatility", "sharpe", "drawdown", "listnet", "neuralndcg")
+
+
+def fund_ids(n: int) -> list[str]:
+    return [f"D{k}" for k in range(n)]
+
+
+def vectors(n: int, seed: int, categories: int, size: int = SIZE) -> np.ndarray:
+    """Clusters by category; each seed turns the same cloud another way."""
+    cloud = np.random.default_rng(1)
+    centers = 2.0 * cloud.normal(size=(categories, size))
+    each = centers[np.arange(n) % categories] + cloud.normal(size=(n, size))
+    noise = 0.2 * np.random.default_rng(seed).normal(size=(n, size))
+    turn = np.linalg.qr(np.random.default_rng(seed).normal(size=(size, size)))[0]
+    return ((each + noise) @ turn).astype(np.float32)
+
+
+def write_embeddings(
+    store: PartStore, n: int = 25, categories: int = 4, seeds: Sequence[int] = SEEDS
+) -> None:
+    """Three months of `n` funds, two encoders in two modes, all evaluations and checks."""
+    ids = fund_ids(n)
+    store.write("daily_funds", "all", funds(ids, categories))
+    for k, date in enumerate(DATES):
+        key = f"{date:%Y-%m}"
+        shown = ids[1:] if date == DATES[-1] else ids
+        store.write("embeddings", key, embeddings(shown, date, n, categories, seeds))
+        store.write("fund_predictions", key, predictions(ids[1:], date, k))
+    store.write(
+        "embedding_exclusions",
+        f"{DATES[-1]:%Y-%m}",
+        pl.DataFrame({"date": [DATES[-1]], "fund_id": [EXCLUDED[0]], "reason": [EXCLUDED[1]]}),
+    )
+    for encoder in ENCODERS:
+        store.write(f"fund_model_{encoder}", "2000-10", curves(), files={"model.json": b"{}"})
+    store.write("embedding_portfolios", "all", portfolios())
+    store.write("embedding_evaluations", "all", evaluations())
+    store.write("embedding_information", "all", information())
+    store.write("embedding_checks", "all", checks())
+
+
+def funds(ids: list[str], categories: int) -> pl.DataFrame:
+    rows = [
+        {
+            **dict.fromkeys(FUNDS),
+            "fund_id": fund,
+            "name": f"Daily {fund}",
+            "category": f"Category {k % categories:02d}",
+            "inception": dt.date(1995, 1, 2),
+        }
+        for k, fund in enumerate(ids)
+    ]
+    return pl.DataFrame(rows, schema=FUNDS)
+
+
+def embeddings(
+    ids: list[str], date: dt.date, n: int, categories: int, seeds: Sequence[int]
+) -> pl.DataFrame:
+    place = {fund: k for k, fund in enumerate(fund_ids(n))}
+    frames = [
+        pl.DataFrame(
+            {
+                "date": [date] * len(ids),
+                "fund_id": ids,
+                "encoder": [PUBLISHED[0]] * len(ids),
+                "mode": [PUBLISHED[1]] * len(ids),
+                "seed": [seed] * len(ids),
+                "retrained": [RETRAINED] * len(ids),
+                "vector": vectors(n, seed + date.month, categories)[[place[i] for i in ids]],
+            },
+            schema_overrides={"vector": pl.Array(pl.Float32, SIZE)},
+        )
+        for seed in seeds
+    ]
+    return pl.concat(frames)
+
+
+def predictions(ids: list[str], date: dt.date, number: int) -> pl.DataFrame:
+    rng = np.random.default_rng(number)
+    frames = []
+    for encoder, mode, seed in product(ENCODERS, MODES, SEEDS):
+        named = {"date": date, "encoder": encoder, "mode": mode, "seed": seed}
+        made = {name: rng.normal(size=len(ids)) for name in PREDICTIONS}
+        weights = {name: rng.dirichlet(np.ones(len(ids))) for name in ("weight", "gmv")}
+        frame = pl.DataFrame({"fund_id": ids, **made, **weights})
+        frames.append(frame.with_columns(**{k: pl.lit(v) for k, v in named.items()}))
+    return pl.concat(frames)
+
+
+def curves() -> pl.DataFrame:
+    return pl.DataFrame(
+        [
+            {
+                "mode": mode,
+                "task": task,
+                "seed": seed,
+                "epoch": epoch,
+                "split": split,
+                "objective": "total",
+                "loss": 1.0 / epoch,
+            }
+            for mode, task in zip(MODES, (None, "forecast"), strict=True)
+            for seed in SEEDS
+            for epoch in (1, 2)
+            for split in ("train", "valid")
+        ],
+        schema_overrides={"task": pl.String},
+    )
+
+
+PORTFOLIO = {
+    "evaluation": pl.String,
+    "portfolio": pl.String,
+    "encoder": pl.String,
+    "mode": pl.String,
+    "loss": pl.String,
+    "fund_group": pl.String,
+    "k": pl.Int64,
+    "seed": pl.Int64,
+    "date": pl.Date,
+    "ret": pl.Float64,
+    "turnover": pl.Float64,
+    "cost": pl.Float64,
+}
+EVALUATION = {
+    **{name: PORTFOLIO[name] for name in ("evaluation", "encoder", "mode", "loss", "fund_group")},
+    "k": pl.Int64,
+    "seed": pl.Int64,
+    "metric": pl.String,
+    "value": pl.Float64,
+    "benchmark": pl.String,
+    **dict.fromkeys(("benchmark_value", "difference", "ci_low", "ci_high"), pl.Float64),
+    "n": pl.Int64,
+    "note": pl.String,
+}
+BENCHMARKS = {"gmv": "gmv_sample", "weights": "equal_weight", "ranking": "previous_ranking"}
+METRICS = {"annual_return": 0.08, "volatility": 0.12, "sharpe": 0.7}
+
+
+def portfolios() -> pl.DataFrame:
+    rng = np.random.default_rng(2)
+    days = pl.date_range(dt.date(1999, 1, 1), DATES[-1], "1w", eager=True).to_list()
+    rows: list[dict[str, Any]] = []
+    named = [("benchmark", name, None, None) for name in (*BENCHMARKS.values(), "unused")]
+    named += [
+        (evaluation, f"{evaluation}_{encoder}_{mode}", encoder, mode)
+        for evaluation in ("gmv", "weights")
+        for encoder, mode in product(ENCODERS, MODES)
+    ]
+    for evaluation, portfolio, encoder, mode in named:
+        drawn = rng.normal(0.001, 0.01, len(days))
+        key = {"evaluation": evaluation, "portfolio": portfolio, "encoder": encoder, "mode": mode}
+        rows += [
+            {**key, "date": day, "ret": float(ret), "turnover": 0.1, "cost": 0.0001}
+            for day, ret in zip(days, drawn, strict=True)
+        ]
+    return pl.DataFrame(rows, schema=PORTFOLIO)
+
+
+def evaluations() -> pl.DataFrame:
+    return pl.DataFrame(list(_evaluations()), schema=EVALUATION)
+
+
+def _evaluations() -> Iterator[dict[str, Any]]:
+    rng = np.random.default_rng(3)
+    models = list(product(ENCODERS, MODES))
+    for evaluation, (encoder, mode) in product(("gmv", "weights"), models):
+        for (metric, base), seed in product(METRICS.items(), (None, *SEEDS)):
+            yield _compared(rng, evaluation, encoder, mode, metric, base, seed)
+    for (encoder, mode), loss, group, k in product(models, LOSSES, GROUPS, TOPS):
+        named = {"loss": loss, "fund_group": group, "k": k}
+        for seed in (None, *SEEDS):
+            yield _compared(rng, "ranking", encoder, mode, "sharpe", 0.7, seed) | named
+
+
+def _compared(
+    rng: np.random.Generator,
+    evaluation: str,
+    encoder: str,
+    mode: str,
+    metric: str,
+    base: float,
+    seed: int | None,
+) -> dict[str, Any]:
+    difference, half = base * rng.normal(0.0, 0.2), 0.15 * base
+    interval = {} if seed else {"ci_low": difference - half, "ci_high": difference + half}
+    return {
+        "evaluation": evaluation,
+        "encoder": encoder,
+        "mode": mode,
+        "seed": seed,
+        "metric": metric,
+        "value": base + difference,
+        "benchmark": BENCHMARKS[evaluation],
+        "benchmark_value": base,
+        "difference": difference,
+        **interval,
+        "n": 500,
+    }
+
+
+INFORMATION = {"input_entropy": 4.0, "embedding_entropy": 7.6, "mutual_information": 4.9}
+
+
+def information() -> pl.DataFrame:
+    rng = np.random.default_rng(4)
+    rows = [
+        {
+            "encoder": encoder,
+            "mode": mode,
+            "seed": seed,
+            "quantity": quantity,
+            "estimator": estimator,
+            "value": base + 0.1 * rng.normal(),
+            "std": 0.05,
+            "n": 1000,
+            "dimension": 10,
+            "noise": 0.1,
+            "unit": "nats",
+            "note": "standardized",
+        }
+        for encoder, mode, seed in product(ENCODERS, MODES, SEEDS)
+        for quantity, base in INFORMATION.items()
+        for estimator in (
+            ("mine", "ksg") if quantity == "mutual_information" else ("kozachenko_leonenko",)
+        )
+    ]
+    return pl.DataFrame(rows)
+
+
+def checks() -> pl.DataFrame:
+    rng = np.random.default_rng(5)
+    rows = [
+        {
+            "encoder": encoder,
+            "mode": mode,
+            "seed": seed,
+            "date": date,
+            "check": check,
+            "value": 0.6 + 0.05 * rng.normal(),
+            "baseline": 0.5,
+            "chance": 0.25 if check == "category_retrieval" else 0.0,
+            "n": 25,
+        }
+        for encoder, mode, seed in product(ENCODERS, MODES, SEEDS)
+        for date in DATES
+        for check in ("category_retrieval", "linear_probe_volatility")
+    ]
+    return pl.DataFrame(rows)
