@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +30,6 @@ SHA256 = {  # the first as published by sentence-transformers
     VOCABULARY: "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
 }
 MOST_TOKENS = 256  # the model was tuned on no more
-BATCH = 32  # sentences of equal length
 
 
 def installed() -> bool:
@@ -81,7 +79,7 @@ class SentenceModel:
         self._network = MiniLM(load(_content(WEIGHTS)))
 
     def encode(self, texts: Sequence[str]) -> Sentences:
-        """Vectors of some texts, each as if it stood alone: batches hold equal lengths, unpadded.
+        """Vectors of some texts, one after the other: no other text changes the bits of a vector.
 
         Parameters
         ----------
@@ -94,22 +92,11 @@ class SentenceModel:
         blank = {*self._tokenizer.encode("").ids, self._tokenizer.token_to_id("[UNK]")}
         readable = np.array([not blank.issuperset(one.ids) for one in read], dtype=np.bool_)
         vectors = np.zeros((len(texts), SIZE), dtype=np.float32)
-        for rows in _batches([len(one.ids) for one in read], readable):
-            vectors[rows] = self._network(torch.tensor([read[row].ids for row in rows])).numpy()
+        for row in np.flatnonzero(readable).tolist():
+            vectors[row] = self._network(torch.tensor([read[row].ids])).numpy()
         tokens = np.array([len(one.ids) for one in read], dtype=np.int64)
         truncated = np.array([bool(one.overflowing) for one in read], dtype=np.bool_)
         return Sentences(vectors, tokens, truncated, readable)
-
-
-def _batches(lengths: Sequence[int], readable: NDArray[np.bool_]) -> list[list[int]]:
-    alike: defaultdict[int, list[int]] = defaultdict(list)
-    for row in np.flatnonzero(readable).tolist():
-        alike[lengths[row]].append(row)
-    return [
-        rows[start : start + BATCH]
-        for _, rows in sorted(alike.items())
-        for start in range(0, len(rows), BATCH)
-    ]
 
 
 def _tokenizer() -> Tokenizer:

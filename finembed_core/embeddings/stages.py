@@ -7,7 +7,7 @@ month. Embeddings are also made at the end of every month, with the models in fo
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 
@@ -140,7 +140,7 @@ def prediction_stage(
     def gather(key: str) -> ModelInputs:
         month = Month.parse(key)
         session = reader.decision(month)
-        models, absent = _models(store, own, month, own.encoders)
+        models, absent = read_models(store, own, month, own.encoders)
         return ModelInputs((reader.information(session),), models, month.end, absent)
 
     return Stage(
@@ -187,7 +187,7 @@ def embedding_stage(
         at = bisect_right(trained, month)
         if not at:
             return ModelInputs((), {}, None)
-        models, absent = _models(store, own, trained[at - 1], [own.published_encoder])
+        models, absent = read_models(store, own, trained[at - 1], [own.published_encoder])
         sessions = reader.dates_of(month)
         dates = tuple(reader.information(session) for session in sessions)
         return ModelInputs(dates, models, reader.day(trained[at - 1]), absent)
@@ -241,8 +241,8 @@ def relevant(settings: EmbeddingsSettings, encoder: EncoderName) -> EmbeddingsSe
     )
 
 
-def _models(
-    store: PartStore, settings: EmbeddingsSettings, month: Month, encoders: list[EncoderName]
+def read_models(
+    store: PartStore, settings: EmbeddingsSettings, month: Month, encoders: Sequence[EncoderName]
 ) -> tuple[dict[EncoderName, tuple[str, str, dict[str, bytes]]], dict[str, str]]:
     """Checkpoints of a decision's month, and why an encoder has none."""
     models, absent = {}, {}

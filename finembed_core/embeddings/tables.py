@@ -7,6 +7,7 @@ import polars as pl
 Schema = dict[str, pl.DataType | type[pl.DataType]]
 
 DAILY_FUNDS = "daily_funds"
+INFORMATION, CHECKS = "embedding_information", "embedding_checks"
 EMBEDDINGS, PREDICTIONS, EXCLUSIONS = "embeddings", "fund_predictions", "embedding_exclusions"
 
 CURVES: Schema = {

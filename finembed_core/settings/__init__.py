@@ -30,6 +30,7 @@ from finembed_core.settings.data import (
 from finembed_core.settings.embeddings import (
     ENCODERS,
     MODES,
+    PACKAGED_FROM,
     EmbeddingsSettings,
     EncoderName,
     EncoderSettings,
@@ -143,6 +144,18 @@ class Settings(Section):
         if isinstance(trained, list) and isinstance(portfolio, dict) and "models" not in portfolio:
             chosen = [model for model in trained if model != "majority"]
             return tree | {"portfolio": portfolio | {"models": chosen}}
+        return tree
+
+    @model_validator(mode="before")
+    @classmethod
+    def _packaged_funds_are_decided_late(cls, tree: Any) -> Any:
+        """Unless told otherwise: from when the packaged daily panel holds its factor funds."""
+        if not isinstance(tree, dict):
+            return tree
+        dataset, own = tree.get("dataset") or {}, tree.get("embeddings") or {}
+        plain = isinstance(dataset, dict) and isinstance(own, dict)
+        if plain and dataset.get("source", "packaged") == "packaged":
+            return tree | {"embeddings": {"first_decision": PACKAGED_FROM} | own}
         return tree
 
     @model_validator(mode="after")

@@ -15,6 +15,9 @@ ENCODERS: tuple[EncoderName, ...] = get_args(EncoderName)
 ModeName = Literal["supervised", "probe", "finetune", "multi_objective", "multi_modal"]
 MODES: tuple[ModeName, ...] = get_args(ModeName)
 
+PACKAGED_FROM = dt.date(2013, 9, 1)
+"""First decision about the packaged daily panel: a look-back after its factor funds began."""
+
 
 class EncoderSettings(Section):
     """Size of the encoders; far smaller than the papers': a window carries little, CPUs are few.
@@ -89,7 +92,8 @@ class EmbeddingsSettings(Section):
     A decision falls every ``every_sessions`` trading days from ``anchor`` on; models are trained
     anew with each. ``market`` names the daily series that stands beside every fund. ``published``
     is the encoder and mode whose vectors go to the warehouse. ``statistics`` hands the mean and
-    the volatility that a normalized window lost to the heads.
+    the volatility that a normalized window lost to the heads. Two of the five encoders and three of
+    the five modes are the default, as each costs its training in every decision.
     """
 
     enabled: bool = True
@@ -106,8 +110,10 @@ class EmbeddingsSettings(Section):
     max_abs_return: Annotated[float, Field(gt=0)] = 0.5
     size: PositiveInt = 32
     statistics: bool = True
-    encoders: Annotated[list[EncoderName], Field(min_length=1), Once] = list(ENCODERS)
-    modes: Annotated[list[ModeName], Field(min_length=1), Once] = list(MODES)
+    encoders: Annotated[list[EncoderName], Field(min_length=1), Once] = ["rlinear", "itransformer"]
+    modes: Annotated[list[ModeName], Field(min_length=1), Once] = [
+        *("supervised", "probe", "multi_modal")
+    ]
     seeds: Annotated[list[Seed], Field(min_length=1), Once] = [1, 2, 3]
     published_encoder: EncoderName = "itransformer"
     published_mode: ModeName = "multi_modal"

@@ -6,10 +6,15 @@ monthly as the chain is, and a month without a decision leaves no part.
 
 import dagster as dg
 
+from finembed_core.embeddings.description import description_stage
+from finembed_core.embeddings.evaluation.study import embedding_study
+from finembed_core.embeddings.information_set import InformationReader
 from finembed_core.embeddings.tables import EMBEDDINGS, PREDICTIONS, model_table
 from finembed_core.settings import Settings
-from finembed_dagster.assets.monthly import monthly_asset
+from finembed_core.stage import build
+from finembed_dagster.assets.monthly import ProgressFor, monthly_asset
 from finembed_dagster.partitions import decision_months_definition
+from finembed_dagster.study import Study
 
 GROUP = "embeddings"
 STUDY = "embedding_study"
@@ -61,6 +66,14 @@ def _study(
     progress_for: dg.ResourceParam[ProgressFor],
 ) -> dg.MaterializeResult:
     """What embeddings are worth: information, and three kinds of portfolios against doing less."""
-    part = embedding_study(study.store, study.settings, progress_for(context))
-    facts = {name: manifest.rows for name, manifest in part.manifests.items()}
-    return dg.MaterializeResult(metadata={"was_current": part.skipped, "rows": facts})
+    store, settings, progress = study.store, study.settings, progress_for(context)
+    described = description_stage(store, settings, InformationReader(store, settings))
+    parts = [
+        *build(described, settings.embeddings.encoders, store, settings.execution, progress),
+        embedding_study(store, settings, progress),
+    ]
+    rows: dict[str, int] = {}
+    for name, manifest in (found for part in parts for found in part.manifests.items()):
+        rows[name] = rows.get(name, 0) + manifest.rows
+    current = all(part.skipped for part in parts)
+    return dg.MaterializeResult(metadata={"was_current": current, "rows": rows})

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -66,38 +66,28 @@ class StudyInputs:
         return digest(self.contents, risk_free)
 
 
-Describe = Callable[[StudyInputs], Mapping[str, pl.DataFrame]]
-"""Makes further tables of the study, as those about information and about retrieval."""
-
-
 def evaluation_stage(
     store: PartStore,
     settings: Settings,
-    describe: Mapping[str, Describe] | None = None,
     progress: Progress | None = None,
 ) -> Stage[StudyInputs]:
-    """Tables `embedding_portfolios` and `embedding_evaluations`, and what else is asked for.
+    """Tables `embedding_portfolios` and `embedding_evaluations`.
 
     Parameters
     ----------
     store : PartStore
         With `READ`.
     settings : Settings
-    describe : mapping of str to callable, optional
-        By table: what makes it.
     progress : Progress, optional
     """
-    others = dict(describe or {})
 
     def compute(inputs: StudyInputs) -> dict[str, Output]:
         tables = evaluate(inputs, progress)
-        for table, make in others.items():
-            tables[table] = make(inputs)[table]
         return {name: Output(frame) for name, frame in tables.items()}
 
     return Stage(
         name="embedding_evaluations",
-        tables=("embedding_portfolios", "embedding_evaluations", *others),
+        tables=("embedding_portfolios", "embedding_evaluations"),
         sections=(settings.embeddings, settings.backtest, settings.ingest),
         modules=MODULES,
         gather=lambda key: gather(store, settings),
@@ -108,11 +98,10 @@ def evaluation_stage(
 def embedding_study(
     store: PartStore,
     settings: Settings,
-    describe: Mapping[str, Describe] | None = None,
     progress: Progress | None = None,
 ) -> BuiltPart:
     """Make the tables, or leave them as they are where they are current."""
-    (built,) = build(evaluation_stage(store, settings, describe, progress), [KEY], store)
+    (built,) = build(evaluation_stage(store, settings, progress), [KEY], store)
     return built
 
 
