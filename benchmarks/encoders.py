@@ -1,21 +1,21 @@
-"""Encoders against neuralforecast's, at equal size on one machine; and a whole universe at once.
+"""Encoders against neuralforecast's, at equal size in one process; and a whole universe at once.
 
-    python -m benchmarks.encoders [PART ...] --peer PYTHON [--threads N]
+    python -m benchmarks.encoders [PART ...] --peer PYTHON
 
     training   windows per second and memory of a training step, ours and theirs
-    trainer    the same through neuralforecast's own trainer
     inference  seconds for 10,000 funds on one date with the default size, on 2 threads
 
-PYTHON is an interpreter with neuralforecast and the same PyTorch:
+PYTHON is an interpreter with neuralforecast; both sides run in it, on its PyTorch:
 
     python -m venv peer && peer/bin/pip install torch==VERSION neuralforecast
 
 A step is forward, mean squared error of the forecast, backward and AdamW, on the same random
-windows in float32, with equal look-back, horizon, width, feed-forward, layers, heads, patches,
-dropout and batch. A window holds all its channels; theirs of PatchTST take them as so many
-univariate windows. Ours look for hidden steps and rebuild the window as well, which theirs do not.
-Every measurement is a process of its own, ours and theirs in turns; figures are medians of
-`ROUNDS`. Memory is the peak of the process over what it held before its first step.
+windows in float32 on one thread, with equal look-back, horizon, width, feed-forward, layers, heads,
+patches, dropout and batch. A window holds all its channels; their PatchTST takes it as so many
+univariate ones. Ours look for hidden steps and rebuild the window as well, which theirs do not.
+Steps of ours and theirs alternate; a rate is that of the median step, in seconds of the processor,
+so that other work on the machine weighs on both alike. Memory is the peak of a forked process that
+takes a few steps, over what it held before the first.
 """
 
 import argparse
@@ -27,8 +27,8 @@ import time
 from pathlib import Path
 from statistics import median
 
-ROUNDS = 5
-SECONDS = 4.0  # of steps in a round
+SECONDS = 12.0  # of steps, ours and theirs
+STEPS = 3  # until memory has reached its peak
 FUNDS = 10_000
 CHANNELS = 6  # the fund, its market and four macro factors
 SIZES = {
@@ -71,7 +71,6 @@ TRAINING = (
 )
 PATCH, STRIDE, DROPOUT, TREND_WINDOW = 16, 8, 0.1, 25
 OWN_OPTIONS = ("width", "feed_forward", "layers", "heads")
-QUIET = {"enable_progress_bar": False, "logger": False, "enable_model_summary": False}
 
 
 def ours(encoder, size):
@@ -94,7 +93,8 @@ def ours(encoder, size):
     return network, lambda windows: network(windows, visible).forecast
 
 
-def their_model(encoder, size, **others):
+def theirs(encoder, size):
+    """As `ours`."""
     from neuralforecast.losses.pytorch import MSE
     from neuralforecast.models import PatchTST, iTransformer
 
@@ -105,16 +105,16 @@ def their_model(encoder, size, **others):
         "n_heads": size["heads"],
         "dropout": DROPOUT,
         "loss": MSE(),
-        **others,
     }
     if encoder == "itransformer":
-        return iTransformer(
+        network = iTransformer(
             n_series=size["channels"],
             d_ff=size["feed_forward"],
             e_layers=size["layers"],
             **common,
         )
-    return PatchTST(
+        return network, lambda windows: network({"insample_y": windows.mT}).mT
+    network = PatchTST(
         linear_hidden_size=size["feed_forward"],
         encoder_layers=size["layers"],
         patch_len=PATCH,
@@ -122,13 +122,6 @@ def their_model(encoder, size, **others):
         revin_subtract_last=False,
         **common,
     )
-
-
-def theirs(encoder, size):
-    """As `ours`."""
-    network = their_model(encoder, size)
-    if encoder == "itransformer":
-        return network, lambda windows: network({"insample_y": windows.mT}).mT
     return network, lambda windows: network({"insample_y": windows.flatten(0, 1)[..., None]}).view(
         *windows.shape[:2], -1
     )
@@ -137,8 +130,8 @@ def theirs(encoder, size):
 SIDES = {"ours": ours, "theirs": theirs}
 
 
-def measure_training(side, encoder, size):
-    """Windows per second, and bytes over those before the first step."""
+def stepper(side, encoder, size):
+    """A function that takes one step of training."""
     import torch
 
     network, forecast = SIDES[side](encoder, SIZES[size])
@@ -154,72 +147,60 @@ def measure_training(side, encoder, size):
         loss.backward()
         optimizer.step()
 
-    before = reset_peak()
-    for _ in range(3):
+    return step
+
+
+def duel(encoder, size):
+    """Windows per second and bytes of either side."""
+    held = {side: forked(lambda side=side: bytes_of(side, encoder, size)) for side in SIDES}
+    steps = {side: stepper(side, encoder, size) for side in SIDES}
+    seconds = {side: [] for side in SIDES}
+    end = time.process_time() + SECONDS
+    while time.process_time() < end:
+        for side, step in steps.items():
+            start = time.process_time()
+            step()
+            seconds[side].append(time.process_time() - start)
+    return {side: (SIZES[size]["batch"] / median(seconds[side][1:]), held[side]) for side in SIDES}
+
+
+def bytes_of(side, encoder, size):
+    """Peak of a few steps over what is held before the first."""
+    step = stepper(side, encoder, size)
+    Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
+    before = memory("VmRSS")
+    for _ in range(STEPS):
         step()
-    steps, start = 0, time.perf_counter()
-    while time.perf_counter() < start + SECONDS:
-        step()
-        steps += 1
-    rate = steps * batch[0] / (time.perf_counter() - start)
-    return {"rate": rate, "bytes": peak() - before}
+    return memory("VmHWM") - before
 
 
-def measure_trainer(side, encoder, size):
-    """Windows per second of `NeuralForecast.fit`, from the difference of two numbers of steps."""
-    import numpy as np
-    import pandas as pd
-    from neuralforecast import NeuralForecast
-
-    assert side == "theirs"
-    given, days = SIZES[size], 1000
-    channels, count = given["channels"], 400
-    frame = pd.DataFrame(
-        {
-            "unique_id": np.repeat([f"s{k:03d}" for k in range(channels)], days),
-            "ds": np.tile(np.arange(days), channels),
-            "y": np.random.default_rng(0).normal(size=days * channels),
-        }
-    )
-    windows = given["batch"] * (1 if encoder == "itransformer" else channels)
-    seconds = []
-    for steps in (20, 20 + count):  # the first are the start of the trainer
-        model = their_model(
-            encoder,
-            given,
-            max_steps=steps,
-            batch_size=channels,
-            windows_batch_size=windows,
-            **QUIET,
-        )
-        start = time.perf_counter()
-        NeuralForecast(models=[model], freq=1).fit(frame)
-        seconds.append(time.perf_counter() - start)
-    return {"rate": count * given["batch"] / (seconds[1] - seconds[0]), "bytes": 0}
+def forked(work):
+    """A number, found in a process of its own that has everything imported."""
+    reading, writing = os.pipe()
+    if not os.fork():
+        os.write(writing, str(work()).encode())
+        os._exit(0)
+    os.wait()
+    return int(os.read(reading, 64))
 
 
-def measure_inference(side, encoder, size):
+def all_funds(encoder):
     """Seconds for all funds, in batches."""
     import torch
 
-    given = {**SIZES[size], "batch": 250}
-    network, forecast = SIDES[side](encoder, given)
+    size = {**SIZES["default"], "batch": 250}
+    network, forecast = ours(encoder, size)
     network.eval()
-    windows = torch.randn(FUNDS, given["channels"], given["lookback"])
-    before = reset_peak()
+    windows = torch.randn(FUNDS, size["channels"], size["lookback"])
     with torch.no_grad():
-        forecast(windows[: given["batch"]])
+        forecast(windows[: size["batch"]])
         start = time.perf_counter()
-        for part in windows.split(given["batch"]):
+        for part in windows.split(size["batch"]):
             forecast(part)
-        return {"rate": FUNDS / (time.perf_counter() - start), "bytes": peak() - before}
+        return time.perf_counter() - start
 
 
-MEASURES = {
-    "training": measure_training,
-    "trainer": measure_trainer,
-    "inference": measure_inference,
-}
+MEASURES = {"duel": duel, "all_funds": all_funds}
 
 
 def memory(name):
@@ -228,22 +209,15 @@ def memory(name):
     return 1024 * int(line.split()[1])
 
 
-def reset_peak():
-    """Bytes held now, from which the peak starts anew."""
-    Path("/proc/self/clear_refs").write_text("5")
-    return memory("VmRSS")
-
-
-def peak():
-    return memory("VmHWM")
-
-
 def measured(python, threads, *what):
     """One measurement in a process of its own."""
-    quiet = {**os.environ, "OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
     ended = subprocess.run(
         [python, "-W", "ignore", __file__, "--measure", *what],
-        env={**quiet, "PYTHONPATH": str(Path(__file__).parents[1])},
+        env={
+            **os.environ,
+            "OMP_NUM_THREADS": str(threads),
+            "PYTHONPATH": str(Path(__file__).parents[1]),
+        },
         capture_output=True,
         text=True,
     )
@@ -252,25 +226,15 @@ def measured(python, threads, *what):
     return json.loads(ended.stdout.strip().splitlines()[-1])
 
 
-def medians(rounds):
-    return [median(found[name] for found in rounds) for name in ("rate", "bytes")]
-
-
-def training(peer, threads):
+def training(peer):
     """Windows per second and memory of a training step."""
     print(
         "| encoder | size | ours, windows/s | theirs | ours / theirs | ours, MB | theirs | "
         "ours / theirs |\n|" + "---|" * 8
     )
     for encoder, size in TRAINING:
-        rounds = [
-            [
-                measured(python, threads, "training", side, encoder, size)
-                for side, python in (("ours", sys.executable), ("theirs", peer))
-            ]
-            for _ in range(ROUNDS)
-        ]
-        (rate, held), (other, their) = map(medians, zip(*rounds, strict=True))
+        found = measured(peer, 1, "duel", encoder, size)
+        (rate, held), (other, their) = found["ours"], found["theirs"]
         print(
             f"| {encoder} | {size} | {rate:,.0f} | {other:,.0f} | {rate / other:.2f} | "
             f"{held / 2**20:,.0f} | {their / 2**20:,.0f} | {held / their:.2f} |",
@@ -278,41 +242,32 @@ def training(peer, threads):
         )
 
 
-def trainer(peer, threads):
-    """Windows per second through their trainer."""
-    print("| encoder | size | theirs, windows/s |\n|---|---|---|")
-    for encoder, size in TRAINING:
-        found = measured(peer, threads, "trainer", "theirs", encoder, size)
-        print(f"| {encoder} | {size} | {found['rate']:,.0f} |", flush=True)
-
-
-def inference(peer, threads):
+def inference(_):
     """Seconds for all funds on one date."""
-    print(f"| encoder | seconds for {FUNDS:,} funds, 2 threads | MB |\n|---|---|---|")
+    print(f"| encoder | seconds for {FUNDS:,} funds |\n|---|---|")
     for encoder in ("linear", "rlinear", "dlinear", "patchtst", "itransformer"):
-        found = measured(sys.executable, 2, "inference", "ours", encoder, "default")
-        print(f"| {encoder} | {FUNDS / found['rate']:.2f} | {found['bytes'] / 2**20:,.0f} |")
+        found = measured(sys.executable, 2, "all_funds", encoder)
+        print(f"| {encoder} | {found:.2f} |", flush=True)
 
 
-PARTS = {"training": training, "trainer": trainer, "inference": inference}
+PARTS = {"training": training, "inference": inference}
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("parts", nargs="*", metavar="PART")
     parser.add_argument("--peer", metavar="PYTHON")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--measure", nargs=4, help=argparse.SUPPRESS)
+    parser.add_argument("--measure", nargs="+", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.measure:
         name, *what = given.measure
         print(json.dumps(MEASURES[name](*what)))
         return
     for name in given.parts or PARTS:
-        if name != "inference" and not given.peer:
-            parser.error(f"{name} needs --peer PYTHON")
-        print(f"\n{name}, {given.threads} thread(s), load {os.getloadavg()[0]:.1f}")
-        PARTS[name](given.peer, given.threads)
+        if name == "training" and not given.peer:
+            parser.error("training needs --peer PYTHON")
+        print(f"\n{name}, load {os.getloadavg()[0]:.1f}")
+        PARTS[name](given.peer)
 
 
 if __name__ == "__main__":
