@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from torch import Tensor, nn
 
 
@@ -17,31 +19,28 @@ class InvertedTransformer(nn.Module):
     ----------
     lookback : int
         Steps in a window, L.
-    d_model, d_ff : int
-        Width of a token, D, and of the feed-forward layers. `heads` divides `d_model`.
-    layers, heads : int
-    dropout : float
+    width : int
+        Of a token, D.
+    layers : int
+    layer : callable
+        Makes a layer of the transformer, tokens (B, C, D) to tokens.
+    dropout : Module
+        Of the embedded windows.
     """
 
     def __init__(
         self,
         lookback: int,
-        d_model: int = 512,
-        d_ff: int = 2048,
-        layers: int = 2,
-        heads: int = 8,
-        dropout: float = 0.1,
+        width: int,
+        layers: int,
+        layer: Callable[[], nn.Module],
+        dropout: nn.Module,
     ) -> None:
         super().__init__()
-        self.embed = nn.Linear(lookback, d_model)
-        self.dropout = nn.Dropout(dropout)
-        self.layers = nn.ModuleList(
-            nn.TransformerEncoderLayer(
-                d_model, heads, d_ff, dropout, activation="gelu", batch_first=True
-            )
-            for _ in range(layers)
-        )
-        self.norm = nn.LayerNorm(d_model)
+        self.embed = nn.Linear(lookback, width)
+        self.dropout = dropout
+        self.layers = nn.ModuleList(layer() for _ in range(layers))
+        self.norm = nn.LayerNorm(width)
 
     def forward(self, windows: Tensor, identity: Tensor | None = None) -> Tensor:
         """Embed each channel in the light of the others.

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from finembed_core.encoders.dropout import Dropout
 from finembed_core.encoders.encoding import Encoder, Encoding
 from finembed_core.encoders.inverted import InvertedTransformer
 from finembed_core.encoders.revin import denormalize, fill_hidden, normalize
+from finembed_core.encoders.transformer import TransformerLayer
 
 
 class ITransformer(Encoder):
@@ -39,7 +41,13 @@ class ITransformer(Encoder):
     ) -> None:
         super().__init__()
         self.lookback, self.horizon, self.size = lookback, horizon, width
-        self.backbone = InvertedTransformer(lookback, width, feed_forward, layers, heads, dropout)
+        self.backbone = InvertedTransformer(
+            lookback,
+            width,
+            layers,
+            lambda: TransformerLayer(width, feed_forward, heads, dropout, dropout, nn.LayerNorm),
+            Dropout(dropout),
+        )
         self.head = nn.Linear(width, horizon)
         self.rebuild = nn.Linear(width, lookback)
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import cast
+
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import fold, gelu, pad
+from torch.nn.functional import fold, pad
 
+from finembed_core.encoders.dropout import Dropout
 from finembed_core.encoders.encoding import Encoder, Encoding
 from finembed_core.encoders.revin import denormalize, fill_hidden, normalize
+from finembed_core.encoders.transformer import TransformerLayer
 
 POSITION_SCALE = 0.02  # largest initial position, as in the reference
 
@@ -68,9 +73,10 @@ class PatchTST(Encoder):
         self.position = nn.Parameter(
             torch.empty(patches, width).uniform_(-POSITION_SCALE, POSITION_SCALE)
         )
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.layers = nn.ModuleList(
-            PatchLayer(width, feed_forward, heads, dropout) for _ in range(layers)
+            TransformerLayer(width, feed_forward, heads, dropout, 0.0, nn.BatchNorm1d)
+            for _ in range(layers)
         )
         self.head = nn.Linear(patches * width, horizon)
         self.rebuild = nn.Linear(width, patch)
@@ -81,8 +87,8 @@ class PatchTST(Encoder):
         patches = self._patches(normalize(filled))  # (B, C, L) -> (B, C, N, P)
         tokens = self.dropout(self.embed(patches) + self.position)  # (B, C, N, P) -> (B, C, N, D)
         shape, tokens, scores = tokens.shape, tokens.flatten(0, 1), None  # channels in the batch
-        for layer in self.layers:
-            tokens, scores = layer(tokens, scores)  # (B C, N, D)
+        for layer in cast(Iterable[TransformerLayer], self.layers):
+            tokens, scores = layer.chained(tokens, scores)  # (B C, N, D)
         tokens = tokens.view(shape)  # (B, C, N, D)
         return Encoding(
             tokens.mean(2),  # (B, C, N, D) -> (B, C, D)
@@ -104,47 +110,3 @@ class PatchTST(Encoder):
         added = fold(columns, *sizes, stride=(1, self.stride))  # (B C, 1, 1, L + what was repeated)
         times = fold(torch.ones_like(columns[:1]), *sizes, stride=(1, self.stride))
         return (added / times).view(*patches.shape[:2], length)[..., : self.lookback]
-
-
-class PatchLayer(nn.Module):
-    """Attention and feed-forward, each added to its input and normalized over the whole batch.
-
-    The scores of the attention are added to those of the layer before (He et al., *RealFormer*,
-    2021).
-    """
-
-    def __init__(self, width: int, feed_forward: int, heads: int, dropout: float) -> None:
-        super().__init__()
-        self.heads = heads
-        self.query_key_value = nn.Linear(width, 3 * width)
-        self.mix = nn.Linear(width, width)
-        self.norm_attention = nn.BatchNorm1d(width)
-        self.widen = nn.Linear(width, feed_forward)
-        self.narrow = nn.Linear(feed_forward, width)
-        self.norm_feed = nn.BatchNorm1d(width)
-        self.dropout = nn.Dropout(dropout)
-
-    def forward(self, tokens: Tensor, scores: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Tokens (M, N, D) and scores (M H, N, N) of the layer before to those of this one."""
-        mixed, scores = self._attention(tokens, scores)
-        tokens = _normalized(tokens + self.dropout(self.mix(mixed)), self.norm_attention)
-        fed = self.narrow(self.dropout(gelu(self.widen(tokens))))  # (M, N, D) -> (M, N, D)
-        return _normalized(tokens + self.dropout(fed), self.norm_feed), scores
-
-    def _attention(self, tokens: Tensor, scores: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Softmax of Q K' / root(D / H) + the scores before, times V."""
-        rows, patches, width = tokens.shape
-        parts = self.query_key_value(tokens).view(rows, patches, 3, self.heads, width // self.heads)
-        query, key, value = (  # (M, N, 3 D) -> 3 x (M H, N, D / H)
-            parts.permute(2, 0, 3, 1, 4).reshape(3, rows * self.heads, patches, -1)
-        )
-        scale = (width // self.heads) ** -0.5
-        before, kept = (query.new_zeros(()), 0.0) if scores is None else (scores, 1.0)
-        scores = torch.baddbmm(before, query, key.mT, beta=kept, alpha=scale)  # (M H, N, N)
-        mixed = torch.bmm(scores.softmax(-1), value).view(rows, self.heads, patches, -1)
-        return mixed.transpose(1, 2).reshape(tokens.shape), scores  # (M, H, N, D / H) -> (M, N, D)
-
-
-def _normalized(tokens: Tensor, norm: nn.BatchNorm1d) -> Tensor:
-    """Each of the D features over all patches of all rows."""
-    return norm(tokens.flatten(0, 1)).view(tokens.shape)

@@ -48,10 +48,16 @@ class TrendNetwork(nn.Module):
         self.encoder = InvertedTransformer(
             lookback,
             options.d_model,
-            options.d_ff,
             options.layers,
-            options.heads,
-            options.dropout,
+            lambda: nn.TransformerEncoderLayer(
+                options.d_model,
+                options.heads,
+                options.d_ff,
+                options.dropout,
+                activation="gelu",
+                batch_first=True,
+            ),
+            nn.Dropout(options.dropout),
         )
         self.identity = nn.Parameter(IDENTITY_SCALE * torch.randn(channels, options.d_model))
         self.head = nn.Linear(channels * options.d_model, len(CLASSES))

@@ -35,6 +35,7 @@ import pytest
 import torch
 from torch.nn.functional import pad
 
+from finembed_core.encoders import transformer
 from finembed_core.encoders.dlinear import DLinear
 from finembed_core.encoders.itransformer import ITransformer
 from finembed_core.encoders.linear import Linear
@@ -113,7 +114,9 @@ def test_dlinear(cases):
     agree(forecast(DLinear(48, HORIZON, HORIZON, 25), weights, case["windows"]), case)
 
 
-def test_itransformer(cases):
+@pytest.mark.parametrize("large", [1, transformer.LARGE])
+def test_itransformer(cases, large, monkeypatch):
+    monkeypatch.setattr(transformer, "LARGE", large)  # either way to multiply
     case = cases["itransformer"]
     weights = {
         "backbone.embed.weight": case["enc_embedding.value_embedding.weight"],
@@ -123,19 +126,19 @@ def test_itransformer(cases):
         "head.weight": case["projector.weight"],
         "head.bias": case["projector.bias"],
     }
-    for kind in ("weight", "bias"):
-        for layer in range(2):
-            theirs, ours = f"encoder.attn_layers.{layer}", f"backbone.layers.{layer}"
-            attention = f"{theirs}.attention"
+    for layer in range(2):
+        theirs, ours = f"encoder.attn_layers.{layer}", f"backbone.layers.{layer}"
+        attention = f"{theirs}.attention"
+        for kind in ("weight", "bias"):
             weights |= {
-                f"{ours}.self_attn.in_proj_{kind}": torch.cat(
+                f"{ours}.query_key_value.{kind}": torch.cat(
                     [case[f"{attention}.{part}_projection.{kind}"] for part in QUERY_KEY_VALUE]
                 ),
-                f"{ours}.self_attn.out_proj.{kind}": case[f"{attention}.out_projection.{kind}"],
-                f"{ours}.linear1.{kind}": case[f"{theirs}.conv1.{kind}"].squeeze(-1),
-                f"{ours}.linear2.{kind}": case[f"{theirs}.conv2.{kind}"].squeeze(-1),
-                f"{ours}.norm1.{kind}": case[f"{theirs}.norm1.{kind}"],
-                f"{ours}.norm2.{kind}": case[f"{theirs}.norm2.{kind}"],
+                f"{ours}.mix.{kind}": case[f"{attention}.out_projection.{kind}"],
+                f"{ours}.widen.{kind}": case[f"{theirs}.conv1.{kind}"].squeeze(-1),
+                f"{ours}.narrow.{kind}": case[f"{theirs}.conv2.{kind}"].squeeze(-1),
+                f"{ours}.norm_attention.{kind}": case[f"{theirs}.norm1.{kind}"],
+                f"{ours}.norm_feed.{kind}": case[f"{theirs}.norm2.{kind}"],
             }
     ours = ITransformer(48, HORIZON, WIDTH, FEED_FORWARD, layers=2, heads=HEADS)
     agree(forecast(ours, weights, case["windows"]), case)

@@ -1,19 +1,31 @@
-"""The encoder: shapes, equivariance, any number of channels, levels seen."""
+"""The backbone of iTransformer: shapes, equivariance, any number of channels, levels seen."""
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import nn
 
-from finembed_core.encoders.itransformer import ITransformer
+from finembed_core.encoders.inverted import InvertedTransformer
 
 LOOKBACK, WIDTH = 6, 8
 
 
+def backbone(layers, heads):
+    """With PyTorch's own layers, as the trend model has it."""
+    return InvertedTransformer(
+        LOOKBACK,
+        WIDTH,
+        layers,
+        lambda: nn.TransformerEncoderLayer(WIDTH, heads, 16, activation="gelu", batch_first=True),
+        nn.Dropout(0.1),
+    ).eval()
+
+
 @pytest.fixture(scope="module")
-def encoder() -> ITransformer:
+def encoder() -> InvertedTransformer:
     torch.manual_seed(0)
-    return ITransformer(LOOKBACK, WIDTH, 16, layers=2, heads=2).eval()
+    return backbone(layers=2, heads=2)
 
 
 @settings(deadline=None, max_examples=20)
@@ -53,7 +65,7 @@ def test_channels_look_at_each_other(encoder):
 def test_matches_attention_written_out():
     """One layer by the equations of arXiv 2310.06625: softmax(QK'/sqrt(d)) V, post-norm."""
     torch.manual_seed(1)
-    encoder = ITransformer(LOOKBACK, WIDTH, 16, layers=1, heads=1).eval()
+    encoder = backbone(layers=1, heads=1)
     layer = encoder.layers[0]
     windows = torch.randn(3, 5, LOOKBACK)
     with torch.no_grad():

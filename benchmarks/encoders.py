@@ -1,0 +1,274 @@
+"""Encoders against neuralforecast's, at equal size in one process; and a whole universe at once.
+
+    python -m benchmarks.encoders [PART ...] --peer PYTHON
+
+    training   windows per second and memory of a training step, ours and theirs
+    inference  seconds for 10,000 funds on one date with the default size, on 2 threads
+
+PYTHON is an interpreter with neuralforecast; both sides run in it, on its PyTorch:
+
+    python -m venv peer && peer/bin/pip install torch==VERSION neuralforecast
+
+A step is forward, mean squared error of the forecast, backward and AdamW, on the same random
+windows in float32 on one thread, with equal look-back, horizon, width, feed-forward, layers, heads,
+patches, dropout and batch. A window holds all its channels; their PatchTST takes it as so many
+univariate ones. Ours look for hidden steps and rebuild the window as well, which theirs do not.
+Steps of ours and theirs alternate; a rate is that of the median step, in seconds of the processor,
+so that other work on the machine weighs on both alike. Memory is the peak of a forked process that
+takes a few steps, over what it held before the first.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from statistics import median
+
+SECONDS = 12.0  # of steps, ours and theirs
+STEPS = 3  # until memory has reached its peak
+FUNDS = 10_000
+CHANNELS = 6  # the fund, its market and four macro factors
+SIZES = {
+    "default": {
+        "lookback": 128,
+        "horizon": 64,
+        "width": 32,
+        "feed_forward": 64,
+        "layers": 2,
+        "heads": 4,
+        "channels": CHANNELS,
+        "batch": 64,
+    },
+    "paper, PatchTST": {
+        "lookback": 336,
+        "horizon": 96,
+        "width": 128,
+        "feed_forward": 256,
+        "layers": 3,
+        "heads": 16,
+        "channels": 7,
+        "batch": 8,
+    },
+    "paper, iTransformer": {
+        "lookback": 96,
+        "horizon": 96,
+        "width": 512,
+        "feed_forward": 2048,
+        "layers": 2,
+        "heads": 8,
+        "channels": 21,
+        "batch": 16,
+    },
+}
+TRAINING = (
+    ("patchtst", "default"),
+    ("patchtst", "paper, PatchTST"),
+    ("itransformer", "default"),
+    ("itransformer", "paper, iTransformer"),
+)
+PATCH, STRIDE, DROPOUT, TREND_WINDOW = 16, 8, 0.1, 25
+OWN_OPTIONS = ("width", "feed_forward", "layers", "heads")
+
+
+def ours(encoder, size):
+    """Network and a function from windows (B, C, L) to forecasts (B, C, S)."""
+    import torch
+
+    from finembed_core.encoders.build import build_encoder
+
+    network = build_encoder(
+        encoder,
+        size["lookback"],
+        size["horizon"],
+        **{name: size[name] for name in OWN_OPTIONS},
+        dropout=DROPOUT,
+        patch=PATCH,
+        stride=STRIDE,
+        trend_window=TREND_WINDOW,
+    )
+    visible = torch.ones(size["batch"], size["channels"], size["lookback"], dtype=torch.bool)
+    return network, lambda windows: network(windows, visible).forecast
+
+
+def theirs(encoder, size):
+    """As `ours`."""
+    from neuralforecast.losses.pytorch import MSE
+    from neuralforecast.models import PatchTST, iTransformer
+
+    common = {
+        "h": size["horizon"],
+        "input_size": size["lookback"],
+        "hidden_size": size["width"],
+        "n_heads": size["heads"],
+        "dropout": DROPOUT,
+        "loss": MSE(),
+    }
+    if encoder == "itransformer":
+        network = iTransformer(
+            n_series=size["channels"],
+            d_ff=size["feed_forward"],
+            e_layers=size["layers"],
+            **common,
+        )
+        return network, lambda windows: network({"insample_y": windows.mT}).mT
+    network = PatchTST(
+        linear_hidden_size=size["feed_forward"],
+        encoder_layers=size["layers"],
+        patch_len=PATCH,
+        stride=STRIDE,
+        revin_subtract_last=False,
+        **common,
+    )
+    return network, lambda windows: network({"insample_y": windows.flatten(0, 1)[..., None]}).view(
+        *windows.shape[:2], -1
+    )
+
+
+SIDES = {"ours": ours, "theirs": theirs}
+
+
+def stepper(side, encoder, size):
+    """A function that takes one step of training."""
+    import torch
+
+    network, forecast = SIDES[side](encoder, SIZES[size])
+    batch = [SIZES[size][name] for name in ("batch", "channels")]
+    windows = torch.randn(*batch, SIZES[size]["lookback"])
+    future = torch.randn(*batch, SIZES[size]["horizon"])
+    network.train()
+    optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3)
+
+    def step():
+        loss = (forecast(windows) - future).square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+    return step
+
+
+def duel(encoder, size):
+    """Windows per second and bytes of either side."""
+    held = {side: forked(lambda side=side: bytes_of(side, encoder, size)) for side in SIDES}
+    steps = {side: stepper(side, encoder, size) for side in SIDES}
+    seconds = {side: [] for side in SIDES}
+    end = time.process_time() + SECONDS
+    while time.process_time() < end:
+        for side, step in steps.items():
+            start = time.process_time()
+            step()
+            seconds[side].append(time.process_time() - start)
+    return {side: (SIZES[size]["batch"] / median(seconds[side][1:]), held[side]) for side in SIDES}
+
+
+def bytes_of(side, encoder, size):
+    """Peak of a few steps over what is held before the first."""
+    step = stepper(side, encoder, size)
+    Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
+    before = memory("VmRSS")
+    for _ in range(STEPS):
+        step()
+    return memory("VmHWM") - before
+
+
+def forked(work):
+    """A number, found in a process of its own that has everything imported."""
+    reading, writing = os.pipe()
+    if not os.fork():
+        os.write(writing, str(work()).encode())
+        os._exit(0)
+    os.wait()
+    return int(os.read(reading, 64))
+
+
+def all_funds(encoder):
+    """Seconds for all funds, in batches."""
+    import torch
+
+    size = {**SIZES["default"], "batch": 250}
+    network, forecast = ours(encoder, size)
+    network.eval()
+    windows = torch.randn(FUNDS, size["channels"], size["lookback"])
+    with torch.no_grad():
+        forecast(windows[: size["batch"]])
+        start = time.perf_counter()
+        for part in windows.split(size["batch"]):
+            forecast(part)
+        return time.perf_counter() - start
+
+
+MEASURES = {"duel": duel, "all_funds": all_funds}
+
+
+def memory(name):
+    """Bytes of a line in the kernel's account of this process."""
+    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if name in line)
+    return 1024 * int(line.split()[1])
+
+
+def measured(python, threads, *what):
+    """One measurement in a process of its own."""
+    ended = subprocess.run(
+        [python, "-W", "ignore", __file__, "--measure", *what],
+        env={
+            **os.environ,
+            "OMP_NUM_THREADS": str(threads),
+            "PYTHONPATH": str(Path(__file__).parents[1]),
+        },
+        capture_output=True,
+        text=True,
+    )
+    if ended.returncode:
+        sys.exit(f"{' '.join(what)}: {(ended.stderr.strip().splitlines() or ['?'])[-1]}")
+    return json.loads(ended.stdout.strip().splitlines()[-1])
+
+
+def training(peer):
+    """Windows per second and memory of a training step."""
+    print(
+        "| encoder | size | ours, windows/s | theirs | ours / theirs | ours, MB | theirs | "
+        "ours / theirs |\n|" + "---|" * 8
+    )
+    for encoder, size in TRAINING:
+        found = measured(peer, 1, "duel", encoder, size)
+        (rate, held), (other, their) = found["ours"], found["theirs"]
+        print(
+            f"| {encoder} | {size} | {rate:,.0f} | {other:,.0f} | {rate / other:.2f} | "
+            f"{held / 2**20:,.0f} | {their / 2**20:,.0f} | {held / their:.2f} |",
+            flush=True,
+        )
+
+
+def inference(_):
+    """Seconds for all funds on one date."""
+    print(f"| encoder | seconds for {FUNDS:,} funds |\n|---|---|")
+    for encoder in ("linear", "rlinear", "dlinear", "patchtst", "itransformer"):
+        found = measured(sys.executable, 2, "all_funds", encoder)
+        print(f"| {encoder} | {found:.2f} |", flush=True)
+
+
+PARTS = {"training": training, "inference": inference}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("parts", nargs="*", metavar="PART")
+    parser.add_argument("--peer", metavar="PYTHON")
+    parser.add_argument("--measure", nargs="+", help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.measure:
+        name, *what = given.measure
+        print(json.dumps(MEASURES[name](*what)))
+        return
+    for name in given.parts or PARTS:
+        if name == "training" and not given.peer:
+            parser.error("training needs --peer PYTHON")
+        print(f"\n{name}, load {os.getloadavg()[0]:.1f}")
+        PARTS[name](given.peer)
+
+
+if __name__ == "__main__":
+    main()
