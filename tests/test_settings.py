@@ -350,11 +350,14 @@ def test_paths_start_at_the_folder_of_the_settings(
     Path("study/finembed.yaml").write_text(
         "dataset:\n  source: files\n  files:\n    fund_observations: [{path: 'funds-*.csv'}]\n"
         "    series: {path: /data/series.csv, layout: wide}\n"
+        "    daily_observations: [{path: navs}]\n    daily_funds: {path: daily.csv}\n"
     )
     files = load_settings(Path("study/finembed.yaml")).dataset.files
     assert files == FilesSource(
         fund_observations=[TableFiles(path=str(tmp_path / "study" / "funds-*.csv"))],
         series=TableFiles(path="/data/series.csv", layout="wide"),
+        daily_observations=[TableFiles(path=str(tmp_path / "study" / "navs"))],
+        daily_funds=TableFiles(path=str(tmp_path / "study" / "daily.csv")),
     )
 
 

@@ -26,6 +26,18 @@ def test_what_was_written_is_read(store: PartStore) -> None:
     assert (manifest.rows, manifest.notes) == (2, {"rows": 2})
 
 
+def test_a_file_can_be_opened_where_it_lies(store: PartStore) -> None:
+    store.write("t", "k", OLD, files={"txt": b"why"})
+    path = store.file_path("t", "k", "txt")
+    assert path.read_bytes() == b"why"
+    path.write_bytes(b"hmm")
+    with pytest.raises(IntegrityError, match="changed or damaged"):
+        store.file_path("t", "k", "txt")
+    for key, suffix in (("k", "npy"), ("other", "txt")):
+        with pytest.raises(MissingPartError, match=f"t has no part {key}"):
+            store.file_path("t", key, suffix)
+
+
 def test_the_same_frame_gives_the_same_bytes(tmp_path: Path) -> None:
     written = []
     for name in ("one", "two"):

@@ -41,7 +41,7 @@ Bools = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Daily:
-    """The daily panel, its funds' attributes, and what was kept aside."""
+    """The daily panel, attributes of its funds, what was kept aside, what shows beside results."""
 
     panel: DailyPanel
     funds: pl.DataFrame
@@ -63,7 +63,7 @@ def daily_panel(tables: InputTables, settings: Settings, last: Month) -> Daily |
     Raises
     ------
     InputError
-        No daily series has a value, or no fund reports on its days.
+        No daily series has a value, or no fund has a return on its days.
     SettingsError
         The market that the settings name is no daily series.
     """
@@ -115,13 +115,11 @@ def _market(prints: pl.DataFrame, tables: InputTables, settings: Settings) -> st
     """The settings' market, the source's, the daily benchmark, or the first daily series."""
     daily = prints["id"].unique().sort().to_list()
     named = settings.embeddings.market
-    if named is not None and named not in daily:
+    if daily and named not in (None, *daily):
         raise SettingsError(
             f"the market {named} is no daily series with values",
             where="settings, embeddings.market",
-            remedy=f"use one of {', '.join(daily)}"
-            if daily
-            else "describe it with frequency daily",
+            remedy=f"use one of {', '.join(daily)}, or describe it with frequency daily",
         )
     if not daily:
         raise InputError(

@@ -1,4 +1,4 @@
-"""Where data comes from: each source yields the four input tables.
+"""Where data comes from: each source yields the input tables.
 
 `load` reads everything; `month_bounds` tells which months a dataset decides, reading next to
 nothing, because Dagster asks for it whenever it loads the definitions.

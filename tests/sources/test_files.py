@@ -223,3 +223,73 @@ def test_the_first_month_is_read_once_for_as_long_as_the_files_are_the_same(tmp_
     assert month_bounds(settings) == (Month.parse("2019-06"), None)
     (tmp_path / "g.csv").write_text("fund_id,date,ret\nB,2018-06-30,0.1\nB,2018-07-31,0.1\n")
     assert month_bounds(settings) == (Month.parse("2018-06"), None)
+
+
+def daily(tmp_path, **tables) -> DatasetSettings:
+    (tmp_path / "f.csv").write_text("fund_id,date,ret\nA,2020-01-31,0.1\n")
+    return dataset(TableFiles(path=str(tmp_path / "f.csv")), **tables)
+
+
+def test_without_daily_files_there_is_no_daily_panel(tmp_path):
+    attributes = tmp_path / "a.csv"
+    attributes.write_text("fund_id,name\nA,Alpha\n")
+    tables = load(daily(tmp_path, funds=TableFiles(path=str(attributes))))
+    assert tables.daily_observations.is_empty()
+    assert tables.daily_funds.is_empty()
+
+
+def test_daily_files_are_read_like_the_others(tmp_path):
+    (tmp_path / "long.csv").write_text("id,day,preis,da\n7,31.01.2020,10.5,01.02.2020\n")
+    frame = pl.DataFrame({"date": [JAN, FEB], "A": [0.1, None], "B": [0.2, 0.3]})
+    frame.write_parquet(tmp_path / "wide.parquet")
+    long = TableFiles(
+        path=str(tmp_path / "long.csv"),
+        columns={"fund_id": "id", "date": "day", "nav": "preis", "available_at": "da"},
+        date_format="%d.%m.%Y",
+    )
+    wide = TableFiles(path=str(tmp_path / "wide.parquet"), layout="wide", value_column="ret")
+    rows = load(daily(tmp_path, daily_observations=[long, wide])).daily_observations
+    assert rows.columns == ["fund_id", "date", "ret", "nav", "available_at"]
+    assert rows.sort("fund_id", "date").rows() == [
+        ("7", JAN, None, 10.5, dt.date(2020, 2, 1)),
+        ("A", JAN, 0.1, None, None),
+        ("B", JAN, 0.2, None, None),
+        ("B", FEB, 0.3, None, None),
+    ]
+
+
+def test_daily_funds_are_the_funds_unless_described_apart(tmp_path):
+    (tmp_path / "d.csv").write_text("fund_id,date,nav\nA,2020-01-31,10\n")
+    (tmp_path / "a.csv").write_text("fund_id,name\nA,monthly\n")
+    (tmp_path / "b.csv").write_text("fund_id,name\nA,daily\n")
+    funds, own = (TableFiles(path=str(tmp_path / name)) for name in ("a.csv", "b.csv"))
+    observations = [TableFiles(path=str(tmp_path / "d.csv"))]
+    shared = daily(tmp_path, daily_observations=observations, funds=funds)
+    assert load(shared).daily_funds["name"].to_list() == ["monthly"]
+    apart = daily(tmp_path, daily_observations=observations, funds=funds, daily_funds=own)
+    tables = load(apart)
+    assert tables.daily_funds["name"].to_list() == ["daily"]
+    assert tables.funds["name"].to_list() == ["monthly"]
+    with pytest.raises(SettingsError, match="and it has no observations"):
+        load(daily(tmp_path, daily_funds=own))
+
+
+@pytest.mark.parametrize(
+    ("text", "changes", "complaint"),
+    [
+        ("fund,date,nav\nA,2020-01-31,1\n", {}, "no column 'fund_id' for daily_observations"),
+        ("fund_id,date,nav\nA,2020-01-31,x\n", {}, "'x' is not a number"),
+        ("fund_id,date,nav\nA,soon,1\n", {}, "'soon' is not a date"),
+        ("fund_id,date,nav\nA,2020-01-31,1\n", {"columns": {"aum": "nav"}}, "no column 'aum'"),
+        (
+            "date,A\n2020-01-31,1\n",
+            {"layout": "wide", "value_column": "aum"},
+            "wide file of daily_observations cannot hold 'aum'",
+        ),
+    ],
+)
+def test_mistakes_in_daily_files_are_named(tmp_path, text, changes, complaint):
+    (tmp_path / "d.csv").write_text(text)
+    spec = TableFiles(path=str(tmp_path / "d.csv"), **changes)
+    with pytest.raises((InputError, SettingsError), match=complaint):
+        load(daily(tmp_path, daily_observations=[spec]))

@@ -92,3 +92,29 @@ def test_bounds_of_the_settings_win():
 def test_impossible_bounds_are_explained(changes, complaint):
     with pytest.raises(SettingsError, match=complaint):
         month_bounds(DatasetSettings(**changes))
+
+
+@pytest.mark.parametrize("name", packaged.DATASETS)
+def test_every_dataset_brings_the_daily_panel_and_its_market(name):
+    """Twenty shares and five ETFs, each with a name, a sector and a sentence."""
+    tables = load(DatasetSettings(name=name))
+    prices = tables.daily_observations
+    assert prices.height == 20 * 8313 + 5 * 2264
+    assert prices["nav"].is_finite().all()
+    firms = tables.daily_funds
+    assert set(firms["fund_id"]) == set(prices["fund_id"])
+    assert (firms["category"] == "factor etf").sum() == 5
+    assert firms["category"].n_unique() == 8
+    assert firms.select(pl.col("name", "description").is_not_null().all()).row(0) == (True, True)
+    assert firms["description"].str.ends_with(".").all()
+    market = tables.series.filter(pl.col("series_id") == tables.market).row(0, named=True)
+    assert (market["name"], market["frequency"]) == ("S&P 500, price index", "daily")
+
+
+def test_daily_prices_are_those_that_skfolio_loads(french):
+    from skfolio.datasets import load_factors_dataset, load_sp500_dataset
+
+    for original, ticker in ((load_sp500_dataset(), "KO"), (load_factors_dataset(), "USMV")):
+        ours = french.daily_observations.filter(pl.col("fund_id") == ticker).sort("date")
+        np.testing.assert_array_equal(ours["nav"].to_numpy(), original[ticker].to_numpy())
+        assert ours["date"].to_list() == [stamp.date() for stamp in original.index]

@@ -30,6 +30,7 @@ def test_same_seed_same_universe(tables):
 def test_it_is_labeled_and_fits_the_contract(tables):
     assert tables.simulated
     check(tables)
+    assert tables.daily_observations.is_empty()
     first, last = month_bounds(SETTINGS)
     assert (first, last) == (Month.parse("1990-01"), Month.parse("1990-01") + 179)
     assert tables.fund_observations["date"].min() == first.end
