@@ -1,11 +1,12 @@
 """Seeds of a network trained together through torch.func against one after the other, on one core.
 
-    OMP_NUM_THREADS=1 python -m benchmarks.ensemble [--members M ...] [--batches B ...]
+    OMP_NUM_THREADS=1 python -m benchmarks.ensemble [--kinds K ...] [--members M ...]
+        [--batches B ...]
 
 Both go through the common loop with the same batches, the same number of steps and AdamW. The ratio
 is the processor time one after the other over that together: above the number of cores, together
-beats a process for each member. `apart` is the largest difference between the forecasts of a member and
-those of the network trained alone, in units of their deviation.
+beats a process for each member. `apart` is the largest difference between the forecasts of a
+member and those of the network trained alone, in units of their deviation.
 """
 
 import argparse
@@ -108,6 +109,7 @@ def compare(kind, members, batch):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
     parser.add_argument("--members", type=int, nargs="+", default=[3, 10])
     parser.add_argument("--batches", type=int, nargs="+", default=[4, 64, 1024])
     given = parser.parse_args()
@@ -115,7 +117,7 @@ def main():
     # the fused layer of inference has no batching rule, and would be called member by member
     torch.backends.mha.set_fastpath_enabled(False)
     print("kind           members  batch  alone s  together s  ratio    apart")
-    for kind in KINDS:
+    for kind in given.kinds:
         for members in given.members:
             for batch in given.batches:
                 alone, together, apart = compare(kind, members, batch)

@@ -7,7 +7,7 @@ from torch import nn
 from finembed_core.errors import InputError, SolverError
 from finembed_core.learning.ensemble import Members, OwnOrder
 from finembed_core.learning.loop import LoopOptions, Loss, reproducible, train_network
-from finembed_core.learning.objectives import UncertaintyWeights, neural_ndcg
+from finembed_core.learning.objectives import UncertaintyWeights, neural_ndcg, uncertainty_weighted
 
 OPTIONS = LoopOptions(
     learning_rate=0.05,
@@ -63,8 +63,7 @@ def loss(outputs, targets):
     ndcg = neural_ndcg(outputs["score"], grades, listed, 0.5)
     error = torch.where(listed, outputs["guess"] - targets["returns"], 0.0).square().mean()
     parts = {"ndcg": ndcg, "error": error}
-    values = torch.stack([ndcg, error])
-    return Loss(torch.sum(torch.exp(-outputs["s"]) * values + outputs["s"]), parts)
+    return Loss(uncertainty_weighted(torch.stack([ndcg, error]), outputs["s"]), parts)
 
 
 def ranker(seed):

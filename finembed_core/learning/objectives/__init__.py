@@ -1,7 +1,7 @@
 """What is learned: losses over the funds of a date. See docs/objectives.md."""
 
 from finembed_core.learning.objectives.allocation import WeightsKind, weights_loss, weights_of
-from finembed_core.learning.objectives.balance import UncertaintyWeights
+from finembed_core.learning.objectives.balance import UncertaintyWeights, uncertainty_weighted
 from finembed_core.learning.objectives.grading import grades
 from finembed_core.learning.objectives.listwise import listnet
 from finembed_core.learning.objectives.masked import masked_error
@@ -22,6 +22,7 @@ __all__ = [
     "masked_error",
     "neural_ndcg",
     "performance_losses",
+    "uncertainty_weighted",
     "weights_loss",
     "weights_of",
 ]

@@ -47,4 +47,9 @@ class UncertaintyWeights(nn.Module):
                 f"{sorted(self.names)}"
             )
         values = torch.stack([losses[name] for name in self.names])
-        return torch.sum(torch.exp(-self.log_variances) * values + self.log_variances)
+        return uncertainty_weighted(values, self.log_variances)
+
+
+def uncertainty_weighted(losses: Tensor, log_variances: Tensor) -> Tensor:
+    """The sum of `UncertaintyWeights` for weights that come as an output, as of stacked members."""
+    return torch.sum(torch.exp(-log_variances) * losses + log_variances)
