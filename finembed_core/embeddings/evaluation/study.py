@@ -66,8 +66,8 @@ class StudyInputs:
         return digest(self.contents, risk_free)
 
 
-Describe = Callable[[StudyInputs], Mapping[str, pl.DataFrame]]
-"""Makes further tables of the study, as those about information and about retrieval."""
+Describe = Callable[[StudyInputs], pl.DataFrame]
+"""Makes a further table of the study, as that about information."""
 
 
 def evaluation_stage(
@@ -84,7 +84,7 @@ def evaluation_stage(
         With `READ`.
     settings : Settings
     describe : mapping of str to callable, optional
-        By table: what makes it.
+        By table: what makes it. Its module counts as code of the stage.
     progress : Progress, optional
     """
     others = dict(describe or {})
@@ -92,14 +92,14 @@ def evaluation_stage(
     def compute(inputs: StudyInputs) -> dict[str, Output]:
         tables = evaluate(inputs, progress)
         for table, make in others.items():
-            tables[table] = make(inputs)[table]
+            tables[table] = make(inputs)
         return {name: Output(frame) for name, frame in tables.items()}
 
     return Stage(
         name="embedding_evaluations",
         tables=("embedding_portfolios", "embedding_evaluations", *others),
         sections=(settings.embeddings, settings.backtest, settings.ingest),
-        modules=MODULES,
+        modules=(*MODULES, *sorted({make.__module__ for make in others.values()})),
         gather=lambda key: gather(store, settings),
         compute=compute,
     )
