@@ -99,7 +99,7 @@ def test_every_evaluation_names_its_benchmarks(tables: dict[str, pl.DataFrame]) 
     assert found == {
         "gmv": {"gmv_ledoit_wolf", "gmv_sample"},
         "weights": {"market", "equal_weight", "gmv_ledoit_wolf"},
-        "ranking": {"previous_ranking"},
+        "ranking": {"previous_ranking", "equal_weight"},
     }
     seeds = table.filter(evaluation="gmv", mode="probe", benchmark="gmv_sample")["seed"]
     assert sorted(seeds.to_list(), key=str) == [1, 2, None]
