@@ -1,6 +1,7 @@
 """docs/embedding_evaluations.md: its queries run on the tables and find something."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import duckdb
@@ -16,15 +17,15 @@ QUERIES = [q.strip() for q in (BLOCK.group(1) if BLOCK else "").split("\n\n") if
 
 
 @pytest.fixture(scope="module")
-def warehouse() -> duckdb.DuckDBPyConnection:
+def warehouse() -> Iterator[duckdb.DuckDBPyConnection]:
     world = DailyWorld(sessions=200, funds=10, modes=("supervised", "probe"), seeds=(1, 2))
     panel = world.panel()
     table = world.predictions(panel)
     made = evaluate(StudyInputs(panel, world.fund_table(), table, None, own_settings(), {}))
-    connection = duckdb.connect()
-    for name, frame in made.items():
-        connection.register(name, frame.to_arrow())
-    return connection
+    with duckdb.connect() as connection:
+        for name, frame in made.items():
+            connection.register(name, frame.to_arrow())
+        yield connection
 
 
 @pytest.mark.parametrize("query", QUERIES)
