@@ -10,7 +10,7 @@ import polars as pl
 from finembed_core.backtest.market import Death
 from finembed_core.calendar import IntArray
 from finembed_core.daily_panel import DailyPanel
-from finembed_core.sessions import SessionCalendar
+from finembed_core.sessions import Session, SessionCalendar
 from finembed_core.settings import Settings
 
 
@@ -50,7 +50,7 @@ def daily_deaths(panel: DailyPanel, funds: pl.DataFrame, settings: Settings) -> 
             known = [(session, reason) for session, reason in known if session < recorded]
             known.append((recorded, own.get("death_reason") or "unknown"))
         deaths += [
-            Death(calendar.sessions()[0] + session, column, getattr(payout, reason), reason)
+            Death(Session(session, calendar), column, getattr(payout, reason), reason)
             for session, reason in known
             if session <= last
         ]

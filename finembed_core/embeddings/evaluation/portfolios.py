@@ -4,7 +4,7 @@
 
     gmv       minimum variance from forecasts       against that of the window's returns
     weights   the model's own weights               against market, equal weight, minimum variance
-    ranking   the k best of a group by a score      against the k best of the last horizon
+    ranking   the k best of a group by a score      against those of the last horizon, the group
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ SAMPLE_GMV = {"gmv_ledoit_wolf": "ledoit_wolf", "gmv_sample": "sample"}
 AGAINST = {
     "gmv": ("gmv_ledoit_wolf", "gmv_sample"),
     "weights": (MARKET, EQUAL, "gmv_ledoit_wolf"),
-    "ranking": (PREVIOUS,),
+    "ranking": (PREVIOUS, EQUAL),
 }
 """Benchmarks of each evaluation; tests over all candidates take the first that there is."""
 
@@ -183,6 +183,8 @@ def _benchmark_books(
     known = previous_returns(panel, predictions.sessions, horizon, predictions.columns)
     for (group, k), listed in groups.items():
         yield Benchmark(PREVIOUS, group, k), top(known, k, listed)
+        decided = listed & (listed.sum(axis=1, keepdims=True) >= 2 * k)
+        yield Benchmark(EQUAL, group, k), equal_weight(decided)
 
 
 def _model_books(

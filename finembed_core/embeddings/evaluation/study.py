@@ -31,6 +31,7 @@ KEY = "all"
 READ = ("daily_panel", "daily_funds", "fund_predictions", "embeddings")
 MODULES = (
     "finembed_core.backtest",
+    "finembed_core.daily_panel",
     "finembed_core.embeddings.evaluation",
     "finembed_core.portfolio",
     "finembed_core.sessions",

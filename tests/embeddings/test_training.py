@@ -1,0 +1,201 @@
+"""Training modes: which networks come out, what starts from what, and that every option counts."""
+
+import numpy as np
+import pytest
+import torch
+
+from finembed_core.embeddings.checkpoint import FundModels
+from finembed_core.embeddings.fitting import Fitted, fit_models
+from finembed_core.embeddings.information_set import InformationReader
+from finembed_core.embeddings.objectives import TASKS
+from finembed_core.embeddings.predictions import answers
+from finembed_core.embeddings.sheets import SheetMaker
+from finembed_core.embeddings.training import JOINT, NetworkName
+from finembed_core.errors import IntegrityError
+from finembed_core.settings import MODES, Settings
+from tests.embeddings.small_store import small_settings, small_store
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    return small_store(tmp_path_factory.mktemp("store"))
+
+
+def information(store, settings: Settings):
+    reader = InformationReader(store, settings)
+    return reader.information(reader.decision(reader.decision_months[-1]))
+
+
+def fit(store, settings: Settings) -> Fitted:
+    own = settings.embeddings
+    fitted = fit_models(information(store, settings), own.encoders[0], own, "print")
+    assert fitted is not None
+    return fitted
+
+
+@pytest.fixture(scope="module")
+def fitted(store):
+    return fit(store, small_settings())
+
+
+def weights(models: FundModels, mode: str, task: str, seed: int = 1) -> dict[str, torch.Tensor]:
+    return models.networks[NetworkName(mode, task, seed)].state_dict()
+
+
+def test_each_mode_has_its_networks(fitted):
+    names = {(name.mode, name.task) for name in fitted.models.networks}
+    alone = {(mode, task) for mode in ("supervised", "finetune") for task in TASKS}
+    joint = {(mode, JOINT) for mode in ("probe", "multi_objective", "multi_modal")}
+    assert names == alone | joint
+    assert {name.seed for name in fitted.models.networks} == {1, 2}
+    assert fitted.models.members() == sorted((mode, seed) for mode in MODES for seed in (1, 2))
+
+
+def test_the_same_seed_gives_the_same_bytes(store, fitted):
+    again = fit(store, small_settings())
+    assert again.models.to_files() == fitted.models.to_files()
+    assert again.curve == fitted.curve
+
+
+def test_seeds_differ(fitted):
+    one, other = (weights(fitted.models, "supervised", "forecast", seed) for seed in (1, 2))
+    assert any(not torch.equal(one[name], other[name]) for name in one)
+
+
+def test_a_probe_keeps_the_encoder_that_finetuning_moves(store):
+    """Trained for no epoch beyond the pretraining, both have the same encoder."""
+    settings = small_settings(seeds=[1], modes=["probe", "finetune"], published_mode="probe")
+    models = fit(store, settings).models
+    probe = weights(models, "probe", JOINT)
+    inner = [k for k in probe if k.startswith("encoder.") and not k.startswith("encoder.head")]
+    assert inner
+    alone = fit(store, small_settings(seeds=[1], modes=["probe"], published_mode="probe")).models
+    for name in inner:
+        assert torch.equal(probe[name], weights(alone, "probe", JOINT)[name])
+    tuned = weights(models, "finetune", "forecast")
+    assert any(not torch.equal(probe[name], tuned[name]) for name in inner)
+
+
+def test_curves_hold_every_objective(fitted):
+    joint = {row.objective for row in fitted.curve if row.mode == "multi_objective"}
+    assert joint == {
+        *("forecast", "reconstruction", "weights", "performance", "listnet", "neuralndcg")
+    }
+    assert {row.task for row in fitted.curve if row.mode == "probe"} == {JOINT, "pretraining"}
+    assert all(np.isfinite(row.loss) and row.loss >= 0.0 for row in fitted.curve)
+
+
+def test_learning_on_its_own_dates_lowers_the_loss(store):
+    training = {"max_epochs": 30, "patience": 30, "learning_rate": 1e-2, "epoch_dates": 16}
+    settings = small_settings(
+        seeds=[1], modes=["supervised"], published_mode="supervised", training=training
+    )
+    curve = fit(store, settings).curve
+    for task in TASKS:
+        losses = [row.loss for row in curve if row.task == task and row.split == "train"]
+        assert min(losses[-5:]) < 0.95 * losses[0], task
+
+
+def test_a_checkpoint_answers_the_same_to_the_bit(store, fitted):
+    files = fitted.models.to_files()
+    again = FundModels.from_files(files, "print")
+    assert again.to_files() == files
+    settings = small_settings()
+    told = information(store, settings)
+    maker = SheetMaker(told, settings.embeddings)
+    sheet = maker.sheet(maker.facts(told.session), again.characteristics)
+    from finembed_core.embeddings.examples import FundDates
+
+    dates = FundDates(told.windows, (), again.scale, again.shape.mixes_channels)
+    for name, model in fitted.models.networks.items():
+        before, after = (answers(m, dates, sheet) for m in (model.eval(), again.networks[name]))
+        assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
+
+
+def test_a_checkpoint_of_other_settings_is_refused(fitted):
+    with pytest.raises(IntegrityError, match="trained with other settings") as caught:
+        FundModels.from_files(fitted.models.to_files(), "another")
+    assert "print" in str(caught.value.where)
+
+
+def test_too_little_history_trains_nothing(store):
+    settings = small_settings(training={"train_sessions": 64, "every_sessions": 16})
+    own = settings.embeddings
+    assert fit_models(information(store, settings), "rlinear", own, "print") is None
+
+
+OPTIONS = {
+    "statistics": False,
+    "size": 5,
+    "objectives": [
+        {"hidden_share": 0.7},
+        {"hidden_steps": 2},
+        {"listnet_temperature": 3.0},
+        {"ndcg_temperatures": (0.7, 0.2)},
+        {"weights": "simplex"},
+        {"risk_aversion": 50.0},
+        {"balance": "equal"},
+    ],
+    "fusion": [{"kind": "attention"}, {"characteristics": False}, {"modality_dropout": 0.0}],
+    "training": [
+        {"train_sessions": 100},
+        {"valid_sessions": 24},
+        {"every_sessions": 3},
+        {"batch_dates": 2},
+        {"epoch_dates": 12},
+        {"max_epochs": 1},
+        {"learning_rate": 1e-2},
+        {"weight_decay": 0.5},
+    ],
+    "encoder": [{"width": 10}],
+    "min_visible": 0.99,
+    "dealing_lag_sessions": 2,
+    "horizon": 6,
+    "lookback": 17,
+}
+CHANGES = [
+    {name: value}
+    for name, values in OPTIONS.items()
+    for value in (values if isinstance(values, list) else [values])
+]
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=lambda change: str(change))
+def test_every_option_changes_the_networks(store, change):
+    base: dict = {"seeds": [1], "modes": ["multi_modal"], "published_mode": "multi_modal"}
+    files = [
+        fit(store, small_settings(**base, **own)).models.to_files()["model.safetensors"]
+        for own in ({}, change)
+    ]
+    assert files[0] != files[1]
+
+
+@pytest.mark.parametrize(
+    ("encoder", "option"),
+    [
+        ("patchtst", {"patch": 4}),
+        ("patchtst", {"stride": 8}),
+        ("patchtst", {"layers": 2}),
+        ("patchtst", {"heads": 4}),
+        ("patchtst", {"feed_forward": 9}),
+        ("patchtst", {"dropout": 0.5}),
+        ("itransformer", {"layers": 2}),
+        ("itransformer", {"heads": 4}),
+        ("itransformer", {"feed_forward": 9}),
+        ("itransformer", {"dropout": 0.5}),
+        ("dlinear", {"trend_window": 3}),
+    ],
+)
+def test_every_option_of_an_encoder_changes_its_networks(store, encoder, option):
+    base: dict = {
+        "seeds": [1],
+        "encoders": [encoder],
+        "published_encoder": encoder,
+        "modes": ["supervised"],
+        "published_mode": "supervised",
+    }
+    files = [
+        fit(store, small_settings(**base, encoder=own)).models.to_files()["model.safetensors"]
+        for own in ({}, option)
+    ]
+    assert files[0] != files[1]
