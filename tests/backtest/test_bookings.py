@@ -34,10 +34,12 @@ def _store(root: Path, rule: str, taken_back: dict[int, tuple[float, int]]) -> P
         ]
         store.write("fund_observations", str(month), pl.DataFrame(rows, schema, orient="row"))
     judged = [
-        (rule, "f", MONTHS[k].end, value, MONTHS[known].end)
+        ("fund_observations", rule, "f", MONTHS[k].end, value, MONTHS[known].end)
         for k, (value, known) in taken_back.items()
     ]
-    columns = ["rule", "id", "date", "value", "known_at"]
+    # A fund's namesake in the daily panel: its verdicts are none of the ledger's.
+    judged += [("daily_observations", *row[1:4], 0.9, row[-1]) for row in judged]
+    columns = ["table", "rule", "id", "date", "value", "known_at"]
     store.write("quarantine", "all", pl.DataFrame(judged, columns, orient="row"))
     return store
 

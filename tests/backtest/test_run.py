@@ -319,6 +319,7 @@ def test_a_fund_found_to_be_a_duplicate_is_still_worth_what_it_paid(tmp_path: Pa
         id="fund_id",
         date="date",
         value="ret",
+        table=pl.lit("fund_observations"),
         rule=pl.lit("duplicate_fund"),
         known_at="available_at",
     )
