@@ -27,6 +27,11 @@ class TransformerLayer(nn.Module):
         Of the attention's weights.
     norm : type
         ``nn.LayerNorm`` norms each token, ``nn.BatchNorm1d`` each feature over all tokens.
+
+    Raises
+    ------
+    ValueError
+        If the heads do not divide the width.
     """
 
     def __init__(
@@ -39,6 +44,8 @@ class TransformerLayer(nn.Module):
         norm: type[nn.LayerNorm] | type[nn.BatchNorm1d],
     ) -> None:
         super().__init__()
+        if width % heads:
+            raise ValueError(f"heads ({heads}) must divide width ({width})")
         self.heads = heads
         self.query_key_value = nn.Linear(width, 3 * width)
         self.mix = nn.Linear(width, width)

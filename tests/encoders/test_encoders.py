@@ -224,6 +224,12 @@ def test_patches_that_leave_steps_out_are_refused(sizes):
         build("patchtst", **sizes)
 
 
+@pytest.mark.parametrize("name", ["patchtst", "itransformer"])
+def test_heads_that_do_not_divide_the_width_are_refused(name):
+    with pytest.raises(ValueError, match=r"heads \(3\) must divide width \(8\)"):
+        build(name, heads=3)
+
+
 @pytest.mark.parametrize(("patch", "stride"), [(8, 4), (6, 5), (7, 3), (24, 24), (1, 1)])
 def test_patches_put_together_are_the_window(patch, stride):
     encoder = PatchTST(LOOKBACK, HORIZON, 4, 4, 1, 2, 0.0, patch, stride)
