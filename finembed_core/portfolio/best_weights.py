@@ -30,8 +30,8 @@ from finembed_core.portfolio.covariance import RiskModel
 
 SESSIONS_PER_YEAR = 252
 RIDGE = 0.05
-"""Share of the diagonal in Sigma. It decides between portfolios that the window cannot tell apart,
-and no more: Ledoit and Wolf's share for such windows is several times as large."""
+"""Share of the diagonal in Sigma: small, it is to decide between portfolios that the window cannot
+tell apart, and not to shrink an estimate, for in hindsight there is nothing to estimate."""
 STILL = 1e-6, 1e-16  # least variance, of the mean one and at all: there are funds without any
 ACCEPTED = 1e-9  # largest certified lack of utility, in units of the highest marginal utility
 ROUNDING = 1e-15  # weight below which a fund on its way out has left
