@@ -71,7 +71,6 @@ def _figure(frame: pl.DataFrame, fund: str | None, nearest: Sequence[str]) -> go
         title={"text": _axis("second", frame["explained_y"])},
         zeroline=False,
         scaleanchor="x",
-        constrain="domain",
     )
     return chart.update_layout(hovermode="closest", margin={"l": 46, "r": 12, "t": 12, "b": 46})
 

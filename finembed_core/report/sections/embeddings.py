@@ -55,7 +55,7 @@ def fund_map(connection: duckdb.DuckDBPyConnection, run: Run) -> Section:
         "Each point is a fund; near ones are alike to the model by cosine similarity, averaged "
         "over its seeds. Distrust small distances, which may be large in what is not drawn"
         f"{'' if few else ', and the gray points: they are of many small categories'}; "
-        "`finembed similar` measures all of it."
+        "the command similar measures all of it."
     )
     return Section(title, lead, (chart,), facts)
 
