@@ -86,7 +86,7 @@ def _by_category(frame: pl.DataFrame) -> Iterator[tuple[str, str, str, pl.DataFr
     own = names[:MOST_CATEGORIES]
     rest = frame.filter(~pl.col("category").is_in(own))
     if rest.height:
-        yield f"{len(names) - len(own)} smaller categories", GRAY, "x", rest
+        yield f"{len(names) - len(own)} other categories", GRAY, "x", rest
     for k, name in reversed(list(enumerate(own))):
         color = OKABE_ITO[k % len(OKABE_ITO)]
         symbol = SYMBOLS[k // len(OKABE_ITO)]
