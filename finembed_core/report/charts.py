@@ -138,7 +138,7 @@ def forest(
     chart.update_yaxes(
         autorange="reversed", type="category", automargin=True, tickfont={"size": 11}
     )
-    chart.update_xaxes(tickformat=tickformat, zeroline=zero, zerolinewidth=1.5, nticks=6)
+    chart.update_xaxes(tickformat=tickformat, zeroline=zero, zerolinewidth=1.5, nticks=5)
     return chart.update_layout(hovermode="closest")
 
 

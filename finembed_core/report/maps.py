@@ -71,7 +71,6 @@ def _figure(frame: pl.DataFrame, fund: str | None, nearest: Sequence[str]) -> go
         title={"text": _axis("second", frame["explained_y"])},
         zeroline=False,
         scaleanchor="x",
-        constrain="domain",
     )
     return chart.update_layout(hovermode="closest", margin={"l": 46, "r": 12, "t": 12, "b": 46})
 
@@ -87,7 +86,7 @@ def _by_category(frame: pl.DataFrame) -> Iterator[tuple[str, str, str, pl.DataFr
     own = names[:MOST_CATEGORIES]
     rest = frame.filter(~pl.col("category").is_in(own))
     if rest.height:
-        yield f"{len(names) - len(own)} smaller categories", GRAY, "x", rest
+        yield f"{len(names) - len(own)} other categories", GRAY, "x", rest
     for k, name in reversed(list(enumerate(own))):
         color = OKABE_ITO[k % len(OKABE_ITO)]
         symbol = SYMBOLS[k // len(OKABE_ITO)]

@@ -139,6 +139,10 @@ def _returns(connection: duckdb.DuckDBPyConnection) -> None:
 
 def _dealing(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute("UPDATE funds SET name = ?, notice_days = 45", [NASTY])
+    connection.execute(
+        "UPDATE daily_funds SET name = $nasty, category = $nasty WHERE fund_id = 'D1'",
+        {"nasty": NASTY},
+    )
     connection.execute("UPDATE universe SET last_aum = 5e7 + 1e6 * month(month)")
     connection.execute(
         "UPDATE trades SET dealing = DATE '2001-03-31', settle = DATE '2001-04-30'"

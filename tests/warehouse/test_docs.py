@@ -12,7 +12,10 @@ from finembed_core.warehouse.schema import warehouse_schema
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 PAGE, SCHEMA = DOCS / "warehouse.md", DOCS / "schema.md"
-QUERIES = re.findall(r"```sql\n(.*?)```", PAGE.read_text(), flags=re.DOTALL)
+PAGES = (PAGE, DOCS / "similar.md")
+QUERIES = [
+    sql for page in PAGES for sql in re.findall(r"```sql\n(.*?)```", page.read_text(), re.DOTALL)
+]
 
 
 def test_the_page_is_that_of_the_schema(tmp_path):

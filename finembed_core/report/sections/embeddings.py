@@ -54,8 +54,8 @@ def fund_map(connection: duckdb.DuckDBPyConnection, run: Run) -> Section:
     lead = (
         "Each point is a fund; near ones are alike to the model by cosine similarity, averaged "
         "over its seeds. Distrust small distances, which may be large in what is not drawn"
-        f"{'' if few else ', and the gray points: they are of many small categories'}; "
-        "`finembed similar` measures all of it."
+        f"{'' if few else ', and the gray points, which are of the categories with fewest funds'}; "
+        "the command similar measures all of it."
     )
     return Section(title, lead, (chart,), facts)
 

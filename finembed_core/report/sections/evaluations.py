@@ -16,7 +16,7 @@ from finembed_core.warehouse.query import answer
 
 TITLE = "What embeddings are worth"
 EVALUATIONS = {
-    "gmv": "minimum variance from forecasts",
+    "gmv": "GMV from forecasts",
     "weights": "direct weights",
     "ranking": "ranking",
 }
@@ -61,8 +61,8 @@ def embedding_evaluations(connection: duckdb.DuckDBPyConnection, run: Run) -> Se
     lead = (
         "Portfolios that the models decide, net of costs, all seeds mixed equally, against rules "
         "that need no model. A difference is called one only where its 95% interval leaves 0 out; "
-        "distrust the best of many, for with 25 models about one looks better by luck alone, and "
-        "counts of wins, for portfolios of the same funds and days win and lose together."
+        "distrust the best of many, for of 40 models without skill one looks better by luck alone, "
+        "and counts of wins, for portfolios of the same funds and days win and lose together."
     )
     return Section(TITLE, lead, blocks, list(_said(board.frame)))
 
@@ -81,13 +81,13 @@ ORDER BY evaluation, metric <> 'sharpe', metric, benchmark, encoder, mode"""
         "encoder": Column("encoder", names=MODELS),
         "mode": Column("training", names=MODES),
         "metric": Column("statistic", names=METRICS),
-        "value": Column("model", ".3f"),
-        "benchmark": Column("benchmark", names=PORTFOLIOS),
-        "benchmark_value": Column("its value", ".3f"),
         "difference": Column("difference", "+.3f"),
         "ci_low": Column("95% from", "+.3f"),
         "ci_high": Column("to", "+.3f"),
         "verdict": Column("verdict", names=VERDICTS),
+        "value": Column("model", ".3f"),
+        "benchmark_value": Column("benchmark", ".3f"),
+        "benchmark": Column("which is", names=PORTFOLIOS),
         "seed_low": Column("worst seed", "+.3f"),
         "seed_high": Column("best seed", "+.3f"),
         "note": Column("note"),
@@ -97,7 +97,7 @@ ORDER BY evaluation, metric <> 'sharpe', metric, benchmark, encoder, mode"""
 
 
 def _wins(connection: duckdb.DuckDBPyConnection) -> Table:
-    """Wins of portfolios with its tests, by training and over all of them, where the study counted."""
+    """Wins over benchmarks with their tests, by training and over all of them."""
     sql = """\
 WITH named AS (
     SELECT *, regexp_extract(metric, '^(wins|win_share|sign_test|dependent_test|average)_', 1)
@@ -178,7 +178,7 @@ ORDER BY metric <> {literal(metrics[0])}, benchmark, encoder, mode"""
         for (metric, name), own in frame.group_by("metric", "benchmark", maintain_order=True)
     )
     if pictures:
-        caption = f"{EVALUATIONS[evaluation].capitalize()}: differences, 95% interval"
+        caption = f"{_title(evaluation)}: differences, 95% interval"
         yield Chart(caption, sql, frame, pictures)
 
 
@@ -241,7 +241,7 @@ ORDER BY leads, encoder NULLS FIRST, portfolio, date"""
             hovertemplate="%{y:.3f}",
         )
     mode = MODES.get(frame["mode"][0], frame["mode"][0])
-    caption = f"{EVALUATIONS[evaluation].capitalize()}: growth of 1, net, {mode} training"
+    caption = f"{_title(evaluation)}: growth of 1, net, {mode} training"
     yield Chart(caption, sql, frame, (("", chart),))
 
 
@@ -333,7 +333,7 @@ def _said(board: pl.DataFrame) -> Iterator[str]:
         better, worse = (
             verdicts.count(f"{word} than the benchmark") for word in ("better", "worse")
         )
-        what = EVALUATIONS.get(str(evaluation), str(evaluation)).capitalize()
+        what = _title(str(evaluation))
         against = PORTFOLIOS.get(str(name), str(name))
         if better + worse == 0:
             yield f"{what}: no Sharpe ratio of {own.height} is told apart from that of {against}."
@@ -342,3 +342,8 @@ def _said(board: pl.DataFrame) -> Iterator[str]:
                 f"{what}: of {own.height} Sharpe ratios {better} are better and {worse} worse than "
                 f"that of {against}; {own.height - better - worse} are not significant."
             )
+
+
+def _title(evaluation: str) -> str:
+    spoken = EVALUATIONS.get(evaluation, evaluation)
+    return spoken[:1].upper() + spoken[1:]
