@@ -27,7 +27,7 @@ ALL = np.array([0])
 
 def windows(made, store: PartStore, **embeddings) -> Windows:
     chosen = embedding_settings(**embeddings)
-    return Windows(made, chosen.embeddings, MacroSteps(store, chosen))
+    return Windows(made, chosen.embeddings, MacroSteps.read(store, chosen))
 
 
 def noise(length: int, width: int = 1, seed: int = 1) -> np.ndarray:
@@ -86,7 +86,7 @@ def test_before_the_first_month_there_are_no_factors_and_missing_ones_are_asked_
     found = Windows.read(store, embedding_settings())
     _, visible = found.at(30, ALL)  # 15 February: nothing has been decided yet
     assert not visible[:, 2:].any()
-    for ask in (lambda: found.at(45, ALL), lambda: found.digest_at(45)):
+    for ask in (lambda: found.at(45, ALL), lambda: found.as_of(45, 1000).digest()):
         with pytest.raises(MissingPartError, match="factors of 2000-02 have not been built"):
             ask()
 
@@ -256,24 +256,24 @@ def test_the_digest_follows_what_is_known(store):
     base = windows(panel(returns, known), store)
 
     def digest(session: int, cells=returns, since=known, **changes) -> str:
-        return windows(panel(cells, since, **changes), store).digest_at(session)
+        return windows(panel(cells, since, **changes), store).as_of(session, 1000).digest()
 
     later = returns.copy()
     later[20, 1] += 1.0
-    assert digest(29, later) == base.digest_at(29)
-    assert digest(30, later) != base.digest_at(30)
+    assert digest(29, later) == base.as_of(29, 1000).digest()
+    assert digest(30, later) != base.as_of(30, 1000).digest()
     sooner = known.copy()
     sooner[20, 1] = 29
-    assert digest(29, returns, sooner) != base.digest_at(29)
+    assert digest(29, returns, sooner) != base.as_of(29, 1000).digest()
     market = np.full(40, 0.01)
     market[25] = 0.5
-    assert digest(24, market=market) == base.digest_at(24)
-    assert digest(25, market=market) != base.digest_at(25)
+    assert digest(24, market=market) == base.as_of(24, 1000).digest()
+    assert digest(25, market=market) != base.as_of(25, 1000).digest()
     born = np.column_stack([returns, np.full(40, NAN)])
     born[30:, 2] = 0.01
     since = np.column_stack([known, np.arange(40)])
-    assert digest(29, born, since) == base.digest_at(29)
-    assert digest(30, born, since) != base.digest_at(30)
+    assert digest(29, born, since) == base.as_of(29, 1000).digest()
+    assert digest(30, born, since) != base.as_of(30, 1000).digest()
 
 
 def test_the_digest_follows_the_factors_of_months_decided(store):
@@ -281,8 +281,8 @@ def test_the_digest_follows_the_factors_of_months_decided(store):
     months = write_months(store, Month.parse("2000-01"), 2)
     write_factors(store, months[0], {"F1": [1.0]})
     write_factors(store, months[1], {"F1": [1.0, 2.0]})
-    before = [Windows.read(store, embedding_settings()).digest_at(s) for s in (30, 45)]
+    before = [Windows.read(store, embedding_settings()).as_of(s, 1000).digest() for s in (30, 45)]
     write_factors(store, months[1], {"F1": [1.0, 5.0]})
-    after = [Windows.read(store, embedding_settings()).digest_at(s) for s in (30, 45)]
+    after = [Windows.read(store, embedding_settings()).as_of(s, 1000).digest() for s in (30, 45)]
     assert before[0] == after[0]
     assert before[1] != after[1]

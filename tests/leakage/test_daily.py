@@ -150,7 +150,7 @@ def test_windows_and_listings_are_identical(pair, session):
 
 @pytest.mark.parametrize("session", SESSIONS)
 def test_digests_are_identical(pair, session):
-    assert pair[0].digest_at(session) == pair[1].digest_at(session)
+    assert pair[0].as_of(session, 1000).digest() == pair[1].as_of(session, 1000).digest()
 
 
 def test_there_is_something_to_see(pair):
@@ -182,7 +182,7 @@ def test_labels_known_by_now_are_identical(pair):
 def test_the_noise_did_reach_what_comes_later(pair):
     one, other = pair
     assert one.panel.ids != other.panel.ids
-    assert one.digest_at(CUT + 1) != other.digest_at(CUT + 1)
+    assert one.as_of(CUT + 1, 1000).digest() != other.as_of(CUT + 1, 1000).digest()
     later = [w.at(CUT + 40, columns(w, ["f1", "f2"]))[0] for w in pair]
     for channel in range(4):  # fund, market and both factors
         assert not np.array_equal(later[0][:, channel], later[1][:, channel])
