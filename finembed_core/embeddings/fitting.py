@@ -53,8 +53,9 @@ def fit_models(
         return None
     scaler = CharacteristicScaler.fit([date.characteristics for date in train_facts])
     measures = PerformanceScale()
-    labels = maker.next_windows(train_facts, measures, fit=True)
-    valid_labels = maker.next_windows(valid_facts, measures, fit=False)
+    before_valid = valid_facts[0].session - 1  # a training label told late is purged too
+    labels = maker.next_windows(train_facts, before_valid, measures, fit=True)
+    valid_labels = maker.next_windows(valid_facts, information.session, measures, fit=False)
     windows = information.windows
     scale = ChannelScale.fit([windows.at(date.session, date.columns) for date in train_facts])
     shape = ModelShape.of(

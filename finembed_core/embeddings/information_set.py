@@ -115,8 +115,8 @@ class InformationReader:
         """Assets and returns by month; None where no fund of the panel reports assets."""
         calendar = self._settings.dataset.calendar
         aum = histories.fund_aum(self._store, calendar)
-        known = aum.as_of(aum.last_known).select(self.windows.panel.ids)
-        if np.isnan(known.values).all():
+        ids = set(aum.ids).intersection(self.windows.panel.ids)
+        if not ids or np.isnan(aum.as_of(aum.last_known).select(sorted(ids)).values).all():
             return None
         return aum, histories.fund_returns(self._store, calendar)
 

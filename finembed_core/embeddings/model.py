@@ -83,8 +83,8 @@ class FundModel(nn.Module):
         nn.init.zeros_(self.drift.weight)
         nn.init.zeros_(self.drift.bias)
         self.performance = nn.Linear(size, len(MEASURES))
-        self.rankings = nn.Linear(size, len(RANKINGS))
-        self.weight = nn.Linear(size, 1)
+        self.rankings = nn.Linear(size, len(RANKINGS), bias=False)  # ranks know no level,
+        self.weight = nn.Linear(size, 1, bias=False)  # and softmax none either
 
     def forward(self, inputs: FundInputs) -> FundOutputs:
         """Inputs of B funds to outputs of B funds; no fund sees another."""

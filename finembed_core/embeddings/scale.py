@@ -35,9 +35,8 @@ class ChannelScale:
             By date: values, and which of them are visible.
         """
         spreads = np.concatenate([_spread(values, seen) for values, seen in windows])  # (n, C)
-        with np.errstate(all="ignore"):
-            scale = np.nanmedian(spreads, axis=0)
-        return cls(np.where(np.isfinite(scale) & (scale > 0.0), scale, 1.0))
+        moving = [channel[channel > 0.0] for channel in spreads.T]  # NaN is not
+        return cls(np.array([np.median(own) if len(own) else 1.0 for own in moving]))
 
     @property
     def fund(self) -> float:

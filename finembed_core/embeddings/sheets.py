@@ -96,9 +96,9 @@ class SheetMaker:
             train=training.train_sessions,
             valid=training.valid_sessions,
             anchor=self.information.session,
+            first=own.lookback - 1,
         )
-        first = own.lookback - 1
-        return [int(s) for s in train if s >= first], [int(s) for s in valid if s >= first]
+        return train.tolist(), valid.tolist()
 
     def facts(self, session: int) -> DateFacts:
         """Who is listed at the close of a session, and what was known then."""
@@ -154,17 +154,19 @@ class SheetMaker:
         latest = self.information.session - own.dealing_lag_sessions - own.horizon
         first = max(own.lookback - 1, latest - own.training.train_sessions)
         dates = [self.facts(s) for s in range(latest, first - 1, -own.horizon)]
-        labels = self.next_windows(dates, measures, fit=False)
+        labels = self.next_windows(dates, self.information.session, measures, fit=False)
         return [self.sheet(d, scaler, label) for d, label in zip(dates, labels, strict=True)]
 
     def next_windows(
-        self, dates: Sequence[DateFacts], measures: PerformanceScale, *, fit: bool
+        self, dates: Sequence[DateFacts], known: int, measures: PerformanceScale, *, fit: bool
     ) -> list[NextWindow]:
-        """Labels of some dates, as known at the decision.
+        """Labels of some dates.
 
         Parameters
         ----------
         dates : sequence of DateFacts
+        known : int
+            Session at whose close they are read.
         measures : PerformanceScale
             Standardizes performance labels; fitted on these dates first where `fit`.
         fit : bool
@@ -177,7 +179,7 @@ class SheetMaker:
                 date.columns,
                 lag=own.dealing_lag_sessions,
                 horizon=own.horizon,
-                known=self.information.session,
+                known=known,
             )
             for date in dates
         ]
@@ -201,7 +203,7 @@ class SheetMaker:
                     labelled,
                     path,
                     np.where(labelled, forward.total, 0.0),
-                    np.where(labelled[:, None], standard, 0.0).astype(np.float32),
+                    np.nan_to_num(np.where(labelled[:, None], standard, 0.0)).astype(np.float32),
                     weight,
                 )
             )

@@ -10,6 +10,7 @@ import polars as pl
 
 from finembed_core.calendar import Month, month_ordinals
 from finembed_core.embeddings.text import text_stage
+from finembed_core.ingest.stage import OBSERVATIONS
 from finembed_core.settings import Settings
 from finembed_core.sources.tables import conform
 from finembed_core.stage import build
@@ -78,6 +79,8 @@ def small_store(root: Path, made: np.ndarray | None = None) -> PartStore:
     months = np.unique(month_ordinals(days))
     for month in write_months(store, Month(int(months[0])), len(months)):
         write_factors(store, month, {"F1": [0.1, -0.2, 0.3], "F2": [1.0, 2.0, 0.5]})
+    for key in store.keys("fund_observations"):
+        store.write("fund_observations", key, pl.DataFrame(schema=OBSERVATIONS))
     ids = [f"F{k:02d}" for k in range(made.shape[1])]
     kinds = ["stocks" if k % 2 else "bonds" for k in range(len(ids))]
     funds = pl.DataFrame({"fund_id": ids, "name": ids, "category": kinds})
