@@ -1,0 +1,146 @@
+"""The sections about embeddings say what their tables hold."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import polars as pl
+import pytest
+
+from finembed_core.report.maps import MOST_CATEGORIES, fund_map
+from finembed_core.report.run import read_run
+from finembed_core.report.section import Section
+from finembed_core.report.sections import SECTIONS
+from finembed_core.settings import Settings
+from finembed_core.store import PartStore
+from finembed_core.warehouse.publish import publish
+from finembed_core.warehouse.query import reading
+from tests.report.browser import Browser
+from tests.report.study import NASTY
+from tests.warehouse import fake_embeddings as fake
+
+TABLES = {
+    "fund_map": "embedding_map",
+    "embedding_evaluations": "embedding_evaluations",
+    "embedding_information": "embedding_information",
+    "embedding_checks": "embedding_checks",
+}
+
+
+def block(sections: dict[str, Section], name: str, words: str) -> pl.DataFrame:
+    [found] = [one for one in sections[name].blocks if words in one.caption]
+    return found.frame
+
+
+def test_wins_are_counted_over_all_seeds_mixed(sections: dict[str, Section]) -> None:
+    rows = fake.evaluations().filter(
+        pl.col("seed").is_null(),
+        evaluation="ranking",
+        metric="sharpe",
+        benchmark="previous_ranking",
+    )
+    counted = block(sections, "embedding_evaluations", "higher Sharpe ratio than")
+    assert counted.height == 4
+    for row in counted.iter_rows(named=True):
+        own = rows.filter(loss=row["loss"], k=row["k"])
+        assert row["n"] == own.height == 12
+        assert row["wins"] == (own["difference"] > 0).sum()
+        assert row["better"] == (own["ci_low"] > 0).sum()
+
+
+def test_growth_is_the_product_of_returns_of_the_published_mode(
+    sections: dict[str, Section],
+) -> None:
+    drawn = block(sections, "embedding_evaluations", "Direct weights: growth")
+    assert set(drawn["portfolio"]) == {
+        "equal_weight",
+        "weights_itransformer_multi_modal",
+        "weights_linear_multi_modal",
+    }
+    leads = drawn.filter(pl.col("leads"))["portfolio"].unique().to_list()
+    assert leads == ["weights_itransformer_multi_modal"]
+    own = fake.portfolios().filter(portfolio=leads[0]).sort("date")
+    last = drawn.filter(portfolio=leads[0]).sort("date")["wealth"][-1]
+    assert last == pytest.approx(np.prod(1 + own["ret"].to_numpy()), rel=1e-12)
+
+
+def test_m_of_n_is_what_the_study_counted(sections: dict[str, Section]) -> None:
+    row = block(sections, "embedding_evaluations", "m of n").row(0, named=True)
+    assert (row["statistic"], row["won"], row["n"]) == ("sharpe", 3, 4)
+    assert (row["sign_p"], row["share_low"], row["average"]) == (0.625, 0.3, 0.02)
+
+
+def test_facts_say_how_many_are_not_significant(sections: dict[str, Section]) -> None:
+    board = block(sections, "embedding_evaluations", "Scoreboard")
+    own = board.filter(evaluation="gmv", metric="sharpe")
+    silent = (own["verdict"] == "not significant").sum()
+    [fact] = [x for x in sections["embedding_evaluations"].facts if x.startswith("GMV")]
+    assert f"of {own.height} Sharpe" in fact and f"{silent} are not significant" in fact
+    assert "supervised" not in set(board["benchmark"])
+
+
+def test_intervals_of_information_hold_seeds_and_splits(sections: dict[str, Section]) -> None:
+    frame = block(sections, "embedding_information", "as numbers")
+    row = frame.filter(estimator="mine", encoder="linear", mode="probe").row(0, named=True)
+    own = fake.information().filter(estimator="mine", encoder="linear", mode="probe")
+    spread = np.sqrt(np.var(own["value"].to_numpy(), ddof=1) + 0.05**2)
+    assert row["half_width"] == pytest.approx(1.96 * spread, rel=1e-9)
+    assert row["value"] == pytest.approx(own["value"].mean())
+
+
+def test_checks_compare_with_components_seed_by_seed(sections: dict[str, Section]) -> None:
+    frame = block(sections, "embedding_checks", "as numbers")
+    each = fake.checks().group_by("check", "encoder", "mode", "seed").agg(pl.col("value").mean())
+    own = each.filter(check="category_retrieval", encoder="linear", mode="probe")["value"]
+    row = frame.filter(check="category_retrieval", encoder="linear", mode="probe")
+    row = row.row(0, named=True)
+    assert (row["below"], row["above"]) == pytest.approx(
+        (own.mean() - own.min(), own.max() - own.mean())  # pyright: ignore
+    )
+    assert (row["against_components"] == "better, every seed") == bool((own > 0.5).all())
+
+
+def test_names_of_the_map_are_text(sections: dict[str, Section]) -> None:
+    [chart] = sections["fund_map"].blocks
+    assert NASTY in chart.frame["category"].to_list()
+    [(_, figure)] = chart.figures
+    texts = [text for trace in figure.data for text in (trace.name, *trace.text)]
+    assert not any(re.search(r"<(?!br>)", text) for text in texts)
+    assert all(trace.x is not None for trace in figure.data)
+
+
+@pytest.mark.parametrize("name", TABLES)
+@pytest.mark.parametrize("how", ["empty", "absent"])
+def test_without_rows_a_section_says_why(name: str, how: str, full: Path, tmp_path: Path) -> None:
+    path = tmp_path / "warehouse.duckdb"
+    path.write_bytes(full.read_bytes())
+    table = TABLES[name]
+    with duckdb.connect(str(path)) as connection:
+        connection.execute(f"{'DELETE FROM' if how == 'empty' else 'DROP TABLE'} {table}")
+    make = next(make for make in SECTIONS if make.__name__ == name)
+    with reading(path) as connection:
+        section = make(connection, read_run(connection))
+    assert section.lead.startswith("Absent: ") and table in section.lead
+    assert not section.blocks
+
+
+def test_a_map_of_many_categories_is_drawn_with_all_funds(browser: Browser, tmp_path: Path) -> None:
+    """500 funds of 30 categories: each of the largest has a mark of its own, the rest share one."""
+    store = PartStore(tmp_path / "store")
+    fake.write_embeddings(store, n=500, categories=30)
+    publish(store, tmp_path / "warehouse.duckdb", Settings())
+    with reading(tmp_path / "warehouse.duckdb") as connection:
+        chart = fund_map(connection)
+    [(_, figure)] = chart.figures
+    marks = {(trace.marker.color, trace.marker.symbol) for trace in figure.data}
+    assert len(figure.data) == len(marks) == MOST_CATEGORIES + 1
+    assert figure.data[0].name == "12 other categories"
+    page = tmp_path / "map.html"
+    figure.write_html(page, include_plotlyjs=True)
+    for width in (1280, 390):
+        browser.open(page, width)
+        assert browser.complaints == []
+        assert browser.ask("document.querySelectorAll('.points path').length") == 499
