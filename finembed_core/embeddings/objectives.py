@@ -1,7 +1,6 @@
 """Which losses a network is trained on, and their sum.
 
-Every loss is zero for a perfect answer and of order one for a naive one, so that sums mean
-something: errors of returns are in units of the window's own root mean square, performance
+No loss is negative and each is of order one for a naive answer, so that sums mean something: errors of returns are in units of the window's own root mean square, performance
 figures are standardized with training labels, rankings and weights are taken within a date.
 """
 

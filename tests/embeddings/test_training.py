@@ -93,7 +93,7 @@ def test_learning_on_its_own_dates_lowers_the_loss(store):
     curve = fit(store, settings).curve
     for task in TASKS:
         losses = [row.loss for row in curve if row.task == task and row.split == "train"]
-        assert min(losses[-5:]) < 0.95 * losses[0], task
+        assert min(losses[-5:]) < losses[0] - 0.02, task
 
 
 def test_a_checkpoint_answers_the_same_to_the_bit(store, fitted):
@@ -148,7 +148,7 @@ OPTIONS = {
         {"weight_decay": 0.5},
     ],
     "encoder": [{"width": 10}],
-    "min_visible": 0.99,
+    "min_visible": 0.9,
     "dealing_lag_sessions": 2,
     "horizon": 6,
     "lookback": 17,
