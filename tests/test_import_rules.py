@@ -34,20 +34,26 @@ ALLOWED = {
     "execution": {"errors", "settings", "execution_ray"},
     "sources": BASICS,
     "store": {"errors", "files"},
+    "daily_panel": {"errors", "files", "fingerprint", "store"},
     "home": {"errors", "files", "store"},
     "stage": BASICS | {"execution", "store"},
-    "ingest": BASICS | {"sources", "store", "stage"},
+    "ingest": BASICS | {"sources", "store", "stage", "daily_panel"},
     "macro.transforms": {"errors"},
     "histories": BASICS | {"store", "macro.transforms"},
     "macro": BASICS | READING | {"macro.transforms"},
     "polymodel": BASICS | READING,
     "encoders": set[str](),
-    "learning": BASICS | READING | {"encoders"},
+    "learning": BASICS | READING | {"encoders", "daily_panel"},
     "portfolio": BASICS | READING,
     "backtest": BASICS | READING | {"ingest", "learning", "portfolio", "version"},
+    "embeddings": BASICS
+    | READING
+    | {"daily_panel", "sessions", "encoders", "ingest", "learning", "portfolio", "backtest"},
     "warehouse": BASICS | {"backtest", "store"},
     "report": BASICS | READING | {"macro.transforms", "polymodel", "warehouse"},
-    "chain": BASICS | READING | {"sources", "ingest", "macro", "polymodel", "learning"},
+    "chain": BASICS
+    | READING
+    | {"sources", "ingest", "macro", "polymodel", "learning", "embeddings"},
 }
 """What each room may know besides itself; a room stands after all that it may know.
 
@@ -62,7 +68,9 @@ PLUMBING = {
         "store",
     )
 } | {CORE, f"{CORE}.stage"}
-CONTAINERS = {f"{CORE}.{name}" for name in ("calendar", "panel", "histories", "sources")}
+CONTAINERS = {
+    f"{CORE}.{name}" for name in ("calendar", "panel", "daily_panel", "histories", "sources")
+}
 """A change in how inputs are read or held shows in their values, which a stage hashes."""
 
 CLOCKS = {

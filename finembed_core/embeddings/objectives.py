@@ -1,7 +1,8 @@
 """Which losses a network is trained on, and their sum.
 
-No loss is negative and each is of order one for a naive answer, so that sums mean something: errors of returns are in units of the window's own root mean square, performance
-figures are standardized with training labels, rankings and weights are taken within a date.
+No loss is negative and each is of order one for a naive answer, so that sums mean something:
+errors of returns are in units of the window's own root mean square, performance figures are
+standardized with training labels, rankings and weights are taken within a date.
 """
 
 from __future__ import annotations

@@ -37,25 +37,19 @@ from finembed_core.stage import Output, Stage
 from finembed_core.store import PartStore
 
 MODULES = (  # what `compute` runs
-    "finembed_core.embeddings.characteristics",
-    "finembed_core.embeddings.checkpoint",
-    "finembed_core.embeddings.examples",
-    "finembed_core.embeddings.fitting",
-    "finembed_core.embeddings.model",
-    "finembed_core.embeddings.objectives",
-    "finembed_core.embeddings.predictions",
-    "finembed_core.embeddings.scale",
-    "finembed_core.embeddings.shapes",
-    "finembed_core.embeddings.sheets",
-    "finembed_core.embeddings.stages",
-    "finembed_core.embeddings.training",
-    "finembed_core.embeddings.windows",
+    *(
+        f"finembed_core.embeddings.{name}"
+        for name in (
+            *("characteristics", "checkpoint", "examples", "fitting", "information_set"),
+            *("macro_steps", "model", "objectives", "predictions", "scale", "sentences"),
+            *("shapes", "sheets", "stages", "tables", "text", "training", "windows"),
+        )
+    ),
     "finembed_core.encoders",
-    "finembed_core.learning.channels",
-    "finembed_core.learning.forward",
-    "finembed_core.learning.loop",
-    "finembed_core.learning.masks",
-    "finembed_core.learning.objectives",
+    *(
+        f"finembed_core.learning.{name}"
+        for name in ("channels", "forward", "loop", "masks", "objectives", "samples")
+    ),
     "finembed_core.portfolio",
 )
 
