@@ -19,7 +19,7 @@ from finembed_core.errors import InputError
 from finembed_core.learning.loop import reproducible
 
 SHORT = {"ksg": 0.6, "infonce": 0.55, "smile": 0.95, "mine": 1.15}
-"""How far estimates of 2.41 nats from 600 rows may fall short: over six seeds they did by .40 (.04),
+"""How far estimates of 2.41 nats from 600 rows may fall short: six seeds did by .40 (.04),
 .35 (.04), .66 (.04) and .83 (.08), mean and standard deviation."""
 UNIT_ENTROPY = 0.5 * math.log(2 * math.pi * math.e)  # of a standard normal
 
