@@ -21,8 +21,9 @@ Floats32 = NDArray[np.float32]
 Bools = NDArray[np.bool_]
 Indices = NDArray[np.int64]
 
-FLAT = 1e-3
-"""Least root mean square of a window, in units of the scale, that errors are divided by."""
+FLAT = 0.1
+"""Least root mean square of a window, in units of the scale, that errors are divided by: what a
+money market fund does once in a while is beyond any unit of its own."""
 
 
 @dataclass(frozen=True)
@@ -181,6 +182,11 @@ class FundDates:
             weight=_tensor([part.weight for part in known]).float(),
             place=place,
         )
+
+    def dates_of(self, windows: int) -> int:
+        """How many dates hold about so many windows."""
+        mean = sum(len(sheet.columns) for sheet in self.sheets) / len(self.sheets)
+        return max(round(windows / mean), 1)
 
     def hiding(self, hide: Hiding | None) -> FundDates:
         """The same dates, with steps taken out."""

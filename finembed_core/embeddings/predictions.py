@@ -111,7 +111,7 @@ def _member(
         "volatility": measures[:, 1],
         "drawdown": measures[:, 2],
         "weight": weights.numpy(),
-        "gmv": gmv_weights(path, missed)[0],
+        "gmv": _least_variance(path, missed),
     } | {ranking: score.double().numpy() for ranking, score in ranks.items()}
     frame = pl.DataFrame({name: columns[name] for name in PREDICTED}, schema=PREDICTED)
     return frame.with_columns(pl.selectors.float().fill_nan(None))
@@ -120,6 +120,15 @@ def _member(
 def _path(said: FundOutputs, dates: FundDates) -> FloatArray:
     """Forecast returns, decimal, shape (n, S)."""
     return cast(Tensor, said.path).double().numpy() * dates.scale.fund
+
+
+def _least_variance(path: FloatArray, missed: FloatArray) -> FloatArray:
+    """Weights of least variance under the forecasts, 0 for funds too young to have been missed."""
+    old = (~np.isnan(missed)).sum(axis=0) >= path.shape[1]
+    weights = np.zeros(len(path))
+    if old.any():
+        weights[old] = gmv_weights(path[old], missed[:, old])[0]
+    return np.where(old.any(), weights, np.nan)
 
 
 def _residuals(

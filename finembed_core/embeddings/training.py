@@ -33,6 +33,7 @@ from finembed_core.settings import EmbeddingsSettings, ModeName
 JOINT = "all"
 """Task of a network that answers all of them."""
 PRETRAINING = "pretraining"
+EVALUATION_WINDOWS = 2048
 
 
 @dataclass(frozen=True, order=True)
@@ -158,11 +159,11 @@ class _SeedTrainer:
                 LoopOptions(
                     learning_rate=options.learning_rate,
                     weight_decay=options.weight_decay,
-                    batch_size=options.batch_dates,
+                    batch_size=self.train.dates_of(options.batch_windows),
                     max_epochs=options.max_epochs,
                     patience=options.patience,
-                    epoch_samples=options.epoch_dates,
-                    evaluation_batch=options.batch_dates,
+                    epoch_samples=self.train.dates_of(options.epoch_windows),
+                    evaluation_batch=self.valid.dates_of(EVALUATION_WINDOWS),
                 ),
                 watch,
             )

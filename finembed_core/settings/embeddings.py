@@ -72,14 +72,15 @@ class FusionSettings(Section):
 class TrainingSettings(Section):
     """How much history a retraining sees, and how long it learns.
 
-    An epoch is ``epoch_dates`` draws of a date with all its funds.
+    Dates are drawn with all their funds: as many to a batch and to an epoch as hold about
+    ``batch_windows`` and ``epoch_windows``.
     """
 
     train_sessions: Annotated[int, Field(ge=64)] = 1000
     valid_sessions: Annotated[int, Field(ge=16)] = 128
     every_sessions: PositiveInt = 8
-    batch_dates: PositiveInt = 4
-    epoch_dates: PositiveInt = 64
+    batch_windows: PositiveInt = 256
+    epoch_windows: PositiveInt = 4096
     max_epochs: PositiveInt = 8
     patience: PositiveInt = 2
     learning_rate: Annotated[float, Field(gt=0)] = 1e-3

@@ -43,9 +43,9 @@ SMALL: dict[str, Any] = {
         "train_sessions": 64,
         "valid_sessions": 16,
         "every_sessions": 4,
-        "epoch_dates": 8,
+        "epoch_windows": 64,
         "max_epochs": 2,
-        "batch_dates": 4,
+        "batch_windows": 32,
     },
 }
 

@@ -86,7 +86,7 @@ def test_curves_hold_every_objective(fitted):
 
 
 def test_learning_on_its_own_dates_lowers_the_loss(store):
-    training = {"max_epochs": 30, "patience": 30, "learning_rate": 1e-2, "epoch_dates": 16}
+    training = {"max_epochs": 30, "patience": 30, "learning_rate": 1e-2, "epoch_windows": 128}
     settings = small_settings(
         seeds=[1], modes=["supervised"], published_mode="supervised", training=training
     )
@@ -141,8 +141,8 @@ OPTIONS = {
         {"train_sessions": 100},
         {"valid_sessions": 24},
         {"every_sessions": 3},
-        {"batch_dates": 2},
-        {"epoch_dates": 12},
+        {"batch_windows": 16},
+        {"epoch_windows": 96},
         {"max_epochs": 1},
         {"learning_rate": 1e-2},
         {"weight_decay": 0.5},
