@@ -28,6 +28,9 @@ from finembed_core.settings import (
 from finembed_core.store import PartStore
 
 HOW_AND_WHERE = ("execution.", "report.", "dataset.files.", "pairs")
+BESIDE = "embeddings."
+"""No portfolio of the chain rests on embeddings, so no run is known by their settings."""
+WHICH_DECISIONS = ("embeddings.enabled", "embeddings.first_decision", "embeddings.last_decision")
 OTHERS: tuple[Any, ...] = (True, False, 1, 2, 3, 5, 30, 40, 100, 5000, 0.3, 0.7, 1.5, -0.5)
 OTHERS += (
     "2001-03",
@@ -38,6 +41,10 @@ OTHERS += (
     [0.5],
     [-0.5],
     [7],
+    "2001-03-01",
+    ["linear", "rlinear", "itransformer"],
+    ["probe", "multi_modal"],
+    [2.0, 0.5],
     {"ret": "x"},
     {"stocks": "F1"},
     {"first_month": "2001-03", "funds": ["F1"], "columns": ["r2"]},
@@ -134,7 +141,7 @@ def test_every_setting_survives_the_way_through_yaml(tmp_path: Path, path: str) 
 @pytest.mark.parametrize("path", LEAVES)
 def test_the_fingerprint_of_a_study_holds_all_that_changes_a_number(path: str) -> None:
     same = digest(changed(path).study) == digest(Settings().study)
-    assert same == path.startswith(HOW_AND_WHERE)
+    assert same == path.startswith((*HOW_AND_WHERE, BESIDE))
 
 
 @pytest.mark.parametrize(
@@ -148,6 +155,7 @@ def test_the_fingerprint_of_a_study_holds_all_that_changes_a_number(path: str) -
         ("learning.itransformer.", "trend_model_itransformer"),
         ("learning.lightgbm.", "trend_model_lightgbm"),
         ("learning.logistic.", "trend_model_logistic"),
+        ("embeddings.", "embeddings"),
     ],
 )
 def test_a_stage_is_stale_after_a_change_of_its_own_settings_alone(
@@ -155,13 +163,14 @@ def test_a_stage_is_stale_after_a_change_of_its_own_settings_alone(
 ) -> None:
     store = PartStore(tmp_path)
     before = {name: link.stage.settings for name, link in chain(store, Settings()).items()}
-    own = [path for path in LEAVES if path.startswith(section)]
+    own = [p for p in LEAVES if p.startswith(section) and p not in WHICH_DECISIONS]
     assert own
+    beside = ("trend_model", "predictions", "fund_model", "fund_predictions")
     for path in own:
         after = {name: link.stage.settings for name, link in chain(store, changed(path)).items()}
-        moved = {name for name in after if after[name] != before[name]}
+        moved = {name for name in after if after[name] != before.get(name)}
         assert stage in moved, path
-        others = {name for name in moved if not name.startswith(("trend_model", "predictions"))}
+        others = {name for name in moved if not name.startswith(beside)}
         assert others <= {stage}, path
 
 
@@ -190,6 +199,13 @@ def test_how_and_where_make_no_stage_stale(tmp_path: Path, path: str) -> None:
     before, after = (chain(PartStore(tmp_path), s) for s in (Settings(), changed(path)))
     for name, link in before.items():
         assert after[name].stage.settings == link.stage.settings, name
+
+
+@pytest.mark.parametrize("path", WHICH_DECISIONS)
+def test_which_decisions_there_are_makes_none_of_them_stale(tmp_path: Path, path: str) -> None:
+    before, after = (chain(PartStore(tmp_path), s) for s in (Settings(), changed(path)))
+    for name, link in after.items():
+        assert before[name].stage.settings == link.stage.settings, name
 
 
 @pytest.mark.parametrize("path", [path for path, _ in sections()])

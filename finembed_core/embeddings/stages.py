@@ -129,7 +129,7 @@ def prediction_stage(
     store: PartStore, settings: Settings, reader: InformationReader
 ) -> Stage[ModelInputs]:
     """What every encoder, mode and seed predicts at a decision, and who could not be asked."""
-    own = settings.embeddings
+    own = of_any_decision(settings.embeddings)
 
     def gather(key: str) -> ModelInputs:
         month = Month.parse(key)
@@ -173,7 +173,7 @@ def embedding_stage(
     store: PartStore, settings: Settings, reader: InformationReader
 ) -> Stage[ModelInputs]:
     """Vectors of the published encoder and mode, at each month's end and at its decision."""
-    own = settings.embeddings
+    own = of_any_decision(settings.embeddings)
 
     def gather(key: str) -> ModelInputs:
         month = Month.parse(key)
@@ -223,16 +223,13 @@ def embed(inputs: ModelInputs, settings: EmbeddingsSettings) -> Mapping[str, Out
 
 def relevant(settings: EmbeddingsSettings, encoder: EncoderName) -> EmbeddingsSettings:
     """The settings that can change the networks of one encoder, the others at their defaults."""
-    default = EmbeddingsSettings()
-    reset = {name: getattr(default, name) for name in ("first_decision", "last_decision")}
-    return settings.model_copy(
-        update=reset
-        | {
-            "encoders": [encoder],
-            "published_encoder": encoder,
-            "published_mode": settings.modes[0],
-        }
-    )
+    own = {"encoders": [encoder], "published_encoder": encoder, "published_mode": settings.modes[0]}
+    return of_any_decision(settings).model_copy(update=own)
+
+
+def of_any_decision(settings: EmbeddingsSettings) -> EmbeddingsSettings:
+    """The settings without what says which decisions there are: one does not change another."""
+    return settings.model_copy(update={"first_decision": None, "last_decision": None})
 
 
 def read_models(
