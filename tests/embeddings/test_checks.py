@@ -5,8 +5,6 @@ import math
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score
 
 from finembed_core.embeddings.baseline import principal_vectors, standardized_returns
@@ -18,7 +16,7 @@ from finembed_core.embeddings.checks import (
     retrieval_scores,
     trailing_volatility,
 )
-from finembed_core.embeddings.retrieval import cosines, nearest
+from finembed_core.embeddings.retrieval import cosines
 from finembed_core.errors import InputError
 
 NAMES = [
@@ -170,25 +168,3 @@ def test_standardized_returns_hold_the_mean_where_hidden() -> None:
     assert np.ma.getdata(seen.std(axis=0)) == pytest.approx(np.ones(64))
     visible[:, 0, 5] = False  # a day on which nobody shows anything
     assert not standardized_returns(windows, visible)[:, 5].any()
-
-
-@settings(deadline=None, max_examples=50)
-@given(st.permutations(range(6)), st.floats(0.1, 10))
-def test_the_nearest_do_not_depend_on_order_or_length(order: list[int], scale: float) -> None:
-    vectors = np.random.default_rng(0).standard_normal((6, 3))
-    ids = [f"F{k}" for k in range(6)]
-    found = nearest([ids[k] for k in order], scale * vectors[order], "F2", 3)
-    plain = nearest(ids, vectors, "F2", 3)
-    assert [name for name, _ in found] == [name for name, _ in plain]
-    assert [value for _, value in found] == pytest.approx([value for _, value in plain])
-
-
-def test_equals_come_by_id_and_no_direction_is_far() -> None:
-    vectors = np.array([[1.0, 0.0], [2.0, 0.0], [3.0, 0.0], [0.0, 0.0]])
-    found = nearest(["c", "b", "a", "zero"], vectors, "c", 9)
-    assert found == [("a", 1.0), ("b", 1.0), ("zero", 0.0)]
-
-
-def test_a_fund_without_a_vector_is_named() -> None:
-    with pytest.raises(InputError, match="X has no embedding on this date"):
-        nearest(["a"], np.ones((1, 2)), "X", 1)

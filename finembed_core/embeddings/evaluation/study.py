@@ -6,20 +6,18 @@ again when any of them has changed, and nothing is computed when none has.
 
 from __future__ import annotations
 
-import io
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 
-from finembed_core.daily_panel import DailyPanel
+from finembed_core.daily_panel import DailyPanel, read_daily
 from finembed_core.embeddings.evaluation.portfolios import fund_groups, simulate_all
 from finembed_core.embeddings.evaluation.predictions import Predictions
 from finembed_core.embeddings.evaluation.simulation import DailyLedger
 from finembed_core.embeddings.evaluation.tables import evaluation_table, portfolio_table
-from finembed_core.errors import InputError, MissingPartError
+from finembed_core.errors import MissingPartError
 from finembed_core.fingerprint import digest
 from finembed_core.panel import FloatArray
 from finembed_core.progress import Progress
@@ -115,7 +113,7 @@ def gather(store: PartStore, settings: Settings) -> StudyInputs:
         There are no daily returns, or no predictions.
     """
     predictions = store.read_many("fund_predictions")
-    panel = _read_panel(store)
+    panel = read_daily(store)
     contents = {
         f"{manifest.table} {manifest.key}": manifest.content
         for table in READ
@@ -143,7 +141,7 @@ def evaluate(inputs: StudyInputs, progress: Progress | None = None) -> dict[str,
         predictions,
         fund_groups(predictions, inputs.funds),
         ledger,
-        market=_market(inputs),
+        market=inputs.panel.market,
         lookback=own.lookback,
         horizon=own.horizon,
         progress=progress,
@@ -152,36 +150,6 @@ def evaluate(inputs: StudyInputs, progress: Progress | None = None) -> dict[str,
         "embedding_portfolios": portfolio_table(made, ledger),
         "embedding_evaluations": evaluation_table(made, ledger, inference, own.every_sessions),
     }
-
-
-def _market(inputs: StudyInputs) -> str:
-    """The series that is held as a benchmark: by default the one that makes the sessions."""
-    known = inputs.panel.series_ids
-    chosen = inputs.settings.embeddings.market or known[0]
-    if chosen not in known:
-        raise InputError(
-            f"embeddings.market is {chosen!r}, which is no daily series",
-            where=f"daily series: {', '.join(known)}",
-            remedy="name one of them",
-        )
-    return chosen
-
-
-def _read_panel(store: PartStore) -> DailyPanel:
-    index = json.loads(store.read_file("daily_panel", KEY, "index.json"))
-
-    def array(name: str) -> np.ndarray:
-        return np.load(io.BytesIO(store.read_file("daily_panel", KEY, f"{name}.npy")))
-
-    return DailyPanel(
-        np.array(index["days"], dtype="datetime64[D]"),
-        tuple(index["ids"]),
-        array("returns"),
-        array("known"),
-        tuple(index["series_ids"]),
-        array("series"),
-        array("series_known"),
-    )
 
 
 def _risk_free(store: PartStore, panel: DailyPanel) -> FloatArray | None:
