@@ -55,7 +55,9 @@ def small_settings(**changes: Any) -> Settings:
     tree = dict(SMALL)
     for name, value in changes.items():
         tree[name] = tree.get(name, {}) | value if isinstance(value, dict) else value
-    return Settings.model_validate({"dataset": {"source": "files"}, "embeddings": tree})
+    files = {"daily_observations": [{"path": "daily.csv"}]}  # never read: ingest is not run here
+    dataset = {"source": "files", "files": files}
+    return Settings.model_validate({"dataset": dataset, "embeddings": tree})
 
 
 def returns(seed: int = 3) -> np.ndarray:

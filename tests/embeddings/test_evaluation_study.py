@@ -15,11 +15,9 @@ from finembed_core.embeddings.evaluation.study import (
     StudyInputs,
     embedding_study,
     evaluate,
-    evaluation_stage,
 )
 from finembed_core.embeddings.evaluation.tables import EVALUATIONS, PORTFOLIOS
-from finembed_core.errors import InputError, MissingPartError
-from finembed_core.stage import build
+from finembed_core.errors import MissingPartError
 from finembed_core.store import PartStore
 from tests.embeddings.daily_worlds import EVERY, DailyWorld, own_settings, write_world
 
@@ -248,21 +246,6 @@ def test_the_stage_is_skipped_when_current(tmp_path) -> None:
     assert not embedding_study(store, own_settings(dealing_lag_sessions=2)).skipped
 
 
-def test_other_tables_join_the_stage(tmp_path) -> None:
-    world = DailyWorld(sessions=120, funds=10, categories=(None,))
-    store = write_world(PartStore(tmp_path), world)
-    counted = pl.DataFrame({"n": [1]})
-    stage = evaluation_stage(store, own_settings(), {"embedding_checks": lambda inputs: counted})
-    (built,) = build(stage, ["all"], store)
-    assert "embedding_checks" in built.manifests
-    assert_frame_equal(store.read("embedding_checks", "all"), counted)
-
-
 def test_without_predictions_the_part_is_missing(tmp_path) -> None:
     with pytest.raises(MissingPartError, match="fund_predictions has no parts yet"):
         embedding_study(PartStore(tmp_path), own_settings())
-
-
-def test_a_market_that_is_no_daily_series_is_refused() -> None:
-    with pytest.raises(InputError, match="no daily series"):
-        study(DailyWorld(sessions=120, funds=10), market="nasdaq")

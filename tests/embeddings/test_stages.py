@@ -1,0 +1,199 @@
+"""Training, predictions and embeddings as parts of the store."""
+
+import numpy as np
+import polars as pl
+import pytest
+
+from finembed_core.calendar import Month
+from finembed_core.chain import chain, chain_state, discard_foreign_parts
+from finembed_core.daily_panel import read_daily
+from finembed_core.embeddings.description import description_stage
+from finembed_core.embeddings.fitting import TOO_LITTLE
+from finembed_core.embeddings.information_set import InformationReader
+from finembed_core.embeddings.stages import embedding_stage, encoder_stage, prediction_stage
+from finembed_core.embeddings.tables import (
+    CHECKS,
+    EMBEDDINGS,
+    EXCLUSIONS,
+    INFORMATION,
+    PREDICTIONS,
+    model_table,
+)
+from finembed_core.errors import MissingPartError
+from finembed_core.histories import ingested_months
+from finembed_core.stage import build
+from finembed_core.store import PartStore
+from tests.embeddings.small_store import FUNDS, returns, small_settings, small_store
+
+SETTINGS = small_settings(every_sessions=30)
+TABLE = model_table("rlinear")
+
+
+def built(store: PartStore, settings=SETTINGS) -> InformationReader:
+    """Everything of one encoder."""
+    reader = InformationReader(store, settings)
+    decided = [str(month) for month in reader.decision_months]
+    months = [str(month) for month in ingested_months(store)]
+    for stage, keys in (
+        (encoder_stage(store, settings, "rlinear", reader), decided),
+        (prediction_stage(store, settings, reader), decided),
+        (embedding_stage(store, settings, reader), months),
+    ):
+        list(build(stage, keys, store))
+    return reader
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory) -> PartStore:
+    made = small_store(tmp_path_factory.mktemp("store"))
+    built(made)
+    return made
+
+
+def trained(store: PartStore) -> list[str]:
+    return [m.key for m in store.manifests(TABLE) if "model.json" in m.files]
+
+
+def test_decisions_without_enough_history_say_so(store):
+    young = [m for m in store.manifests(TABLE) if "model.json" not in m.files]
+    assert young and trained(store)
+    assert {m.notes["reason"] for m in young} == {TOO_LITTLE}
+    assert max(m.key for m in young) < min(trained(store))
+    first = store.manifest(PREDICTIONS, young[0].key)
+    assert first is not None and first.rows == 0
+    assert first.notes["absent_encoders"] == {"rlinear": TOO_LITTLE}
+
+
+def test_every_mode_and_seed_predicts_every_fund_that_is_listed(store):
+    key = trained(store)[-1]
+    frame = store.read(PREDICTIONS, key)
+    reader = InformationReader(store, SETTINGS)
+    listing = reader.windows.listed(reader.decision(Month.parse(key)))
+    assert frame["fund_id"].n_unique() == len(listing.columns) == FUNDS
+    assert frame.height == FUNDS * 5 * 2
+    assert frame["date"].unique().to_list() == [reader.day(Month.parse(key))]
+    sums = frame.group_by("mode", "seed").agg(pl.col("weight", "gmv").sum())
+    np.testing.assert_allclose(sums["weight"], 1.0, atol=1e-9)
+    np.testing.assert_allclose(sums["gmv"], 1.0, atol=1e-9)
+    assert frame.select(pl.col("weight", "gmv").min() >= 0.0).row(0) == (True, True)
+    assert frame["forecast"].is_between(-1.0, 1.0).all()
+
+
+def test_performance_is_predicted_where_one_network_answers_everything(store):
+    frame = store.read(PREDICTIONS, trained(store)[-1])
+    told = frame.group_by("mode").agg(pl.col("sharpe", "volatility", "drawdown").count() > 0)
+    joint = {"probe", "multi_objective", "multi_modal"}
+    assert {mode: any(flags) for mode, *flags in told.iter_rows()} == {
+        mode: mode in joint for mode in SETTINGS.embeddings.modes
+    }
+    assert (frame["volatility"].drop_nulls() > 0.0).all()
+
+
+def test_a_young_fund_is_left_out_with_its_reason(store):
+    early = [store.read(EXCLUSIONS, key) for key in store.keys(EXCLUSIONS)]
+    rows = pl.concat(early).filter(fund_id=f"F{FUNDS - 1:02d}")
+    assert set(rows["reason"]) == {"too_short"} or rows.is_empty()
+    seen = pl.concat(early)
+    assert set(seen["reason"]) <= {"too_short", "silent", "constant", "all_hidden"}
+
+
+def test_embeddings_stand_at_month_ends_and_decisions(store):
+    reader = InformationReader(store, SETTINGS)
+    days = reader.windows.panel.days
+    for key in trained(store):
+        month = Month.parse(key)
+        frame = store.read(EMBEDDINGS, key)
+        expected = [days[s].item() for s in reader.dates_of(month)]
+        assert frame["date"].unique().sort().to_list() == expected
+        assert reader.day(month) in expected
+        assert frame["vector"].dtype == pl.Array(pl.Float32, 6)
+        assert set(frame["seed"]) == {1, 2}
+        assert frame["mode"].unique().to_list() == ["multi_modal"]
+        assert frame["retrained"].unique().to_list() == [reader.day(month)]
+
+
+def test_a_month_between_decisions_is_embedded_by_the_models_in_force(store):
+    decided = trained(store)
+    between = [
+        key
+        for key in store.keys(EMBEDDINGS)
+        if key > decided[0] and key not in decided and store.read(EMBEDDINGS, key).height
+    ]
+    assert between
+    reader = InformationReader(store, SETTINGS)
+    for key in between:
+        frame = store.read(EMBEDDINGS, key)
+        latest = max(k for k in decided if k < key)
+        assert frame["retrained"].unique().to_list() == [reader.day(Month.parse(latest))]
+
+
+def test_before_the_first_decision_there_is_an_empty_part(store):
+    first = store.keys(EMBEDDINGS)[0]
+    assert store.read(EMBEDDINGS, first).height == 0
+
+
+def test_what_is_current_is_skipped(store):
+    reader = InformationReader(store, SETTINGS)
+    stage = encoder_stage(store, SETTINGS, "rlinear", reader)
+    parts = list(build(stage, [str(m) for m in reader.decision_months], store))
+    assert parts and all(part.skipped for part in parts)
+
+
+def test_a_restated_return_makes_only_later_decisions_stale(store, tmp_path):
+    made = returns()
+    reader = InformationReader(store, SETTINGS)
+    last = reader.decision(Month.parse(trained(store)[-1]))
+    made[last, 0] = 0.05
+    other = small_store(tmp_path, made)
+    for key in store.keys(TABLE):
+        month = Month.parse(key)
+        one, two = (
+            r.information(r.decision(month)).digest()
+            for r in (reader, InformationReader(other, SETTINGS))
+        )
+        assert (one == two) == (reader.decision(month) < last), key
+
+
+def test_predictions_ask_for_the_networks(tmp_path):
+    store = small_store(tmp_path)
+    reader = InformationReader(store, SETTINGS)
+    stage = prediction_stage(store, SETTINGS, reader)
+    key = str(reader.decision_months[-1])
+    with pytest.raises(MissingPartError, match="no networks around rlinear have been trained"):
+        list(build(stage, [key], store))
+
+
+def test_the_chain_holds_the_branch_and_its_decisions(store):
+    months = ingested_months(store)
+    links = chain(store, SETTINGS)
+    assert links[TABLE].keys(months, SETTINGS) == store.keys(TABLE)
+    assert links[EMBEDDINGS].keys(months, SETTINGS) == [str(month) for month in months]
+    assert all(links[name].dead_end for name in (TABLE, EMBEDDINGS, PREDICTIONS))
+    states = {state.name: state.keys for state in chain_state(store, SETTINGS, months)}
+    assert set(states[TABLE]) == set(store.keys(TABLE))
+    off = small_settings(enabled=False)
+    assert not [name for name, link in chain(store, off).items() if link.branch == "embeddings"]
+
+
+def test_what_nobody_asks_for_any_more_is_deleted(tmp_path):
+    store = small_store(tmp_path)
+    built(store, small_settings(every_sessions=30, modes=["probe"], published_mode="probe"))
+    assert store.keys(TABLE) and store.keys(EMBEDDINGS)
+    discard_foreign_parts(store, small_settings(enabled=False))
+    assert not any(store.keys(name) for name in (TABLE, EMBEDDINGS, PREDICTIONS, EXCLUSIONS))
+
+
+def test_what_embeddings_hold_is_described_for_every_member(store):
+    reader = InformationReader(store, SETTINGS)
+    (part,) = build(description_stage(store, SETTINGS, reader), ["rlinear"], store)
+    assert not part.skipped
+    for table in (INFORMATION, CHECKS):
+        frame = store.read(table, "rlinear")
+        members = frame.select("encoder", "mode", "seed").unique()
+        assert members.height == 5 * 2
+        assert members["encoder"].unique().to_list() == ["rlinear"]
+    assert set(store.read(INFORMATION, "rlinear")["unit"]) == {"nats"}
+
+
+def test_the_panel_is_mapped_not_copied(store):
+    assert isinstance(read_daily(store).returns, np.memmap)
