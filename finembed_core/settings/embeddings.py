@@ -15,7 +15,7 @@ ENCODERS: tuple[EncoderName, ...] = get_args(EncoderName)
 ModeName = Literal["supervised", "probe", "finetune", "multi_objective", "multi_modal"]
 MODES: tuple[ModeName, ...] = get_args(ModeName)
 
-PACKAGED_FROM = dt.date(2013, 9, 1)
+PACKAGED_FROM = dt.date(2014, 9, 1)
 """First decision about the packaged daily panel: a look-back after its factor funds began."""
 
 
