@@ -99,7 +99,7 @@ class Hiding:
     steps : int
         Of a block.
     seeded : bool
-        Whether a date always loses the same steps, so that epochs can be compared.
+        Whether the same dates always lose the same steps, so that epochs can be compared.
     """
 
     share: float
@@ -134,33 +134,29 @@ class FundDates:
     def batch(self, rows: Tensor) -> tuple[FundInputs, FundTargets]:
         """Inputs and targets of all funds of these dates, date after date."""
         sheets = [self.sheets[int(row)] for row in rows]
-        parts = [self._channels(sheet) for sheet in sheets]
-        steps = torch.cat([own for own, _, _ in parts])  # (B, C, L)
-        visible = torch.cat([seen for _, seen, _ in parts])
-        shown = torch.cat([shown for _, _, shown in parts])
+        steps, visible = self._windows(sheets)
+        shown = visible
+        if self.hide is not None:
+            shown = hide_steps(visible, self.hide.share, self.hide.steps, self._dice(sheets))
         inputs = FundInputs(steps, shown, *_joined([sheet.modalities for sheet in sheets]))
         return inputs, self._targets(sheets, steps[:, 0], visible[:, 0], shown[:, 0])
 
     def inputs(self, sheet: Sheet) -> FundInputs:
         """Whole windows of one date."""
-        steps, visible = self._windows(sheet)
-        return FundInputs(steps, visible, *_joined([sheet.modalities]))
+        return FundInputs(*self._windows([sheet]), *_joined([sheet.modalities]))
 
-    def _channels(self, sheet: Sheet) -> tuple[Tensor, Tensor, Tensor]:
-        steps, visible = self._windows(sheet)
-        if self.hide is None:
-            return steps, visible, visible
-        generator = torch.default_generator
-        if self.hide.seeded:
-            generator = torch.Generator().manual_seed(sheet.session)
-        shown = hide_steps(visible, self.hide.share, self.hide.steps, generator)
-        return steps, visible, shown
+    def _windows(self, sheets: Sequence[Sheet]) -> tuple[Tensor, Tensor]:
+        """Scaled windows (B, C, L) and what is visible of them."""
+        sessions = np.repeat([s.session for s in sheets], [len(s.columns) for s in sheets])
+        columns = np.concatenate([sheet.columns for sheet in sheets])
+        raw, seen = self.windows.of(sessions, columns, common=self.mixed)
+        return torch.from_numpy(self.scale.apply(raw)), torch.from_numpy(seen)
 
-    def _windows(self, sheet: Sheet) -> tuple[Tensor, Tensor]:
-        raw, seen = self.windows.at(sheet.session, sheet.columns)
-        channels = raw.shape[1] if self.mixed else 1
-        steps = self.scale.apply(raw[:, :channels])
-        return torch.from_numpy(steps), torch.from_numpy(seen[:, :channels])
+    def _dice(self, sheets: Sequence[Sheet]) -> torch.Generator:
+        """What chooses the steps to hide: torch's own generator, or one that the dates seed."""
+        if self.hide is not None and self.hide.seeded:
+            return torch.Generator().manual_seed(sheets[0].session)
+        return torch.default_generator
 
     def _targets(
         self, sheets: Sequence[Sheet], window: Tensor, visible: Tensor, shown: Tensor

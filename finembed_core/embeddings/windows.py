@@ -28,6 +28,7 @@ from finembed_core.store import PartStore
 
 Indices = NDArray[np.int64]
 Bools = NDArray[np.bool_]
+Shown = tuple[Floats32, Bools]
 
 SILENT_SESSIONS = 5  # a week
 FLAT = 1e-8  # returns whose range is below differ by rounding
@@ -74,6 +75,7 @@ class Windows:
         names = (f"macro_{k + 1}" for k in range(len(macro.factors)))
         self.channels = ("fund", panel.market, *names)
         self._macro = macro
+        self._shared: dict[int, Shown] = {}
 
     @classmethod
     def read(cls, store: PartStore, settings: Settings) -> Windows:
@@ -109,7 +111,8 @@ class Windows:
         """Funds with a usable window at a session, and why the others have none."""
         rows = self._rows(session)
         heard_of = np.flatnonzero(self._first_known <= session)
-        values, seen = self._fund_window(rows, session, heard_of)
+        values = self.panel.returns[rows][:, heard_of]
+        seen = (self.panel.known[rows][:, heard_of] <= session) & ~np.isnan(values)
         count = seen.sum(axis=0)
         highest = np.max(values, axis=0, where=seen, initial=-np.inf)
         lowest = np.min(values, axis=0, where=seen, initial=np.inf)
@@ -128,14 +131,20 @@ class Windows:
         names = (self.panel.ids[k] for k in heard_of[out])
         return Listing(heard_of[~out], tuple(zip(names, reason[out].tolist(), strict=True)))
 
-    def at(self, session: int, columns: Indices) -> tuple[Floats32, Bools]:
-        """Windows of some funds at a session.
+    def at(self, session: int, columns: Indices) -> Shown:
+        """Windows of some funds at a session (see `of`)."""
+        return self.of(np.full(len(columns), session, dtype=np.int64), columns)
+
+    def of(self, sessions: Indices, columns: Indices, *, common: bool = True) -> Shown:
+        """Windows of some funds, each at a session of its own.
 
         Parameters
         ----------
-        session : int
+        sessions : ndarray of int64, shape (n,)
         columns : ndarray of int64, shape (n,)
             Columns of the panel.
+        common : bool
+            Whether the channels that all funds share come along; C is 1 without them.
 
         Returns
         -------
@@ -147,17 +156,24 @@ class Windows:
         Raises
         ------
         InputError
-            The session lies outside the data, or its look-back begins before them.
+            A session lies outside the data, or its look-back begins before them.
         MissingPartError
             The macro factors of a month in force have not been built.
         """
-        rows = self._rows(session)
-        shape = (len(columns), len(self.channels), self.lookback)
-        values, visible = np.zeros(shape, dtype=np.float32), np.zeros(shape, dtype=bool)
-        fund, seen = self._fund_window(rows, session, np.asarray(columns))
-        values[:, 0], visible[:, 0] = fund.T, seen.T
-        common, seen = self._common(rows, session)
-        values[:, 1:], visible[:, 1:] = common, seen
+        distinct, place = np.unique(sessions, return_inverse=True)
+        for session in distinct[[0, -1]] if len(distinct) else ():
+            self._rows(int(session))
+        shape = (len(columns), len(self.channels) if common else 1, self.lookback)
+        values, visible = np.empty(shape, dtype=np.float32), np.empty(shape, dtype=bool)
+        rows = sessions[:, None] + np.arange(1 - self.lookback, 1)  # (n, L)
+        cell = rows, np.asarray(columns)[:, None]
+        returns = self.panel.returns[cell]
+        visible[:, 0] = (self.panel.known[cell] <= sessions[:, None]) & ~np.isnan(returns)
+        values[:, 0] = np.where(visible[:, 0], returns, np.float32(0.0))
+        if common and len(distinct):
+            shared = [self._common(int(session)) for session in distinct]
+            values[:, 1:] = np.stack([channels for channels, _ in shared])[place]
+            visible[:, 1:] = np.stack([seen for _, seen in shared])[place]
         return values, visible
 
     def as_of(self, session: int, back: int) -> Windows:
@@ -196,23 +212,17 @@ class Windows:
             )
         return slice(session - self.lookback + 1, session + 1)
 
-    def _fund_window(self, rows: slice, session: int, columns: Indices) -> tuple[Floats32, Bools]:
-        """Returns (L, n) of funds, 0 where not visible, and what is."""
-        values = self.panel.returns[rows][:, columns]
-        seen = self.panel.known[rows][:, columns] <= session
-        seen &= ~np.isnan(values)
-        values[~seen] = 0.0
-        return values, seen
-
-    def _common(self, rows: slice, session: int) -> tuple[Floats32, Bools]:
+    def _common(self, session: int) -> Shown:
         """Channels (C - 1, L) that all funds share: the market and the macro factors."""
-        market = self.panel.series[rows, 0]
-        seen = (self.panel.series_known[rows, 0] <= session) & ~np.isnan(market)
-        days = self.panel.days[rows]
-        macro = self._macro.window(days)  # (K, L)
-        values = np.concatenate([market[None], macro])
-        visible = np.concatenate([seen[None], ~np.isnan(macro)])
-        return np.where(visible, values, np.float32(0.0)), visible
+        if session not in self._shared:
+            rows = self._rows(session)
+            market = self.panel.series[rows, 0]
+            seen = (self.panel.series_known[rows, 0] <= session) & ~np.isnan(market)
+            macro = self._macro.window(self.panel.days[rows])  # (K, L)
+            values = np.concatenate([market[None], macro])
+            visible = np.concatenate([seen[None], ~np.isnan(macro)])
+            self._shared[session] = np.where(visible, values, np.float32(0.0)), visible
+        return self._shared[session]
 
     @cached_property
     def _first_known(self) -> NDArray[np.int32]:

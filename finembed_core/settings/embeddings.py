@@ -80,7 +80,7 @@ class TrainingSettings(Section):
     valid_sessions: Annotated[int, Field(ge=16)] = 128
     every_sessions: PositiveInt = 8
     batch_windows: PositiveInt = 256
-    epoch_windows: PositiveInt = 4096
+    epoch_windows: PositiveInt = 2048
     max_epochs: PositiveInt = 8
     patience: PositiveInt = 2
     learning_rate: Annotated[float, Field(gt=0)] = 1e-3
