@@ -18,8 +18,8 @@ from finembed_core.embeddings.checkpoint import FundModels
 from finembed_core.embeddings.checks import SCHEMA as CHECK
 from finembed_core.embeddings.checks import checks
 from finembed_core.embeddings.examples import FundDates
+from finembed_core.embeddings.information.table import REPEATS, information
 from finembed_core.embeddings.information.table import SCHEMA as ESTIMATE
-from finembed_core.embeddings.information.table import information
 from finembed_core.embeddings.information_set import InformationReader
 from finembed_core.embeddings.predictions import embeddings
 from finembed_core.embeddings.sheets import Information, SheetMaker
@@ -147,6 +147,7 @@ class _Unseen:
             np.concatenate(vectors).astype(np.float64),
             seed=seed,
             groups=np.concatenate(groups),
+            repeats=REPEATS if len(self.maker.settings.seeds) == 1 else 1,  # seeds tell the spread
         )
 
     def checks(self, mode: ModeName, seed: int) -> pl.DataFrame:

@@ -95,7 +95,7 @@ def test_every_evaluation_names_its_benchmarks(tables: dict[str, pl.DataFrame]) 
         for (name,), part in table.group_by("evaluation")
     }
     assert found == {
-        "gmv": {"gmv_ledoit_wolf", "gmv_sample"},
+        "gmv": {"gmv_history", "gmv_ledoit_wolf", "gmv_sample"},
         "weights": {"market", "equal_weight", "gmv_ledoit_wolf"},
         "ranking": {"previous_ranking", "equal_weight"},
     }
@@ -158,6 +158,7 @@ def targets(panel, table) -> dict[str, np.ndarray]:
         watched,
         market=None,
         lookback=32,
+        history=64,
         horizon=EVERY,
     )
     return seen

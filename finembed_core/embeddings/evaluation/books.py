@@ -84,17 +84,16 @@ def mixed(books: Sequence[FloatArray]) -> FloatArray:
 
 
 def least_variance(
-    panel: DailyPanel, predictions: Predictions, lookback: int, estimator: Estimator
+    panel: DailyPanel, predictions: Predictions, sessions: int, estimator: Estimator
 ) -> FloatArray:
-    """Minimum variance from the returns of the look-back window, as known at each decision.
+    """Minimum variance from the returns of the last sessions, as known at each decision.
 
     Parameters
     ----------
     panel : DailyPanel
     predictions : Predictions
         Whose listed funds are chosen from.
-    lookback : int
-        Sessions.
+    sessions : int
     estimator : callable
         One of `covariance.ESTIMATORS`.
 
@@ -106,7 +105,7 @@ def least_variance(
     book = np.full(predictions.listed.shape, np.nan)
     for row, session in enumerate(predictions.sessions.tolist()):
         listed = np.flatnonzero(predictions.listed[row])
-        window = visible(panel, session, lookback, predictions.columns[listed])
+        window = visible(panel, session, sessions, predictions.columns[listed])
         enough = np.isfinite(window).sum(axis=0) >= MIN_OBSERVED
         listed = listed[enough]
         try:

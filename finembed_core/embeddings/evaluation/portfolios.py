@@ -2,7 +2,7 @@
 
 ::
 
-    gmv       minimum variance from forecasts       against that of the window's returns
+    gmv       minimum variance from forecasts       against that of past returns
     weights   the model's own weights               against market, equal weight, minimum variance
     ranking   the k best of a group by a score      against those of the last horizon, the group
 """
@@ -32,16 +32,18 @@ from finembed_core.embeddings.evaluation.predictions import (
 )
 from finembed_core.embeddings.evaluation.simulation import DailyLedger, Held
 from finembed_core.panel import FloatArray
-from finembed_core.portfolio.covariance import ESTIMATORS
+from finembed_core.portfolio.covariance import ESTIMATORS, Estimator
 from finembed_core.portfolio.orders import BoolArray
 from finembed_core.progress import Progress, Silent
 
 ALL = "all"
 SIZES = (5, 10)
 MARKET, EQUAL, PREVIOUS = "market", "equal_weight", "previous_ranking"
-SAMPLE_GMV = {"gmv_ledoit_wolf": "ledoit_wolf", "gmv_sample": "sample"}
+WINDOW_GMV = {"gmv_ledoit_wolf": "ledoit_wolf", "gmv_sample": "sample"}
+HISTORY_GMV = "gmv_history"
+"""Over all sessions that a forecast's residuals come from, which are many more than a window's."""
 AGAINST = {
-    "gmv": ("gmv_ledoit_wolf", "gmv_sample"),
+    "gmv": (HISTORY_GMV, *WINDOW_GMV),
     "weights": (MARKET, EQUAL, "gmv_ledoit_wolf"),
     "ranking": (PREVIOUS, EQUAL),
 }
@@ -129,6 +131,7 @@ def simulate_all(
     *,
     market: str | None,
     lookback: int,
+    history: int,
     horizon: int,
     progress: Progress | None = None,
 ) -> Portfolios:
@@ -143,12 +146,14 @@ def simulate_all(
     ledger : DailyLedger
     market : str or None
         Daily series to hold as a benchmark.
-    lookback, horizon : int
-        Sessions of the sample covariance, and of the previous ranking.
+    lookback, history, horizon : int
+        Sessions of the covariances of a window and of all history, and of the previous ranking.
     progress : Progress, optional
     """
     progress, made = progress or Silent(), Portfolios()
-    for benchmark, book in _benchmark_books(panel, predictions, groups, lookback, horizon):
+    estimates = {name: (lookback, ESTIMATORS[kind]) for name, kind in WINDOW_GMV.items()}
+    estimates[HISTORY_GMV] = (history, ESTIMATORS["ledoit_wolf"])
+    for benchmark, book in _benchmark_books(panel, predictions, groups, estimates, horizon):
         held = ledger.hold(book)
         if held is not None:
             made.benchmarks[benchmark] = held
@@ -173,13 +178,12 @@ def _benchmark_books(
     panel: DailyPanel,
     predictions: Predictions,
     groups: dict[tuple[str, int], BoolArray],
-    lookback: int,
+    estimates: dict[str, tuple[int, Estimator]],
     horizon: int,
 ) -> Iterator[tuple[Benchmark, FloatArray]]:
     yield Benchmark(EQUAL), equal_weight(predictions.listed)
-    for name, estimator in SAMPLE_GMV.items():
-        book = least_variance(panel, predictions, lookback, ESTIMATORS[estimator])
-        yield Benchmark(name), book
+    for name, (sessions, estimator) in estimates.items():
+        yield Benchmark(name), least_variance(panel, predictions, sessions, estimator)
     known = previous_returns(panel, predictions.sessions, horizon, predictions.columns)
     for (group, k), listed in groups.items():
         yield Benchmark(PREVIOUS, group, k), top(known, k, listed)

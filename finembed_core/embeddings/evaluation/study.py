@@ -143,6 +143,7 @@ def evaluate(inputs: StudyInputs, progress: Progress | None = None) -> dict[str,
         ledger,
         market=inputs.panel.market,
         lookback=own.lookback,
+        history=own.training.train_sessions,
         horizon=own.horizon,
         progress=progress,
     )

@@ -68,11 +68,12 @@ def information(
     seed: int,
     noise: float = NOISE,
     groups: NDArray | None = None,
+    repeats: int = REPEATS,
 ) -> pl.DataFrame:
     """Entropies and mutual information of rows of inputs and their embeddings.
 
     An encoder is a function of its input, so that embeddings share infinitely many nats with it;
-    what is reported is I(X; Z + noise). Each of `REPEATS` seeds splits the rows in halves: one fits
+    what is reported is I(X; Z + noise). Each of `repeats` draws splits the rows in halves: one fits
     the reductions (standardized columns, at most ten principal components) and the critics, all
     values are of the other. Entropies are those of the coordinates, in standard deviations of a
     column; mutual information does not depend on units. Runs on one thread.
@@ -88,11 +89,13 @@ def information(
         Standard deviation of the Gaussian noise, in those of an embedding's column.
     groups : ndarray, shape (n,), optional
         Rows of one group (a date, say) stay in one half.
+    repeats : int
+        Draws; with one there is no std.
 
     Returns
     -------
     DataFrame
-        Columns quantity, estimator, value (mean over the seeds), std (over the seeds), n (rows that
+        Columns quantity, estimator, value (mean over the draws), std (over the draws), n (rows that
         the value comes from), dimension, noise, unit, note. A value that cannot be is null, and the
         note says why.
 
@@ -111,7 +114,7 @@ def information(
     x, z, labels = x[rows], z[rows], labels[rows]
     samples = []
     with threadpool_limits(1):
-        for _ in range(REPEATS):
+        for _ in range(repeats):
             first = _half(labels, rng)
             if min(np.bincount(first, minlength=2)) < FEWEST_ROWS // 4:
                 return _absent(len(x), noise, "the groups cannot be split in two halves")
@@ -214,7 +217,7 @@ def _table(samples: Sequence[_Sample], noise: float, remark: Sequence[str]) -> p
                 "quantity": quantity,
                 "estimator": estimator,
                 "value": values.mean() if there else None,
-                "std": values.std(ddof=1) if there else None,
+                "std": values.std(ddof=1) if there and len(values) > 1 else None,
                 "n": n,
                 "dimension": size,
                 "noise": noise if quantity == "mutual_information" else None,

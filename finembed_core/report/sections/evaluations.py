@@ -30,6 +30,7 @@ HEADLINES = {"gmv": ("sharpe", "volatility"), "weights": ("sharpe", "annual_retu
 PORTFOLIOS = {
     "market": "the market",
     "equal_weight": "equal weight",
+    "gmv_history": "GMV, all history",
     "gmv_ledoit_wolf": "GMV, Ledoit-Wolf",
     "gmv_sample": "GMV, sample covariance",
     "previous_ranking": "the previous ranking",
