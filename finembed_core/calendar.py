@@ -244,6 +244,19 @@ class DecisionCalendar:
         """First month that can be earned after dealing on the decision of `month`."""
         return self.dealing(month) + 1
 
+    def latest_decided(self, day: dt.date) -> Month:
+        """Last month that is decided by a day.
+
+        Examples
+        --------
+        >>> calendar = DecisionCalendar(15)
+        >>> str(calendar.latest_decided(dt.date(2001, 3, 14)))
+        '2001-01'
+        >>> str(calendar.latest_decided(dt.date(2001, 3, 15)))
+        '2001-02'
+        """
+        return Month.of(day - dt.timedelta(days=self.decision_lag_days - 1)) - 1
+
     def latest_labelled(self, known: Month) -> Month:
         """Last month whose label can be in the information set of `known`."""
         month = known

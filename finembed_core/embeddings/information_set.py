@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from finembed_core import histories
-from finembed_core.calendar import Month, month_ends, month_ordinals, month_range
+from finembed_core.calendar import Month, month_ends, month_range
 from finembed_core.daily_panel import TABLE as DAILY
 from finembed_core.daily_panel import DailyPanel, Days
 from finembed_core.embeddings.characteristics import ASSET_MONTHS, TRAILING, Monthly
@@ -17,6 +17,7 @@ from finembed_core.embeddings.sheets import Information
 from finembed_core.embeddings.tables import DAILY_FUNDS
 from finembed_core.embeddings.text import TextVectors
 from finembed_core.embeddings.windows import Windows
+from finembed_core.errors import SettingsError
 from finembed_core.panel import History
 from finembed_core.settings import Settings
 from finembed_core.store import PartStore
@@ -42,8 +43,17 @@ class InformationReader:
 
     @cached_property
     def _decisions(self) -> dict[Month, int]:
-        days = self.windows.panel.days
-        return {Month.of(_day(days, int(s))): int(s) for s in self.windows.decisions()}
+        days, sessions = self.windows.panel.days, self.windows.decisions().tolist()
+        found = {Month.of(_day(days, session)): session for session in sessions}
+        if len(found) < len(sessions):
+            every = self._settings.embeddings.every_sessions
+            raise SettingsError(
+                f"decisions {every} sessions apart fall twice into one month, and what is decided "
+                "is kept by month",
+                where="settings, embeddings.every_sessions",
+                remedy="decide every 24 sessions or less often",
+            )
+        return found
 
     @property
     def decision_months(self) -> list[Month]:
@@ -82,26 +92,26 @@ class InformationReader:
             session=len(panel.days) - 1,
             windows=windows,
             calendar=self._settings.dataset.calendar,
-            funds=self._funds_heard_of(panel.ids),
+            funds=self._funds(session, panel.ids),
             texts=self._texts.select(panel.ids),
             monthly=self._monthly(panel),
         )
 
-    @cached_property
-    def _funds(self) -> pl.DataFrame:
-        """Attributes of all funds, the first return standing for an inception nobody told."""
-        panel = self.windows.panel
-        seen = (~np.isnan(panel.returns)).argmax(axis=0)
-        begun = pl.DataFrame({"fund_id": panel.ids, "begun": panel.days[seen]})
-        told = self._store.read(DAILY_FUNDS, "all")
+    def _funds(self, session: int, ids: tuple[str, ...]) -> pl.DataFrame:
+        """Attributes of funds; the first return known by then stands for an inception untold."""
+        panel, past = self.windows.panel, slice(session + 1)
+        seen = (panel.known[past] <= session) & ~np.isnan(panel.returns[past])
+        begun = pl.DataFrame({"fund_id": panel.ids, "begun": panel.days[seen.argmax(axis=0)]})
         return (
-            begun.join(told, on="fund_id", how="left", maintain_order="left")
+            begun.filter(pl.col("fund_id").is_in(ids))
+            .join(self._told, on="fund_id", how="left", maintain_order="left")
             .with_columns(inception=pl.coalesce("inception", pl.col("begun").cast(pl.Date)))
-            .select(told.columns)
+            .select(self._told.columns)
         )
 
-    def _funds_heard_of(self, ids: tuple[str, ...]) -> pl.DataFrame:
-        return self._funds.filter(pl.col("fund_id").is_in(ids))
+    @cached_property
+    def _told(self) -> pl.DataFrame:
+        return self._store.read(DAILY_FUNDS, "all")
 
     @cached_property
     def _texts(self) -> TextVectors:
@@ -121,15 +131,19 @@ class InformationReader:
         return aum, histories.fund_returns(self._store, calendar)
 
     def _monthly(self, panel: DailyPanel) -> dict[Month, Monthly]:
+        """Of the months in force from the first day to the last in which assets were known."""
         if self._assets is None:
             return {}
-        days = month_ordinals(panel.days[[0, -1]])
-        return {
-            month: Monthly(
-                *(h.as_of(month, ASSET_MONTHS + 1).select(panel.ids) for h in self._assets)
-            )
-            for month in month_range(Month(int(days[0]) - 2), Month(int(days[1])))
-        }
+        calendar = self._settings.dataset.calendar
+        first, last = (calendar.latest_decided(_day(panel.days, at)) for at in (0, -1))
+        aum, returns = self._assets
+        found = {}
+        for month in month_range(first, last):
+            known = aum.as_of(month, ASSET_MONTHS + 1).select(panel.ids)
+            if not np.isnan(known.values).all():
+                earned = returns.as_of(month, ASSET_MONTHS + 1).select(panel.ids)
+                found[month] = Monthly(known, earned)
+        return found
 
 
 def _day(days: Days, session: int) -> dt.date:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -105,7 +104,8 @@ class SheetMaker:
         windows, funds = self.information.windows, self.information.funds
         columns = windows.listed(session).columns
         ids = [windows.panel.ids[column] for column in columns]
-        month = self._latest_month(windows.panel.days[session])
+        day = windows.panel.days[session].item()
+        month = self.information.calendar.latest_decided(day)
         return DateFacts(
             session,
             columns,
@@ -119,11 +119,6 @@ class SheetMaker:
             ),
             self.information.texts.select(ids),
         )
-
-    def _latest_month(self, day: np.datetime64) -> Month:
-        """The last month that was decided by a day."""
-        lag = dt.timedelta(days=self.information.calendar.decision_lag_days)
-        return Month.of(day.astype("datetime64[D]").item() - lag + dt.timedelta(days=1)) - 1
 
     def sheet(
         self,

@@ -17,6 +17,8 @@ MODES: tuple[ModeName, ...] = get_args(ModeName)
 
 PACKAGED_FROM = dt.date(2014, 9, 1)
 """First decision about the packaged daily panel: a look-back after its factor funds began."""
+LEAST_DATES = 16
+"""Dates below which a training would learn a handful of days by heart."""
 
 
 class EncoderSettings(Section):
@@ -86,6 +88,20 @@ class TrainingSettings(Section):
     learning_rate: Annotated[float, Field(gt=0)] = 1e-3
     weight_decay: Annotated[float, Field(ge=0)] = 1e-2
 
+    @model_validator(mode="after")
+    def _dates_fit_in(self) -> TrainingSettings:
+        if self.train_sessions < LEAST_DATES * self.every_sessions:
+            raise ValueError(
+                f"train_sessions ({self.train_sessions}) must hold {LEAST_DATES} dates that lie "
+                f"every_sessions ({self.every_sessions}) apart: nothing could ever be trained"
+            )
+        if self.valid_sessions < self.every_sessions:
+            raise ValueError(
+                f"valid_sessions ({self.valid_sessions}) must hold a date: they lie every_sessions "
+                f"({self.every_sessions}) apart"
+            )
+        return self
+
 
 class EmbeddingsSettings(Section):
     """Embeddings of the funds that have daily returns.
@@ -122,6 +138,31 @@ class EmbeddingsSettings(Section):
     objectives: ObjectiveSettings = ObjectiveSettings()
     fusion: FusionSettings = FusionSettings()
     training: TrainingSettings = TrainingSettings()
+
+    @model_validator(mode="after")
+    def _windows_hold_their_pieces(self) -> EmbeddingsSettings:
+        own = self.encoder
+        if "patchtst" in self.encoders and not own.stride <= own.patch <= self.lookback:
+            raise ValueError(
+                f"patchtst needs stride <= patch <= lookback, has stride {own.stride}, patch "
+                f"{own.patch}, lookback {self.lookback}"
+            )
+        if self.objectives.hidden_steps >= self.lookback:
+            raise ValueError(
+                f"hidden_steps ({self.objectives.hidden_steps}) must be fewer than lookback "
+                f"({self.lookback}): what is hidden is filled in from what is left"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _modes_have_what_they_need(self) -> EmbeddingsSettings:
+        fused = self.fusion.characteristics or self.fusion.text
+        if "multi_modal" in self.modes and not fused:
+            raise ValueError(
+                "the mode multi_modal needs fusion.characteristics or fusion.text; without either "
+                "it is multi_objective"
+            )
+        return self
 
     @model_validator(mode="after")
     def _published_is_trained(self) -> EmbeddingsSettings:

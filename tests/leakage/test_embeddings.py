@@ -24,7 +24,7 @@ SETTINGS = Settings.model_validate(
         "macro": {"min_months": 24, "n_components": 2},
         "embeddings": {
             **SMALL,
-            "every_sessions": 16,
+            "every_sessions": 24,
             "max_abs_return": 0.3,
             "min_visible": 0.6,
             "encoders": ENCODERS,
