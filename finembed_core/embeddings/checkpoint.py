@@ -17,8 +17,9 @@ from finembed_core.embeddings.characteristics import CharacteristicScaler
 from finembed_core.embeddings.model import FundModel
 from finembed_core.embeddings.scale import ChannelScale
 from finembed_core.embeddings.shapes import ModelShape
+from finembed_core.embeddings.text import TextVectors
 from finembed_core.embeddings.training import JOINT, NetworkName
-from finembed_core.errors import IntegrityError
+from finembed_core.errors import IntegrityError, SettingsError
 from finembed_core.learning.channels import with_prefix
 from finembed_core.learning.objectives import PerformanceScale
 from finembed_core.settings import ModeName
@@ -67,6 +68,22 @@ class FundModels:
     def joint(self, mode: ModeName) -> bool:
         """Whether one network answers every task, performance too."""
         return any(name.task == JOINT for name in self.networks if name.mode == mode)
+
+    def require_inputs(self, channels: tuple[str, ...], texts: TextVectors) -> None:
+        """Refuse windows and texts that mean something else than in training.
+
+        Raises
+        ------
+        SettingsError
+        """
+        if channels != self.channels:
+            raise SettingsError(
+                "the channels are not those that the model was trained with",
+                where=f"now {', '.join(channels)}, in training {', '.join(self.channels)}",
+                remedy="train it again: `finembed run`, or materialize the asset of the encoder",
+            )
+        if self.shape.text_size and any(name.mode in MODALITIES for name in self.networks):
+            texts.require_size(self.shape.text_size)
 
     def to_files(self) -> dict[str, bytes]:
         """The checkpoint: safetensors and JSON."""

@@ -125,6 +125,7 @@ class _Unseen:
     def of(
         cls, models: FundModels, information: Information, settings: EmbeddingsSettings
     ) -> _Unseen:
+        models.require_inputs(information.windows.channels, information.texts)
         maker = SheetMaker(information, settings)
         _, valid = maker.sessions()
         sessions = range(valid[0], information.session + 1, settings.training.every_sessions)

@@ -10,7 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from finembed_core.embeddings.objectives import FundTargets
+from finembed_core.embeddings.model import FUND
+from finembed_core.embeddings.objectives import FundBatch, FundTargets
 from finembed_core.embeddings.scale import ChannelScale
 from finembed_core.embeddings.windows import Windows
 from finembed_core.encoders.inputs import FundInputs
@@ -57,7 +58,7 @@ class NextWindow:
         Decimal returns.
     total : ndarray, shape (n,)
     performance : ndarray of float32, shape (n, 3)
-        Standardized.
+        Standardized; NaN where unknown, the Sharpe ratio also of returns that do not move.
     weight : ndarray, shape (n,)
         Best weights.
     """
@@ -131,26 +132,26 @@ class FundDates:
     def __len__(self) -> int:
         return len(self.sheets)
 
-    def batch(self, rows: Tensor) -> tuple[FundInputs, FundTargets]:
-        """Inputs and targets of all funds of these dates, date after date."""
+    def batch(self, rows: Tensor) -> tuple[FundBatch, FundTargets]:
+        """All funds of these dates, date after date, and what they should come to."""
         sheets = [self.sheets[int(row)] for row in rows]
-        steps, visible = self._windows(sheets)
-        shown = visible
+        inputs, shown = self._inputs(sheets), None
         if self.hide is not None:
-            shown = hide_steps(visible, self.hide.share, self.hide.steps, self._dice(sheets))
-        inputs = FundInputs(steps, shown, *_joined([sheet.modalities for sheet in sheets]))
-        return inputs, self._targets(sheets, steps[:, 0], visible[:, 0], shown[:, 0])
+            hidden = self.hide.share, self.hide.steps
+            shown = hide_steps(inputs.visible, *hidden, self._dice(sheets))
+        return FundBatch(inputs, shown), self._targets(sheets, inputs, shown)
 
     def inputs(self, sheet: Sheet) -> FundInputs:
-        """Whole windows of one date."""
-        return FundInputs(*self._windows([sheet]), *_joined([sheet.modalities]))
+        """The funds of one date."""
+        return self._inputs([sheet])
 
-    def _windows(self, sheets: Sequence[Sheet]) -> tuple[Tensor, Tensor]:
-        """Scaled windows (B, C, L) and what is visible of them."""
+    def _inputs(self, sheets: Sequence[Sheet]) -> FundInputs:
+        """Scaled windows (B, C, L), what is visible of them, and the modalities."""
         sessions = np.repeat([s.session for s in sheets], [len(s.columns) for s in sheets])
         columns = np.concatenate([sheet.columns for sheet in sheets])
         raw, seen = self.windows.of(sessions, columns, common=self.mixed)
-        return torch.from_numpy(self.scale.apply(raw)), torch.from_numpy(seen)
+        windows = torch.from_numpy(self.scale.apply(raw)), torch.from_numpy(seen)
+        return FundInputs(*windows, *_joined([sheet.modalities for sheet in sheets]))
 
     def _dice(self, sheets: Sequence[Sheet]) -> torch.Generator:
         """What chooses the steps to hide: torch's own generator, or one that the dates seed."""
@@ -159,17 +160,17 @@ class FundDates:
         return torch.default_generator
 
     def _targets(
-        self, sheets: Sequence[Sheet], window: Tensor, visible: Tensor, shown: Tensor
+        self, sheets: Sequence[Sheet], inputs: FundInputs, shown: Tensor | None
     ) -> FundTargets:
-        labels = [sheet.labels for sheet in sheets]
-        known = [part for part in labels if part is not None]
+        known = [sheet.labels for sheet in sheets if sheet.labels is not None]
+        window, visible = inputs.windows[:, FUND], inputs.visible[:, FUND]  # (B, L)
         square = torch.where(visible, window, 0.0).square().sum(dim=1)
         unit = (square / visible.sum(dim=1).clamp_min(1)).sqrt().clamp_min(FLAT)
         sizes = torch.tensor([len(sheet.columns) for sheet in sheets])
         place = torch.arange(int(sizes.max())) < sizes[:, None]  # (dates, G)
         return FundTargets(
             window=window,
-            hidden=visible & ~shown,
+            hidden=visible & ~(visible if shown is None else shown[:, FUND]),
             unit=unit,
             labelled=_tensor([part.labelled for part in known]),
             path=_tensor([part.path for part in known]) / self.scale.fund,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from torch import nn
 
 from finembed_core.embeddings.characteristics import CharacteristicScaler
@@ -13,15 +15,16 @@ from finembed_core.embeddings.checkpoint import FundModels
 from finembed_core.embeddings.examples import FundDates
 from finembed_core.embeddings.scale import ChannelScale
 from finembed_core.embeddings.shapes import ModelShape
-from finembed_core.embeddings.sheets import Information, SheetMaker
+from finembed_core.embeddings.sheets import DateFacts, Information, SheetMaker, performance
 from finembed_core.embeddings.training import CurveRow, train_networks
+from finembed_core.learning.forward import Forward
 from finembed_core.learning.objectives import PerformanceScale
 from finembed_core.settings import EmbeddingsSettings, EncoderName
+from finembed_core.settings.embeddings import LEAST_DATES
 
 TOO_LITTLE = "too_little_history"
-MIN_TRAIN_DATES = 16
 MIN_FUNDS = 5
-"""Funds of a date below which a ranking or a portfolio says nothing."""
+"""Funds with a label below which the ranking or the portfolio of a date says nothing."""
 
 
 @dataclass(frozen=True)
@@ -43,21 +46,25 @@ def fit_models(
 
     Scales, categories and the units of labels come from the training dates alone; the validation
     dates only say when to stop.
+
+    Raises
+    ------
+    SolverError
+        The loss of a network was no number before its first epoch was over.
     """
     maker = SheetMaker(information, settings)
-    parts = [[maker.facts(s) for s in sessions] for sessions in maker.sessions()]
-    train_facts, valid_facts = (
-        [date for date in part if len(date.columns) >= MIN_FUNDS] for part in parts
-    )
-    if len(train_facts) < MIN_TRAIN_DATES or not valid_facts:
+    train_sessions, valid_sessions = maker.sessions()
+    valid_dates = _labelled(maker, valid_sessions, information.session)
+    if not valid_dates:
         return None
-    scaler = CharacteristicScaler.fit([date.characteristics for date in train_facts])
-    measures = PerformanceScale()
-    before_valid = valid_facts[0].session - 1  # a training label told late is purged too
-    labels = maker.next_windows(train_facts, before_valid, measures, fit=True)
-    valid_labels = maker.next_windows(valid_facts, information.session, measures, fit=False)
+    before = valid_dates[0][0].session - 1  # a training label told late is purged too
+    train_dates = _labelled(maker, train_sessions, before)
+    if len(train_dates) < LEAST_DATES:
+        return None
+    scaler = CharacteristicScaler.fit([facts.characteristics for facts, _ in train_dates])
+    measures = PerformanceScale().fit(torch.cat([performance(came) for _, came in train_dates]))
     windows = information.windows
-    scale = ChannelScale.fit([windows.at(date.session, date.columns) for date in train_facts])
+    scale = ChannelScale.fit(windows.at(facts.session, facts.columns) for facts, _ in train_dates)
     shape = ModelShape.of(
         settings,
         encoder,
@@ -68,13 +75,14 @@ def fit_models(
     train, valid = (
         FundDates(
             windows,
-            [maker.sheet(date, scaler, label) for date, label in zip(facts, known, strict=True)],
+            [maker.sheet(facts, scaler, maker.labels(came, measures)) for facts, came in dates],
             scale,
             shape.mixes_channels,
         )
-        for facts, known in ((train_facts, labels), (valid_facts, valid_labels))
+        for dates in (train_dates, valid_dates)
     )
-    trained = list(train_networks(train, valid, shape, settings))
+    day = windows.panel.days[information.session]
+    trained = list(train_networks(train, valid, shape, settings, f"{encoder}, decided on {day}"))
     models = FundModels(
         shape,
         windows.channels,
@@ -85,15 +93,28 @@ def fit_models(
         fingerprint,
     )
     notes = {
-        "train_dates": len(train_facts),
-        "valid_dates": len(valid_facts),
-        "train_windows": int(sum(len(date.columns) for date in train_facts)),
-        "unlabelled": int(sum(np.count_nonzero(~label.labelled) for label in labels)),
+        "train_dates": len(train_dates),
+        "valid_dates": len(valid_dates),
+        "train_windows": sum(len(facts.columns) for facts, _ in train_dates),
+        "unlabelled": sum(int(np.isnan(came.total).sum()) for _, came in train_dates),
         "networks": len(trained),
         "parameters": max(_size(network.model) for network in trained),
         "stopped": [note for network in trained for note in network.notes],
     }
     return Fitted(models, tuple(row for network in trained for row in network.curve), notes)
+
+
+def _labelled(
+    maker: SheetMaker, sessions: Sequence[int], known: int
+) -> list[tuple[DateFacts, Forward]]:
+    """Dates of which enough funds have a label at the close of session `known`."""
+    found = []
+    for session in sessions:
+        facts = maker.facts(session)
+        came = maker.forward(facts, known)
+        if np.count_nonzero(~np.isnan(came.total)) >= MIN_FUNDS:
+            found.append((facts, came))
+    return found
 
 
 def _size(model: nn.Module) -> int:

@@ -37,7 +37,7 @@ class FundOutputs(NamedTuple):
     path : Tensor, shape (B, S)
         The fund's next S returns, in units of the channel's scale.
     reconstruction : Tensor, shape (B, L)
-        The fund's own window, in the same units.
+        The fund's own window in the same units, the hidden steps guessed.
     performance : Tensor, shape (B, 3)
         Next-window figures of `MEASURES`, standardized.
     rankings : Tensor, shape (B, 2)
@@ -100,6 +100,10 @@ class FundModel(nn.Module):
             self.rankings(embedding),
             self.weight(embedding)[:, 0],
         )
+
+    def filled(self, inputs: FundInputs) -> Tensor:
+        """The funds' own windows (B, L), hidden steps guessed; the same as of `forward`."""
+        return self.encoder(inputs.windows, inputs.visible).reconstruction[:, FUND]
 
     def _embed(self, encoding: Encoding, spread: Tensor, inputs: FundInputs) -> Tensor:
         series = encoding.tokens[:, FUND]  # (B, D)

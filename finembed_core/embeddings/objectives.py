@@ -34,6 +34,21 @@ TASKS: tuple[Objective, ...] = ("forecast", "weights", "listnet", "neuralndcg")
 DOWNSTREAM: tuple[Objective, ...] = tuple(o for o in OBJECTIVES if o != "reconstruction")
 
 
+class FundBatch(NamedTuple):
+    """The B funds of some dates.
+
+    Attributes
+    ----------
+    inputs : FundInputs
+        With whole windows.
+    shown : Tensor of bool, shape (B, C, L), or None
+        What is left of the windows for whoever fills in the rest; None where nobody does.
+    """
+
+    inputs: FundInputs
+    shown: Tensor | None
+
+
 class FundTargets(NamedTuple):
     """What the B funds of some dates should come to.
 
@@ -50,7 +65,7 @@ class FundTargets(NamedTuple):
     path : Tensor, shape (B, S)
         The next returns, in units of the channel's scale.
     performance : Tensor, shape (B, 3)
-        Standardized.
+        Standardized; NaN where unknown.
     total : Tensor, shape (B,)
         Return of the next window.
     weight : Tensor, shape (B,)
@@ -81,10 +96,16 @@ class Learner(nn.Module):
         super().__init__()
         self.model = model
         self.balance = UncertaintyWeights(objectives)
+        self.only_fills = tuple(objectives) == ("reconstruction",)
 
-    def forward(self, inputs: FundInputs) -> FundOutputs:
-        """The model's outputs."""
-        return self.model(inputs)
+    def forward(self, batch: FundBatch) -> FundOutputs:
+        """The model's outputs: heads learn from whole windows, as they will be asked about them."""
+        if batch.shown is None:
+            return self.model(batch.inputs)
+        left = batch.inputs._replace(visible=batch.shown)
+        if self.only_fills:
+            return self.model(left)
+        return self.model(batch.inputs)._replace(reconstruction=self.model.filled(left))
 
 
 class Criterion:
@@ -142,7 +163,7 @@ def _reconstruction(criterion: Criterion, outputs: FundOutputs, targets: FundTar
 
 
 def _performance(criterion: Criterion, outputs: FundOutputs, targets: FundTargets) -> Tensor:
-    known = targets.labelled[:, None].expand_as(targets.performance)
+    known = ~targets.performance.isnan()
     parts = performance_losses(outputs.performance, targets.performance, known)
     return torch.stack(list(parts.values())).mean()
 

@@ -13,7 +13,9 @@ from torch import Tensor
 from finembed_core.embeddings.checkpoint import FundModels
 from finembed_core.embeddings.examples import FundDates, Sheet
 from finembed_core.embeddings.model import RANKINGS, FundModel, FundOutputs
+from finembed_core.embeddings.sheets import Information, SheetMaker
 from finembed_core.embeddings.tables import PREDICTED, Schema, embedding_schema
+from finembed_core.learning.forward import Forward
 from finembed_core.learning.loop import one_thread
 from finembed_core.learning.objectives import weights_of
 from finembed_core.panel import FloatArray
@@ -27,11 +29,35 @@ DEAREST = -0.99
 """A forecast return below which compounding would have no meaning."""
 
 
+def asked(
+    models: FundModels, information: Information, settings: EmbeddingsSettings
+) -> tuple[SheetMaker, FundDates, Sheet]:
+    """The funds of the last date of an information set, as these models take them.
+
+    Returns
+    -------
+    maker : SheetMaker
+        Of other sheets of the same information.
+    dates : FundDates
+        Whose windows the sheets belong to.
+    sheet : Sheet
+
+    Raises
+    ------
+    SettingsError, InputError
+        The models were trained on other channels, texts or characteristics.
+    """
+    models.require_inputs(information.windows.channels, information.texts)
+    maker = SheetMaker(information, settings)
+    dates = FundDates(information.windows, (), models.scale, models.shape.mixes_channels)
+    return maker, dates, maker.sheet(maker.facts(information.session), models.characteristics)
+
+
 def predictions(
     models: FundModels,
     dates: FundDates,
     sheet: Sheet,
-    past: Sequence[Sheet],
+    past: Sequence[tuple[Sheet, Forward]],
     settings: EmbeddingsSettings,
 ) -> pl.DataFrame:
     """Rows of `fund_predictions` of one date from every mode and seed of one encoder.
@@ -43,8 +69,8 @@ def predictions(
         Whose windows the sheets belong to.
     sheet : Sheet
         The date that is decided.
-    past : sequence of Sheet
-        Labelled dates before it, on which forecasts are held against what came.
+    past : sequence of (Sheet, Forward)
+        Dates before it, on which forecasts are held against what came.
     settings : EmbeddingsSettings
     """
     frames = [
@@ -81,7 +107,7 @@ def _member(
     seed: int,
     dates: FundDates,
     sheet: Sheet,
-    past: Sequence[Sheet],
+    past: Sequence[tuple[Sheet, Forward]],
     settings: EmbeddingsSettings,
 ) -> pl.DataFrame:
     """Rows of one mode and seed."""
@@ -132,24 +158,20 @@ def _least_variance(path: FloatArray, missed: FloatArray) -> FloatArray:
 
 
 def _residuals(
-    model: FundModel, dates: FundDates, sheet: Sheet, past: Sequence[Sheet]
+    model: FundModel, dates: FundDates, sheet: Sheet, past: Sequence[tuple[Sheet, Forward]]
 ) -> FloatArray:
     """What the model missed on past dates, for the funds of this one, shape (dates * S, n).
 
     NaN where a fund was not listed, or its next window is not known.
     """
-    place = {int(column): k for k, column in enumerate(sheet.columns)}
     blocks = []
-    for old in past:
-        labels = old.labels
-        if labels is None:
-            continue
-        path = _path(answers(model, dates, old), dates)
-        missed = np.where(labels.labelled[:, None], labels.path - path, np.nan)
+    for old, came in past:
+        path = _path(answers(model, dates, old), dates)  # (m, S)
+        _, then, now = np.intersect1d(
+            old.columns, sheet.columns, assume_unique=True, return_indices=True
+        )
         block = np.full((path.shape[1], len(sheet.columns)), np.nan)
-        here = np.array([int(column) in place for column in old.columns], dtype=bool)
-        there = [place[int(column)] for column in old.columns[here]]
-        block[:, there] = missed[here].T
+        block[:, now] = (came.path - path)[then].T
         blocks.append(block)
     return np.concatenate(blocks)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,20 +20,20 @@ class ChannelScale:
     Attributes
     ----------
     scale : ndarray, shape (C,)
-        Standard deviation of the channel over the training windows, 1 for one that never moves;
-        of the funds, the median over funds and windows.
+        Median over the training windows of a channel's root mean square deviation within a window,
+        1 for one that never moves.
     """
 
     scale: FloatArray
 
     @classmethod
-    def fit(cls, windows: list[tuple[Floats32, NDArray[np.bool_]]]) -> ChannelScale:
+    def fit(cls, windows: Iterable[tuple[Floats32, NDArray[np.bool_]]]) -> ChannelScale:
         """Fit on training windows.
 
         Parameters
         ----------
-        windows : list of (ndarray of shape (n, C, L), ndarray of bool)
-            By date: values, and which of them are visible.
+        windows : iterable of (ndarray of shape (n, C, L), ndarray of bool)
+            By date, looked at one after the other: values, and which of them are visible.
         """
         spreads = np.concatenate([_spread(values, seen) for values, seen in windows])  # (n, C)
         moving = [channel[channel > 0.0] for channel in spreads.T]  # NaN is not

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -21,8 +21,8 @@ from finembed_core.embeddings.examples import Modalities, NextWindow, Sheet
 from finembed_core.embeddings.text import TextVectors
 from finembed_core.embeddings.windows import Windows
 from finembed_core.fingerprint import digest
-from finembed_core.learning.forward import forward_labels, label_sessions
-from finembed_core.learning.objectives import PerformanceScale
+from finembed_core.learning.forward import Forward, forward_labels, label_sessions
+from finembed_core.learning.objectives import MEASURES, PerformanceScale
 from finembed_core.portfolio.best_weights import best_weights
 from finembed_core.settings import EmbeddingsSettings
 
@@ -143,63 +143,39 @@ class SheetMaker:
             return facts.texts.vectors, facts.texts.has_text
         return np.empty((len(facts.columns), 0), np.float32), np.zeros(len(facts.columns), np.bool_)
 
-    def past(self, scaler: CharacteristicScaler, measures: PerformanceScale) -> list[Sheet]:
-        """The last dates before the decision whose next windows are known and do not overlap."""
-        own = self.settings
-        latest = self.information.session - own.dealing_lag_sessions - own.horizon
+    def past(self, scaler: CharacteristicScaler) -> list[tuple[Sheet, Forward]]:
+        """The last dates before the decision whose next windows do not overlap, and what came."""
+        own, decision = self.settings, self.information.session
+        latest = decision - own.dealing_lag_sessions - own.horizon
         first = max(own.lookback - 1, latest - own.training.train_sessions)
         dates = [self.facts(s) for s in range(latest, first - 1, -own.horizon)]
-        labels = self.next_windows(dates, self.information.session, measures, fit=False)
-        return [self.sheet(d, scaler, label) for d, label in zip(dates, labels, strict=True)]
+        return [(self.sheet(date, scaler), self.forward(date, decision)) for date in dates]
 
-    def next_windows(
-        self, dates: Sequence[DateFacts], known: int, measures: PerformanceScale, *, fit: bool
-    ) -> list[NextWindow]:
-        """Labels of some dates.
-
-        Parameters
-        ----------
-        dates : sequence of DateFacts
-        known : int
-            Session at whose close they are read.
-        measures : PerformanceScale
-            Standardizes performance labels; fitted on these dates first where `fit`.
-        fit : bool
-        """
+    def forward(self, date: DateFacts, known: int) -> Forward:
+        """What the funds of a date earned next, as read at the close of session `known`."""
         own = self.settings
-        found = [
-            forward_labels(
-                self.information.windows.panel,
-                date.session,
-                date.columns,
-                lag=own.dealing_lag_sessions,
-                horizon=own.horizon,
-                known=known,
+        return forward_labels(
+            self.information.windows.panel,
+            date.session,
+            date.columns,
+            lag=own.dealing_lag_sessions,
+            horizon=own.horizon,
+            known=known,
+        )
+
+    def labels(self, forward: Forward, measures: PerformanceScale) -> NextWindow:
+        """The same as a network takes it."""
+        labelled = ~np.isnan(forward.total)
+        path = np.where(labelled[:, None], forward.path, np.float32(0.0))
+        standard = measures.standardized(performance(forward)).float().numpy()
+        weight = np.zeros(len(labelled))
+        if labelled.any():
+            weight[labelled] = best_weights(
+                path[labelled].T.astype(np.float64), self.settings.objectives.risk_aversion
             )
-            for date in dates
-        ]
-        figures = [
-            torch.from_numpy(np.stack([f.sharpe, f.volatility, f.drawdown], axis=1)) for f in found
-        ]
-        if fit:
-            measures.fit(torch.cat(figures))
-        labels = []
-        for forward, figure in zip(found, figures, strict=True):
-            labelled = ~np.isnan(forward.total)
-            path = np.where(labelled[:, None], forward.path, 0.0).astype(np.float32)
-            standard = measures.standardized(figure).numpy()
-            weight = np.zeros(len(labelled))
-            if labelled.any():
-                weight[labelled] = best_weights(
-                    path[labelled].T.astype(np.float64), own.objectives.risk_aversion
-                )
-            labels.append(
-                NextWindow(
-                    labelled,
-                    path,
-                    np.where(labelled, forward.total, 0.0),
-                    np.nan_to_num(np.where(labelled[:, None], standard, 0.0)).astype(np.float32),
-                    weight,
-                )
-            )
-        return labels
+        return NextWindow(labelled, path, np.where(labelled, forward.total, 0.0), standard, weight)
+
+
+def performance(forward: Forward) -> torch.Tensor:
+    """Figures of `MEASURES`, shape (n, 3); NaN where unknown."""
+    return torch.from_numpy(np.stack([getattr(forward, name) for name in MEASURES], axis=1))

@@ -6,20 +6,25 @@ month. Embeddings are also made at the end of every month, with the models in fo
 
 from __future__ import annotations
 
+import datetime as dt
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache, partial
+from functools import partial
 
 import polars as pl
 
 from finembed_core.calendar import Month
 from finembed_core.embeddings.checkpoint import PLAIN, TENSORS, FundModels
-from finembed_core.embeddings.examples import FundDates
 from finembed_core.embeddings.fitting import TOO_LITTLE, fit_models
 from finembed_core.embeddings.information_set import InformationReader
-from finembed_core.embeddings.predictions import embedding_rows, embeddings, predictions
-from finembed_core.embeddings.sheets import Information, SheetMaker
+from finembed_core.embeddings.predictions import (
+    asked,
+    embedding_rows,
+    embeddings,
+    predictions,
+)
+from finembed_core.embeddings.sheets import Information
 from finembed_core.embeddings.tables import (
     CURVES,
     EMBEDDINGS,
@@ -107,15 +112,15 @@ class ModelInputs:
         One for each date of the month.
     models : dict of str to (str, str, dict)
         By encoder: content hash and fingerprint of its checkpoint, and the files.
-    retrained : Month or None
-        When they were trained.
+    retrained : date or None
+        The decision that they were trained for; None before the first.
     absent : dict of str to str
         Encoder to the reason why it has no models.
     """
 
     information: tuple[Information, ...]
     models: dict[EncoderName, tuple[str, str, dict[str, bytes]]]
-    retrained: object | None
+    retrained: dt.date | None
     absent: dict[str, str] = field(default_factory=dict)
 
     def digest(self) -> str:
@@ -135,7 +140,7 @@ def prediction_stage(
         month = Month.parse(key)
         session = reader.decision(month)
         models, absent = read_models(store, own, month, own.encoders)
-        return ModelInputs((reader.information(session),), models, month.end, absent)
+        return ModelInputs((reader.information(session),), models, reader.day(month), absent)
 
     return Stage(
         name=PREDICTIONS,
@@ -155,12 +160,10 @@ def predict(inputs: ModelInputs, settings: EmbeddingsSettings) -> Mapping[str, O
     day = windows.panel.days[session].item()
     frames = [pl.DataFrame(schema=PREDICTED)]
     for _, fingerprint, files in inputs.models.values():
-        models = _loaded(files[TENSORS], files[PLAIN], fingerprint)
-        maker = SheetMaker(information, settings)
-        dates = FundDates(windows, (), models.scale, models.shape.mixes_channels)
-        sheet = maker.sheet(maker.facts(session), models.characteristics)
-        past = maker.past(models.characteristics, models.measures)
+        models = FundModels.from_files(files, fingerprint)
+        maker, dates, sheet = asked(models, information, settings)
         if len(sheet.columns):
+            past = maker.past(models.characteristics)
             frames.append(predictions(models, dates, sheet, past, settings))
     excluded = [(day, *each) for each in windows.listed(session).excluded]
     return {
@@ -200,19 +203,17 @@ def embed(inputs: ModelInputs, settings: EmbeddingsSettings) -> Mapping[str, Out
     """Rows of one month."""
     size, mode = settings.size, settings.published_mode
     frames = [pl.DataFrame(schema=embedding_schema(size))]
-    for information in inputs.information:
-        windows, session = information.windows, information.session
-        for encoder, (_, fingerprint, files) in inputs.models.items():
-            models = _loaded(files[TENSORS], files[PLAIN], fingerprint)
-            maker = SheetMaker(information, settings)
-            dates = FundDates(windows, (), models.scale, models.shape.mixes_channels)
-            sheet = maker.sheet(maker.facts(session), models.characteristics)
+    for encoder, (_, fingerprint, files) in inputs.models.items():
+        models = FundModels.from_files(files, fingerprint)
+        for information in inputs.information:
+            _, dates, sheet = asked(models, information, settings)
             if len(sheet.columns) == 0:
                 continue
+            panel = information.windows.panel
             frames.append(
                 embedding_rows(
-                    windows.panel.days[session].item(),
-                    [windows.panel.ids[column] for column in sheet.columns],
+                    panel.days[information.session].item(),
+                    [panel.ids[column] for column in sheet.columns],
                     embeddings(models, mode, settings.seeds, dates, sheet),
                     {"encoder": encoder, "mode": mode, "retrained": inputs.retrained},
                     size,
@@ -253,9 +254,3 @@ def read_models(
         fingerprint = settings_fingerprint(relevant(settings, encoder))
         models[encoder] = (manifest.content, fingerprint, files)
     return models, absent
-
-
-@lru_cache(maxsize=8)
-def _loaded(tensors: bytes, plain: bytes, fingerprint: str) -> FundModels:
-    """The models of a checkpoint; they answer on several dates in a row."""
-    return FundModels.from_files({TENSORS: tensors, PLAIN: plain}, fingerprint)

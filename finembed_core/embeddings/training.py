@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from finembed_core.embeddings.examples import FundDates, Hiding
@@ -27,6 +28,7 @@ from finembed_core.embeddings.objectives import (
     Objective,
 )
 from finembed_core.embeddings.shapes import ModelShape
+from finembed_core.errors import SolverError
 from finembed_core.learning.loop import Epoch, LoopOptions, reproducible, train_network
 from finembed_core.settings import EmbeddingsSettings, ModeName
 
@@ -72,7 +74,11 @@ class TrainedNetwork:
 
 
 def train_networks(
-    train: FundDates, valid: FundDates, shape: ModelShape, settings: EmbeddingsSettings
+    train: FundDates,
+    valid: FundDates,
+    shape: ModelShape,
+    settings: EmbeddingsSettings,
+    where: str,
 ) -> Iterator[TrainedNetwork]:
     """All networks of one encoder for the modes and seeds of the settings.
 
@@ -81,9 +87,16 @@ def train_networks(
     train, valid : FundDates
     shape : ModelShape
     settings : EmbeddingsSettings
+    where : str
+        What is trained, for messages.
+
+    Raises
+    ------
+    SolverError
+        A loss was no number before the first epoch was over.
     """
     for seed in settings.seeds:
-        yield from _SeedTrainer(train, valid, shape, settings, seed).networks()
+        yield from _SeedTrainer(train, valid, shape, settings, seed, where).networks()
 
 
 @dataclass
@@ -95,6 +108,7 @@ class _SeedTrainer:
     shape: ModelShape
     settings: EmbeddingsSettings
     seed: int
+    where: str
 
     def networks(self) -> Iterator[TrainedNetwork]:
         modes = self.settings.modes
@@ -150,7 +164,8 @@ class _SeedTrainer:
         if "reconstruction" in objectives:
             hide = Hiding(asked.hidden_share, asked.hidden_steps)
         fixed = hide and replace(hide, seeded=True)
-        with reproducible(self.seed):
+        name = NetworkName(mode, task, self.seed)
+        with reproducible(self.seed), _named(f"{self.where}, {name}"):
             trained = train_network(
                 learner,
                 self.train.hiding(hide),
@@ -167,6 +182,16 @@ class _SeedTrainer:
                 ),
                 watch,
             )
-        name = NetworkName(mode, task, self.seed)
         notes = tuple(f"{name}: {note}" for note in trained.notes)
         return TrainedNetwork(name, model.requires_grad_(True), tuple(curve), notes)
+
+
+@contextmanager
+def _named(whose: str) -> Iterator[None]:
+    """Say whose training broke off."""
+    try:
+        yield
+    except SolverError as error:
+        raise SolverError(
+            error.what, where=f"{whose}, {error.where}", remedy=error.remedy
+        ) from None

@@ -8,8 +8,7 @@ from finembed_core.embeddings.checkpoint import FundModels
 from finembed_core.embeddings.fitting import Fitted, fit_models
 from finembed_core.embeddings.information_set import InformationReader
 from finembed_core.embeddings.objectives import TASKS
-from finembed_core.embeddings.predictions import answers
-from finembed_core.embeddings.sheets import SheetMaker
+from finembed_core.embeddings.predictions import answers, asked
 from finembed_core.embeddings.training import JOINT, NetworkName
 from finembed_core.errors import IntegrityError
 from finembed_core.settings import MODES, Settings
@@ -101,12 +100,7 @@ def test_a_checkpoint_answers_the_same_to_the_bit(store, fitted):
     again = FundModels.from_files(files, "print")
     assert again.to_files() == files
     settings = small_settings()
-    told = information(store, settings)
-    maker = SheetMaker(told, settings.embeddings)
-    sheet = maker.sheet(maker.facts(told.session), again.characteristics)
-    from finembed_core.embeddings.examples import FundDates
-
-    dates = FundDates(told.windows, (), again.scale, again.shape.mixes_channels)
+    _, dates, sheet = asked(again, information(store, settings), settings.embeddings)
     for name, model in fitted.models.networks.items():
         before, after = (answers(m, dates, sheet) for m in (model.eval(), again.networks[name]))
         assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
@@ -119,9 +113,10 @@ def test_a_checkpoint_of_other_settings_is_refused(fitted):
 
 
 def test_too_little_history_trains_nothing(store):
-    settings = small_settings(training={"train_sessions": 64, "every_sessions": 16})
-    own = settings.embeddings
-    assert fit_models(information(store, settings), "rlinear", own, "print") is None
+    settings = small_settings()
+    reader = InformationReader(store, settings)
+    first = reader.information(reader.decision(reader.decision_months[0]))
+    assert fit_models(first, "rlinear", settings.embeddings, "print") is None
 
 
 OPTIONS = {
