@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from finembed_core.calendar import Month, month_ordinals
 from finembed_core.daily_panel import DailyPanel, Floats32
-from finembed_core.errors import InputError, SettingsError
+from finembed_core.errors import InputError
 from finembed_core.learning.channels import GroupScaler
 from finembed_core.panel import FloatArray, Panel
 
@@ -182,24 +182,13 @@ class CharacteristicScaler:
         InputError
             They are others than in training, as when a daily series has come or gone.
         """
-        _check_same("characteristics", self.numbers.names, session.names, InputError)
+        _check_same(self.numbers.names, session.names)
         known = ~np.isnan(session.values[:, self.numbers.scale > 0])
         code = {name: k for k, name in enumerate(self.categories, start=1)}
         codes = [0 if name is None else code.get(name, 0) for name in session.categories]
         return ScaledCharacteristics(
             self.numbers.apply(session.values), known, np.array(codes, dtype=np.int64)
         )
-
-    def require_same(self, checkpoint: CharacteristicScaler) -> None:
-        """Refuse to go on training a checkpoint whose inputs mean something else.
-
-        Raises
-        ------
-        SettingsError
-            It was trained with other characteristics or categories.
-        """
-        _check_same("characteristics", checkpoint.names, self.names, SettingsError)
-        _check_same("categories", checkpoint.categories, self.categories, SettingsError)
 
     def state(self) -> tuple[dict[str, NDArray], dict[str, Any]]:
         """Arrays and plain values that `from_state` takes back."""
@@ -212,19 +201,14 @@ class CharacteristicScaler:
         return cls(GroupScaler.from_state(arrays, plain["numbers"]), tuple(plain["categories"]))
 
 
-def _check_same(
-    what: str,
-    trained: tuple[str, ...],
-    found: tuple[str, ...],
-    error: type[InputError] | type[SettingsError],
-) -> None:
+def _check_same(trained: tuple[str, ...], found: tuple[str, ...]) -> None:
     if trained == found:
         return
     gone, new = sorted(set(trained) - set(found)), sorted(set(found) - set(trained))
     changes = [f"without {', '.join(gone)}"] if gone else []
     changes += [f"with {', '.join(new)}"] if new else []
-    raise error(
-        f"the {what} are not those that the model was trained with",
+    raise InputError(
+        "the characteristics are not those that the model was trained with",
         where=f"now {' and '.join(changes) or 'in another order'}",
         remedy="train the model anew on these data",
     )

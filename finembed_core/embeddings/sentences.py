@@ -88,12 +88,15 @@ class SentenceModel:
         """
         import torch
 
+        from finembed_core.learning.loop import one_thread
+
         read = [self._tokenizer.encode(text) for text in texts]
         blank = {*self._tokenizer.encode("").ids, self._tokenizer.token_to_id("[UNK]")}
         readable = np.array([not blank.issuperset(one.ids) for one in read], dtype=np.bool_)
         vectors = np.zeros((len(texts), SIZE), dtype=np.float32)
-        for row in np.flatnonzero(readable).tolist():
-            vectors[row] = self._network(torch.tensor([read[row].ids])).numpy()
+        with one_thread():  # whoever imports torch only here has not limited it yet
+            for row in np.flatnonzero(readable).tolist():
+                vectors[row] = self._network(torch.tensor([read[row].ids])).numpy()
         tokens = np.array([len(one.ids) for one in read], dtype=np.int64)
         truncated = np.array([bool(one.overflowing) for one in read], dtype=np.bool_)
         return Sentences(vectors, tokens, truncated, readable)

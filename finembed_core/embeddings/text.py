@@ -87,6 +87,7 @@ def text_stage(store: PartStore) -> Stage[FundTexts]:
             "finembed_core.embeddings.text",
             "finembed_core.embeddings.sentences",
             "finembed_core.encoders.minilm",
+            "finembed_core.learning.loop",
         ),
         gather=gather,
         compute=text_vectors,

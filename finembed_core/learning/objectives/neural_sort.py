@@ -114,10 +114,11 @@ class _Scalings(torch.autograd.Function):
     def forward(matrix: Tensor, rows: Tensor, columns: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         turned = matrix.mT
         u, v, history = rows.to(matrix.dtype), columns.to(matrix.dtype), []
+        nobody, nowhere = 1.0 - u, 1.0 - v  # where sums are 0, and so are the factors
         for _ in range(SCALINGS):
-            v = _inverse(_times(u, matrix), columns)
+            v = columns / (_times(u, matrix) + nowhere)
             history += [u, v]
-            u = _inverse(_times(v, turned), rows)
+            u = rows / (_times(v, turned) + nobody)
         return u, v, torch.stack([*history, u], dim=1)
 
     @staticmethod
@@ -144,7 +145,3 @@ class _Scalings(torch.autograd.Function):
 def _times(vectors: Tensor, matrices: Tensor) -> Tensor:
     """Row vector times matrix, date by date; torch does it far faster than matrix times column."""
     return (vectors[:, None] @ matrices)[:, 0]
-
-
-def _inverse(sums: Tensor, real: Tensor) -> Tensor:
-    return where_listed(1.0 / where_listed(sums, real, 1.0), real, 0.0)
