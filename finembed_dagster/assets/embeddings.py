@@ -4,8 +4,11 @@ Decisions lie 64 sessions apart, and which months hold one is told by the data; 
 monthly as the chain is, and a month without a decision leaves no part.
 """
 
+from functools import partial
+
 import dagster as dg
 
+from finembed_core.daily_panel import TABLE as DAILY
 from finembed_core.embeddings.description import description_stage
 from finembed_core.embeddings.evaluation.study import embedding_study
 from finembed_core.embeddings.information_set import InformationReader
@@ -14,10 +17,12 @@ from finembed_core.settings import Settings
 from finembed_core.stage import build
 from finembed_dagster.assets.monthly import ProgressFor, monthly_asset
 from finembed_dagster.partitions import decision_months_definition
+from finembed_dagster.pictures import embedded_funds, fund_learning_curves, scoreboard
 from finembed_dagster.study import Study
 
 GROUP = "embeddings"
 STUDY = "embedding_study"
+EVALUATIONS = "embedding_evaluations"
 
 
 def embedding_assets(settings: Settings) -> list[dg.AssetsDefinition]:
@@ -34,6 +39,7 @@ def embedding_assets(settings: Settings) -> list[dg.AssetsDefinition]:
             months=months,
             group=GROUP,
             kinds={"torch"},
+            picture=partial(fund_learning_curves, table=model_table(name)),
         )
         for name in settings.embeddings.encoders
     ]
@@ -46,6 +52,7 @@ def embedding_assets(settings: Settings) -> list[dg.AssetsDefinition]:
             months=months,
             group=GROUP,
             kinds={"torch", "parquet"},
+            picture=embedded_funds,
         ),
         monthly_asset(
             PREDICTIONS,
@@ -67,13 +74,23 @@ def _study(
 ) -> dg.MaterializeResult:
     """What embeddings are worth: information, and three kinds of portfolios against doing less."""
     store, settings, progress = study.store, study.settings, progress_for(context)
+    if store.manifest(DAILY, "all") is None:
+        return dg.MaterializeResult(metadata={"note": "the data have no daily panel"})
     described = description_stage(store, settings, InformationReader(store, settings))
+    evaluated = embedding_study(store, settings, progress)
     parts = [
         *build(described, settings.embeddings.encoders, store, settings.execution, progress),
-        embedding_study(store, settings, progress),
+        evaluated,
     ]
     rows: dict[str, int] = {}
     for name, manifest in (found for part in parts for found in part.manifests.items()):
         rows[name] = rows.get(name, 0) + manifest.rows
-    current = all(part.skipped for part in parts)
-    return dg.MaterializeResult(metadata={"was_current": current, "rows": rows})
+    absent = evaluated.manifests[EVALUATIONS].notes.get("absent")
+    return dg.MaterializeResult(
+        metadata=scoreboard(store.read(EVALUATIONS, "all"))
+        | {
+            "warnings": [f"embeddings: {absent}"] if absent else [],
+            "was_current": all(part.skipped for part in parts),
+            "rows": rows,
+        }
+    )
