@@ -8,10 +8,9 @@ from functools import partial
 
 import dagster as dg
 
+from finembed_core.chain import study_stages
 from finembed_core.daily_panel import TABLE as DAILY
-from finembed_core.embeddings.description import description_stage
-from finembed_core.embeddings.evaluation.study import embedding_study
-from finembed_core.embeddings.information_set import InformationReader
+from finembed_core.embeddings.evaluation.study import KEY
 from finembed_core.embeddings.tables import EMBEDDINGS, PREDICTIONS, model_table
 from finembed_core.settings import Settings
 from finembed_core.stage import build
@@ -76,18 +75,17 @@ def _study(
     store, settings, progress = study.store, study.settings, progress_for(context)
     if store.manifest(DAILY, "all") is None:
         return dg.MaterializeResult(metadata={"note": "the data have no daily panel"})
-    described = description_stage(store, settings, InformationReader(store, settings))
-    evaluated = embedding_study(store, settings, progress)
     parts = [
-        *build(described, settings.embeddings.encoders, store, settings.execution, progress),
-        evaluated,
+        part
+        for stage, keys in study_stages(store, settings, progress)
+        for part in build(stage, keys, store, settings.execution, progress)
     ]
     rows: dict[str, int] = {}
     for name, manifest in (found for part in parts for found in part.manifests.items()):
         rows[name] = rows.get(name, 0) + manifest.rows
-    absent = evaluated.manifests[EVALUATIONS].notes.get("absent")
+    absent = parts[-1].manifests[EVALUATIONS].notes.get("absent")
     return dg.MaterializeResult(
-        metadata=scoreboard(store.read(EVALUATIONS, "all"))
+        metadata=scoreboard(store.read(EVALUATIONS, KEY))
         | {
             "warnings": [f"embeddings: {absent}"] if absent else [],
             "was_current": all(part.skipped for part in parts),
