@@ -8,6 +8,8 @@ from functools import partial
 from typing import Any, Literal
 
 from finembed_core.calendar import Month, retraining_months
+from finembed_core.embeddings.description import description_stage
+from finembed_core.embeddings.evaluation.study import KEY, evaluation_stage
 from finembed_core.embeddings.information_set import InformationReader
 from finembed_core.embeddings.stages import embedding_stage, encoder_stage
 from finembed_core.embeddings.stages import prediction_stage as fund_prediction_stage
@@ -79,12 +81,15 @@ class LinkState:
     ----------
     name : str
     keys : dict of str to State
+    keyed_by : str
+        What one of them stands for: as in `Link`, or ``whole``.
     dead_end : bool
         No portfolio of the chain rests on it.
     """
 
     name: str
     keys: dict[str, State]
+    keyed_by: str = "month"
     dead_end: bool = False
 
     @property
@@ -128,6 +133,18 @@ def _embedding_links(store: PartStore, settings: Settings) -> dict[str, Link]:
         EMBEDDINGS: Link(embedding_stage(store, settings, reader), branch="embeddings"),
         FUND_PREDICTIONS: at_decision(fund_prediction_stage(store, settings, reader)),
     }
+
+
+def study_stages(
+    store: PartStore, settings: Settings, progress: Progress | None = None
+) -> list[tuple[Stage[Any], list[str]]]:
+    """What is made of the decisions about the daily panel when all of them stand, with its keys.
+
+    These parts belong to no month; the evaluations are the last.
+    """
+    described = description_stage(store, settings, InformationReader(store, settings))
+    evaluated = evaluation_stage(store, settings, progress)
+    return [(described, [*settings.embeddings.encoders]), (evaluated, [KEY])]
 
 
 def decision_months(store: PartStore, through: Month | None = None) -> list[Month]:
@@ -175,7 +192,7 @@ def chain_state(
             found[key] = _part_state(link, store, key, changed)
             progress.advance(key)
         progress.finish()
-        state = LinkState(name, found, link.dead_end)
+        state = LinkState(name, found, link.keyed_by, link.dead_end)
         states.append(state)
         if state.first_open is not None and link.branch != "pairs":
             opened = Month.parse(state.first_open)

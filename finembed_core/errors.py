@@ -48,6 +48,10 @@ class InputError(FinembedError):
     """An input table breaks its contract (a structural fault)."""
 
 
+class NothingToEvaluateError(InputError):
+    """Nothing has been decided yet, or nothing is earned after it: no fault of the input."""
+
+
 class HomeError(FinembedError):
     """The home folder is missing, damaged or was made by another version."""
 

@@ -5,9 +5,13 @@ from itertools import pairwise
 from typing import Any
 
 import dagster as dg
+import numpy as np
 import polars as pl
 
 from finembed_core.calendar import Month, month_range
+from finembed_core.daily_panel import read_daily
+from finembed_core.embeddings.tables import EMBEDDINGS, PREDICTED, PREDICTIONS
+from finembed_core.settings import Settings
 from finembed_core.sources import month_bounds
 from finembed_core.store import PartStore
 from finembed_dagster.partitions import months_of
@@ -16,12 +20,23 @@ from finembed_dagster.study import Study
 LARGEST_DROP, FEWEST_LOST = 0.2, 2
 FEATURES = ("sharpe", "mrar", "svar", "lta", "ltr", "lts", "best_score")
 
+MEMBER = ("encoder", "mode", "seed")
+WEIGHTS = ("weight", "gmv")
+ROUNDING = 1e-6
+
 Finding = tuple[bool, dict[str, Any]]
 
 
-def asset_checks() -> list[dg.AssetChecksDefinition]:
+def asset_checks(settings: Settings) -> list[dg.AssetChecksDefinition]:
     """All checks."""
+    embedded = [
+        _check(PREDICTIONS, "unique_fund_and_member", unique_fund_predictions),
+        _check(PREDICTIONS, "weights_sum_to_one", whole_portfolios),
+        _check(EMBEDDINGS, "finite_vectors", finite_vectors),
+        _check(EMBEDDINGS, "known_funds", known_funds),
+    ]
     return [
+        *(embedded if settings.embeds else []),
         _check("predictions", "unique_fund_and_month", unique_predictions),
         _check("polymodel_features", "unique_fund_and_month", unique_features),
         _check("polymodel_features", "finite_values", finite_features),
@@ -78,6 +93,38 @@ def fund_count(study: Study, months: Sequence[Month]) -> Finding:
     return not drops, {"drops": drops}
 
 
+def unique_fund_predictions(study: Study, months: Sequence[Month]) -> Finding:
+    """One row per fund, decision, encoder, mode and seed of the predictions from embeddings."""
+    return _twice(_decided(study.store, months), ["date", "fund_id", *MEMBER])
+
+
+def whole_portfolios(study: Study, months: Sequence[Month]) -> Finding:
+    """Weights of a decision, direct and of least variance, are not negative and sum to one."""
+    frame = _decided(study.store, months)
+    sums = frame.group_by("date", *MEMBER).agg(
+        pl.col(WEIGHTS).sum(), least=pl.min_horizontal(*(pl.min(name) for name in WEIGHTS))
+    )
+    off = sums.filter(
+        (pl.col("least") < -ROUNDING)
+        | pl.any_horizontal((pl.col(name) - 1.0).abs() > ROUNDING for name in WEIGHTS)
+    )
+    return off.is_empty(), {"portfolios": sums.height * len(WEIGHTS), "members_off": off.height}
+
+
+def finite_vectors(study: Study, months: Sequence[Month]) -> Finding:
+    """Every number of every vector is finite."""
+    vectors = _read(study.store, EMBEDDINGS, months)["vector"]
+    broken = (~np.isfinite(vectors.to_numpy())).any(axis=-1).sum() if len(vectors) else 0
+    return int(broken) == 0, {"vectors": len(vectors), "broken": int(broken)}
+
+
+def known_funds(study: Study, months: Sequence[Month]) -> Finding:
+    """Only funds of the daily panel have vectors."""
+    named = set(_read(study.store, EMBEDDINGS, months)["fund_id"])
+    unknown = sorted(named - set(read_daily(study.store).ids)) if named else []
+    return not unknown, {"funds": len(named), "unknown": unknown}
+
+
 def _known_in_time() -> dg.AssetChecksDefinition:
     @dg.asset_check(
         asset="fund_observations",
@@ -123,6 +170,17 @@ def _read(store: PartStore, table: str, months: Sequence[Month]) -> pl.DataFrame
     return store.read_many(table, [str(month) for month in months])
 
 
+def _decided(store: PartStore, months: Sequence[Month]) -> pl.DataFrame:
+    """Predictions from embeddings; a month without a decision has no part."""
+    asked = {str(month) for month in months}
+    keys = [key for key in store.keys(PREDICTIONS) if key in asked]
+    return store.read_many(PREDICTIONS, keys) if keys else pl.DataFrame(schema=PREDICTED)
+
+
 def _unique(store: PartStore, table: str, key: list[str], months: Sequence[Month]) -> Finding:
-    twice = int(_read(store, table, months).select(key).is_duplicated().sum())
+    return _twice(_read(store, table, months), key)
+
+
+def _twice(frame: pl.DataFrame, key: list[str]) -> Finding:
+    twice = int(frame.select(key).is_duplicated().sum())
     return twice == 0, {"rows_in_doubt": twice}

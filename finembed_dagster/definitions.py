@@ -46,7 +46,7 @@ def build_definitions(study: Study, progress_for: ProgressFor = log_progress) ->
             backtests,
             warehouse_asset(settings),
         ],
-        asset_checks=asset_checks(),
+        asset_checks=asset_checks(settings),
         jobs=list(by_name.values()),
         schedules=[rebalance_schedule(study, monthly)],
         sensors=[file_sensor(study, ingest), staleness_sensor(study, [ingest, monthly], full)],

@@ -9,6 +9,8 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
+from finembed_core.embeddings.evaluation.portfolios import AGAINST
+from finembed_core.embeddings.tables import EMBEDDINGS
 from finembed_core.report import figures
 from finembed_core.report.pictures import markdown
 from finembed_core.report.statistics import HEADLINE, STATISTICS
@@ -17,6 +19,14 @@ from finembed_core.store import PartStore
 Metadata = dict[str, Any]
 TABLE_ROWS = 60
 FLOAT = ".4g"
+SCOREBOARD = {
+    **dict.fromkeys(("evaluation", "encoder", "mode"), ""),
+    "value": ".2f",
+    "benchmark": "",
+    "benchmark_value": ".2f",
+    **dict.fromkeys(("difference", "ci_low", "ci_high"), "+.2f"),
+}
+WINS = {"evaluation": "", "value": ".0f", "n": "", "benchmark": ""}
 LEADERBOARD = {
     "rank": "",
     "strategy": "",
@@ -64,6 +74,41 @@ def learning_curves(store: PartStore, table: str, key: str) -> Metadata:
     """Loss and balanced accuracy by epoch of one retraining, where the model has epochs."""
     curve = store.read(table, key)
     return {} if curve.is_empty() else {"learning_curve": _picture(figures.learning_curves(curve))}
+
+
+def fund_learning_curves(store: PartStore, table: str) -> Metadata:
+    """Validation loss by epoch of an encoder's newest networks, where any are trained."""
+    trained = [m.key for m in store.manifests(table) if m.rows]
+    if not trained:
+        return {}
+    curves = store.read(table, max(trained))
+    return {"learning_curve": _picture(figures.validation_curves(curves)), "of": max(trained)}
+
+
+def embedded_funds(store: PartStore) -> Metadata:
+    """Funds that have a vector, over time."""
+    vectors = store.read_many(EMBEDDINGS)
+    return {"funds": _picture(figures.embedded_funds(vectors))} if vectors.height else {}
+
+
+def scoreboard(evaluations: pl.DataFrame) -> Metadata:
+    """Sharpe ratios against the strongest benchmark, and how many portfolios beat theirs."""
+    whole = evaluations.filter(pl.col("seed").is_null())
+    known = set(whole["benchmark"])
+    strongest = {name: next((b for b in AGAINST[name] if b in known), None) for name in AGAINST}
+    schema = {"evaluation": pl.String, "benchmark": pl.String}
+    first = pl.DataFrame(list(strongest.items()), schema=schema, orient="row")
+    no_model = pl.all_horizontal(pl.col("encoder", "mode").is_null())
+    whole_panel = pl.all_horizontal(pl.col("fund_group", "k").is_null())
+    models = whole.filter(~no_model, whole_panel, metric="sharpe")
+    models = models.join(first, on=first.columns, how="semi", maintain_order="left")
+    wins = whole.filter(no_model, metric="wins_sharpe").drop("benchmark")
+    wins = wins.join(first, on="evaluation", maintain_order="left")
+    return {
+        name: dg.MetadataValue.md(table_markdown(rows, formats))
+        for name, rows, formats in (("scoreboard", models, SCOREBOARD), ("wins", wins, WINS))
+        if rows.height
+    }
 
 
 def wealth(store: PartStore, run_id: str) -> Metadata:

@@ -24,8 +24,7 @@ from finembed_core.embeddings.information_set import InformationReader
 from finembed_core.embeddings.predictions import embeddings
 from finembed_core.embeddings.sheets import Information, SheetMaker
 from finembed_core.embeddings.stages import MODULES, read_models
-from finembed_core.embeddings.tables import CHECKS, INFORMATION, Schema
-from finembed_core.errors import MissingPartError
+from finembed_core.embeddings.tables import CHECKS, INFORMATION, Schema, model_table
 from finembed_core.fingerprint import digest
 from finembed_core.panel import FloatArray
 from finembed_core.settings import EmbeddingsSettings, EncoderName, ModeName, Settings
@@ -43,20 +42,22 @@ class Described:
 
     Attributes
     ----------
-    information : Information
+    information : Information or None
+        None before the first decision.
     encoder : str
     model : (str, str, dict) or None
         Content hash, fingerprint and files of its checkpoint; None where it has none.
     """
 
-    information: Information
+    information: Information | None
     encoder: EncoderName
     model: tuple[str, str, dict[str, bytes]] | None
 
     def digest(self) -> str:
         """Hash of all of it; the model by the hash of its content."""
         content = None if self.model is None else self.model[0]
-        return digest(self.information.digest(), self.encoder, content)
+        known = None if self.information is None else self.information.digest()
+        return digest(known, self.encoder, content)
 
 
 def description_stage(
@@ -67,13 +68,10 @@ def description_stage(
 
     def gather(key: str) -> Described:
         encoder: EncoderName = next(name for name in own.encoders if name == key)
-        months = reader.decision_months
+        computed = set(store.keys(model_table(encoder)))  # a run may end before the data do
+        months = [month for month in reader.decision_months if str(month) in computed]
         if not months:
-            raise MissingPartError(
-                "no decision falls into the daily data",
-                where="settings, embeddings.first_decision, last_decision and lookback",
-                remedy="bring a longer daily history, or ask for other decisions",
-            )
+            return Described(None, encoder, None)
         models, _ = read_models(store, own, months[-1], [encoder])
         last = reader.information(reader.decision(months[-1]))
         return Described(last, encoder, models.get(encoder))
@@ -103,7 +101,7 @@ def describe(inputs: Described, settings: EmbeddingsSettings) -> Mapping[str, Ou
         [pl.DataFrame(schema=INFORMATION_SCHEMA)],
         [pl.DataFrame(schema=CHECK_SCHEMA)],
     )
-    if inputs.model is not None:
+    if inputs.information is not None and inputs.model is not None:
         _, fingerprint, files = inputs.model
         asked = _Unseen.of(FundModels.from_files(files, fingerprint), inputs.information, settings)
         for mode, seed in asked.models.members():

@@ -105,6 +105,57 @@ def learning_curves(curves: pl.DataFrame) -> go.Figure:
     return figure
 
 
+def validation_curves(curves: pl.DataFrame) -> go.Figure:
+    """Validation loss by epoch as a share of its first value, a line for each training mode.
+
+    Means over networks and objectives; a network that has stopped counts with its last loss.
+
+    Parameters
+    ----------
+    curves : DataFrame
+        Columns mode, task, seed, epoch, split, objective, loss of one retraining of one encoder.
+    """
+    figure = _figure("Validation loss", "share of that of the first epoch", x_tickformat="d")
+    network = ["mode", "task", "seed", "objective"]
+    before = pl.col("task") == "pretraining"
+    own = curves.filter(pl.col("split") == "valid").sort(*network, "epoch")
+    own = own.with_columns(
+        share=pl.col("loss") / pl.col("loss").first().over(network),
+        line=pl.when(before).then("task").otherwise("mode"),
+        network=pl.concat_str(pl.col(network).fill_null("")),
+    )
+    groups = own.group_by("line", maintain_order=True)
+    for k, ((name,), one) in enumerate(groups):
+        wide = _wide(one, "epoch", "network", "share").fill_null(strategy="forward")
+        figure.add_scatter(
+            x=wide["epoch"].to_numpy(),
+            y=wide.select(pl.mean_horizontal(pl.exclude("epoch"))).to_series().to_numpy(),
+            name=str(name).replace("_", " "),
+            mode="lines",
+            line={"color": COLORS[k], "width": 2},
+        )
+    return figure
+
+
+def embedded_funds(embeddings: pl.DataFrame) -> go.Figure:
+    """Funds that have an embedding, by date.
+
+    Parameters
+    ----------
+    embeddings : DataFrame
+        Columns date, fund_id.
+    """
+    table = embeddings.group_by("date").agg(pl.col("fund_id").n_unique()).sort("date")
+    figure = _figure("Funds with an embedding", "number")
+    figure.add_scatter(
+        x=table["date"].to_numpy(),
+        y=table["fund_id"].to_numpy().astype(float),
+        mode="lines",
+        line={"color": COLORS[0], "width": 2},
+    )
+    return figure.update_yaxes(rangemode="tozero")
+
+
 def feature_bands(features: pl.DataFrame, name: str, *, percent: bool = False) -> go.Figure:
     """Distribution of one feature over funds by month: median, middle half, 5% to 95%.
 

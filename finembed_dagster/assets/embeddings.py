@@ -4,20 +4,24 @@ Decisions lie 64 sessions apart, and which months hold one is told by the data; 
 monthly as the chain is, and a month without a decision leaves no part.
 """
 
+from functools import partial
+
 import dagster as dg
 
-from finembed_core.embeddings.description import description_stage
-from finembed_core.embeddings.evaluation.study import embedding_study
-from finembed_core.embeddings.information_set import InformationReader
+from finembed_core.chain import study_stages
+from finembed_core.daily_panel import TABLE as DAILY
+from finembed_core.embeddings.evaluation.study import KEY
 from finembed_core.embeddings.tables import EMBEDDINGS, PREDICTIONS, model_table
 from finembed_core.settings import Settings
 from finembed_core.stage import build
 from finembed_dagster.assets.monthly import ProgressFor, monthly_asset
 from finembed_dagster.partitions import decision_months_definition
+from finembed_dagster.pictures import embedded_funds, fund_learning_curves, scoreboard
 from finembed_dagster.study import Study
 
 GROUP = "embeddings"
 STUDY = "embedding_study"
+EVALUATIONS = "embedding_evaluations"
 
 
 def embedding_assets(settings: Settings) -> list[dg.AssetsDefinition]:
@@ -34,6 +38,7 @@ def embedding_assets(settings: Settings) -> list[dg.AssetsDefinition]:
             months=months,
             group=GROUP,
             kinds={"torch"},
+            picture=partial(fund_learning_curves, table=model_table(name)),
         )
         for name in settings.embeddings.encoders
     ]
@@ -46,6 +51,7 @@ def embedding_assets(settings: Settings) -> list[dg.AssetsDefinition]:
             months=months,
             group=GROUP,
             kinds={"torch", "parquet"},
+            picture=embedded_funds,
         ),
         monthly_asset(
             PREDICTIONS,
@@ -67,13 +73,22 @@ def _study(
 ) -> dg.MaterializeResult:
     """What embeddings are worth: information, and three kinds of portfolios against doing less."""
     store, settings, progress = study.store, study.settings, progress_for(context)
-    described = description_stage(store, settings, InformationReader(store, settings))
+    if store.manifest(DAILY, "all") is None:
+        return dg.MaterializeResult(metadata={"note": "the data have no daily panel"})
     parts = [
-        *build(described, settings.embeddings.encoders, store, settings.execution, progress),
-        embedding_study(store, settings, progress),
+        part
+        for stage, keys in study_stages(store, settings, progress)
+        for part in build(stage, keys, store, settings.execution, progress)
     ]
     rows: dict[str, int] = {}
     for name, manifest in (found for part in parts for found in part.manifests.items()):
         rows[name] = rows.get(name, 0) + manifest.rows
-    current = all(part.skipped for part in parts)
-    return dg.MaterializeResult(metadata={"was_current": current, "rows": rows})
+    absent = parts[-1].manifests[EVALUATIONS].notes.get("absent")
+    return dg.MaterializeResult(
+        metadata=scoreboard(store.read(EVALUATIONS, KEY))
+        | {
+            "warnings": [f"embeddings: {absent}"] if absent else [],
+            "was_current": all(part.skipped for part in parts),
+            "rows": rows,
+        }
+    )

@@ -6,6 +6,7 @@ from typing import Any
 import dagster as dg
 
 from finembed_core.chain import discard_foreign_parts
+from finembed_core.daily_panel import TABLE as DAILY
 from finembed_core.embeddings.text import ABSENT, text_stage
 from finembed_core.embeddings.text import TABLE as TEXTS
 from finembed_core.ingest.stage import ingest
@@ -27,6 +28,8 @@ TABLES = {
     "text_vectors": "Sentence vectors of the names and descriptions of these funds.",
 }
 
+NO_DAILY = "the data have no daily panel, hence no embeddings (docs/data.md, The daily panel)"
+
 
 @dg.multi_asset(
     name="read_source",
@@ -45,7 +48,7 @@ def ingested(
     foreign = discard_foreign_parts(study.store, study.settings)
     if foreign:
         context.log.info(f"{foreign} parts of months that the data no longer have were deleted")
-    warnings = [*report.warnings, *_read_texts(study)]
+    warnings = [*report.warnings, *_read_daily(study)]
     for warning in warnings:
         context.log.warning(warning)
     quality = study.store.read("data_quality", "all")
@@ -60,10 +63,13 @@ def ingested(
         yield dg.MaterializeResult(asset_key=table, metadata=metadata)
 
 
-def _read_texts(study: Study) -> list[str]:
-    """Make the sentence vectors where they are wanted; what is to be said of them."""
-    wanted = study.settings.embeds and study.settings.embeddings.fusion.text
-    if not wanted:
+def _read_daily(study: Study) -> list[str]:
+    """Make the sentence vectors where they are wanted; what is missing for embeddings."""
+    if not study.settings.embeddings.enabled:
+        return []
+    if study.store.manifest(DAILY, "all") is None:
+        return [NO_DAILY]
+    if not study.settings.embeddings.fusion.text:
         return []
     (part,) = build(text_stage(study.store), ["all"], study.store)
     tower = part.manifests[TEXTS].notes["text_tower"]

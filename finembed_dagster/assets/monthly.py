@@ -17,6 +17,12 @@ from finembed_dagster.study import Study
 ProgressFor = Callable[[dg.AssetExecutionContext], Progress]
 Picture = Callable[[PartStore], dict[str, Any]]
 
+NONE_DUE = {
+    "decision": "no decision falls into this month: nothing is computed",
+    "kept": "the settings keep nothing of this month",
+}
+"""Why a month of the run has no part."""
+
 BACKFILL = dg.BackfillPolicy.single_run()
 """All months of a range in one run: a run per month would cost seconds for each."""
 
@@ -77,7 +83,14 @@ def monthly_asset(
             context.add_asset_metadata(
                 part_metadata(part), partition_key=partition_key(Month.parse(part.key))
             )
-        context.log.info(f"{name}: {built} months built, {len(keys) - built} were current")
+        idle = [month for month in requested if str(month) not in set(keys)]
+        for month in idle:
+            note = {"note": NONE_DUE[link.keyed_by]}
+            context.add_asset_metadata(note, partition_key=partition_key(month))
+        context.log.info(
+            f"{name}: {built} months built, {len(keys) - built} were current"
+            + (f", {len(idle)} had nothing due" if idle else "")
+        )
         if picture is not None:
             newest = partition_key(requested[-1])
             context.add_asset_metadata(picture(study.store), partition_key=newest)

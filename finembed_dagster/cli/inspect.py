@@ -21,9 +21,16 @@ from finembed_core.chain import (
     chain_state,
     decision_months,
     first_open_month,
+    study_stages,
 )
+from finembed_core.daily_panel import TABLE as DAILY
+from finembed_core.embeddings.sentences import MODEL, installed
+from finembed_core.embeddings.tables import EXCLUSIONS, model_table
+from finembed_core.embeddings.text import ABSENT
 from finembed_core.errors import FinembedError
+from finembed_core.ingest.daily import Daily
 from finembed_core.ingest.stage import prepare
+from finembed_core.settings import ENCODERS
 from finembed_core.sources import load, month_bounds
 from finembed_core.store import PartStore
 from finembed_core.warehouse.publish import is_published
@@ -51,7 +58,7 @@ def status(options: argparse.Namespace) -> int:
     states += _results(study, months[-1], opened)
     show(console, pl.DataFrame([_status_row(state) for state in states]))
     show(console, study.store.read("data_quality", "all"), title="data quality")
-    show(console, _reasons(study.store), title="reason codes, by fund or series and month")
+    show(console, _reasons(study.store), title="reason codes, by fund, series or model and month")
     return 0
 
 
@@ -85,6 +92,7 @@ def doctor(options: argparse.Namespace) -> int:
     console.print(f"settings  {study.settings_path or 'defaults'}")
     dataset = study.settings.dataset
     console.print(f"dataset   {dataset.source}: {dataset.label}")
+    console.print(f"texts     {MODEL if installed() else ABSENT}", markup=False, soft_wrap=True)
     checks = (_home_fault, _data_fault)
     faults = [fault for check in checks if (fault := check(study, console)) is not None]
     for fault in faults:
@@ -116,16 +124,28 @@ def _data_fault(study: Study, console: Console) -> FinembedError | None:
     quarantined = found.whole["quarantine"].height
     console.print(
         f"data      {funds} funds, {series} series, months {found.first} to {found.last}, "
-        f"{quarantined} rows would be quarantined"
+        f"{quarantined} rows would be quarantined",
+        soft_wrap=True,
     )
+    console.print(f"daily     {_daily(found.daily)}", soft_wrap=True)
     show_notes(console, found.warnings)
     return None
+
+
+def _daily(found: Daily | None) -> str:
+    """The daily panel in a line."""
+    if found is None:
+        return "no panel, hence no embeddings (docs/data.md, The daily panel)"
+    panel = found.panel
+    sessions = f"{len(panel.days)} sessions, {panel.days[0]} to {panel.days[-1]}"
+    return f"{len(panel.ids)} funds beside {panel.market}, {sessions}"
 
 
 def _status_row(state: LinkState) -> dict[str, str | int]:
     counts = Counter(state.keys.values())
     return {
         "asset": state.name,
+        "of": state.keyed_by,
         "current": counts["current"],
         "stale": counts["stale"],
         "missing": counts["missing"],
@@ -140,9 +160,23 @@ def _results(study: Study, last: Month, opened: Month | None) -> list[LinkState]
     tested = opened is None and has_run(store, run_id)
     published = is_published(store, warehouse, settings, last, run_id)
     return [
-        LinkState("backtests", {"": _state(bool(store.keys("runs")), tested)}),
-        LinkState("warehouse", {"": _state(warehouse.exists(), tested and published)}),
+        *_embedding_study(study),
+        LinkState("backtests", {"": _state(bool(store.keys("runs")), tested)}, "whole"),
+        LinkState("warehouse", {"": _state(warehouse.exists(), tested and published)}, "whole"),
     ]
+
+
+def _embedding_study(study: Study) -> list[LinkState]:
+    """Where descriptions and evaluations of embeddings stand, if there can be any."""
+    store, settings = study.store, study.settings
+    if not settings.embeds or store.manifest(DAILY, "all") is None:
+        return []
+    found: dict[str, State] = {
+        key: stage.state(store, key, stage.gather(key).digest())
+        for stage, keys in study_stages(store, settings)
+        for key in keys
+    }
+    return [LinkState("embedding_study", found, "whole")]
 
 
 def _state(exists: bool, current: bool) -> State:
@@ -157,9 +191,12 @@ def _reasons(store: PartStore) -> pl.DataFrame:
         for manifest in store.manifests(table):
             for reason, count in manifest.notes.get("reasons", {}).items():
                 counts[table, reason] += count
-    for table in ("polymodel_excluded", "macro_excluded"):
+    for table in ("polymodel_excluded", "macro_excluded", EXCLUSIONS):
         for key in store.keys(table):
             counts.update((table, reason) for reason in store.read(table, key)["reason"])
+    for table in map(model_table, ENCODERS):
+        short = [m for m in store.manifests(table) if "reason" in m.notes]
+        counts.update((table, manifest.notes["reason"]) for manifest in short)
     rows = [(table, reason, count) for (table, reason), count in counts.most_common()]
     schema = {"table": pl.String, "reason": pl.String, "rows": pl.Int64}
     return pl.DataFrame(rows, schema=schema, orient="row")

@@ -7,13 +7,13 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from finembed_dagster.assets.ingest import TABLES
 from tests.dagster.harness import backfill, web_page
 from tests.study_runs import store_bytes
 
 MONTHS = ["1994-05-01", "1994-06-01", "1994-07-01"]
 MONTHLY = ["universe", "macro_factors", "polymodel_features", "models_in_force", "predictions"]
-INGEST = ["fund_observations", "funds", "series_observations", "series"]
-INGEST += ["quarantine", "data_quality"]
+INGEST = list(TABLES)
 STORED = {"universe", "macro_factors", "polymodel_features", "predictions"}
 TREND_MODELS = ["trend_model_majority", "trend_model_persistence"]
 

@@ -1,5 +1,7 @@
 """docs/embedding_evaluations.md: its queries run on the tables and find something."""
 
+from __future__ import annotations
+
 import re
 from collections.abc import Iterator
 from pathlib import Path

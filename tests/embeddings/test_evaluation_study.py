@@ -17,7 +17,7 @@ from finembed_core.embeddings.evaluation.study import (
     evaluate,
 )
 from finembed_core.embeddings.evaluation.tables import EVALUATIONS, PORTFOLIOS
-from finembed_core.errors import MissingPartError
+from finembed_core.errors import MissingPartError, NothingToEvaluateError
 from finembed_core.store import PartStore
 from tests.embeddings.daily_worlds import EVERY, DailyWorld, own_settings, write_world
 
@@ -247,6 +247,28 @@ def test_the_stage_is_skipped_when_current(tmp_path) -> None:
     assert not embedding_study(store, own_settings(dealing_lag_sessions=2)).skipped
 
 
-def test_without_predictions_the_part_is_missing(tmp_path) -> None:
-    with pytest.raises(MissingPartError, match="fund_predictions has no parts yet"):
+def test_before_the_first_decision_the_tables_are_empty_and_say_why(tmp_path) -> None:
+    store = write_world(PartStore(tmp_path), DailyWorld(sessions=120, funds=10))
+    for key in store.keys("fund_predictions"):
+        store.delete("fund_predictions", key)
+    part = embedding_study(store, own_settings())
+    for name, schema in (("portfolios", PORTFOLIOS), ("evaluations", EVALUATIONS)):
+        frame = store.read(f"embedding_{name}", "all")
+        assert frame.is_empty() and frame.schema == pl.Schema(schema)
+        assert "no decision has predictions" in part.manifests[f"embedding_{name}"].notes["absent"]
+
+
+def test_a_decision_of_the_last_session_has_earned_nothing_yet() -> None:
+    world = DailyWorld(sessions=120, funds=10)
+    panel = world.panel()
+    table = world.predictions(panel)
+    last = table.with_columns(date=pl.lit(panel.days[-1].item())).unique(
+        ["fund_id", "encoder", "mode", "seed"], keep="first"
+    )
+    with pytest.raises(NothingToEvaluateError, match="fewer than two sessions"):
+        study(world, table=last)
+
+
+def test_without_daily_returns_there_is_no_study(tmp_path) -> None:
+    with pytest.raises(MissingPartError, match="daily_panel"):
         embedding_study(PartStore(tmp_path), own_settings())

@@ -278,7 +278,7 @@ def test_indian_funds_show_their_known_defects():
     from finembed_core.settings import load_settings
     from finembed_core.sources import load, month_bounds
 
-    example = Path(__file__).parents[2] / "examples" / "funds_india" / "finembed.yaml"
+    example = Path(__file__).parents[2] / "examples" / "funds_india" / "embeddings.yaml"
     found = load_settings(example)
     result = prepare(load(found.dataset), found, *month_bounds(found.dataset))
     quarantine = result.whole["quarantine"]

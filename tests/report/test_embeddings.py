@@ -58,7 +58,7 @@ def test_growth_is_the_product_of_returns_of_the_published_mode(
     assert set(drawn["portfolio"]) == {
         "equal_weight",
         "weights_itransformer_multi_modal",
-        "weights_linear_multi_modal",
+        "weights_rlinear_multi_modal",
     }
     leads = drawn.filter(pl.col("leads"))["portfolio"].unique().to_list()
     assert leads == ["weights_itransformer_multi_modal"]
@@ -84,8 +84,8 @@ def test_facts_say_how_many_are_not_significant(sections: dict[str, Section]) ->
 
 def test_intervals_of_information_hold_seeds_and_splits(sections: dict[str, Section]) -> None:
     frame = block(sections, "embedding_information", "as numbers")
-    row = frame.filter(estimator="mine", encoder="linear", mode="probe").row(0, named=True)
-    own = fake.information().filter(estimator="mine", encoder="linear", mode="probe")
+    row = frame.filter(estimator="mine", encoder="rlinear", mode="probe").row(0, named=True)
+    own = fake.information().filter(estimator="mine", encoder="rlinear", mode="probe")
     spread = np.sqrt(np.var(own["value"].to_numpy(), ddof=1) + 0.05**2)
     assert row["half_width"] == pytest.approx(1.96 * spread, rel=1e-9)
     assert row["value"] == pytest.approx(own["value"].mean())
@@ -94,8 +94,8 @@ def test_intervals_of_information_hold_seeds_and_splits(sections: dict[str, Sect
 def test_checks_compare_with_components_seed_by_seed(sections: dict[str, Section]) -> None:
     frame = block(sections, "embedding_checks", "as numbers")
     each = fake.checks().group_by("check", "encoder", "mode", "seed").agg(pl.col("value").mean())
-    own = each.filter(check="category_retrieval", encoder="linear", mode="probe")["value"]
-    row = frame.filter(check="category_retrieval", encoder="linear", mode="probe")
+    own = each.filter(check="category_retrieval", encoder="rlinear", mode="probe")["value"]
+    row = frame.filter(check="category_retrieval", encoder="rlinear", mode="probe")
     row = row.row(0, named=True)
     assert (row["below"], row["above"]) == pytest.approx(
         (own.mean() - own.min(), own.max() - own.mean())  # pyright: ignore

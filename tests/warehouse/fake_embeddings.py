@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from finembed_core.embeddings.evaluation.tables import EVALUATIONS, PORTFOLIOS
 from finembed_core.settings import EmbeddingsSettings
 from finembed_core.sources.tables import FUNDS
 from finembed_core.store import PartStore
 
 SIZE = EmbeddingsSettings().size
-ENCODERS, MODES, SEEDS = ("itransformer", "linear"), ("multi_modal", "probe"), (1, 2, 3)
+ENCODERS, MODES, SEEDS = ("itransformer", "rlinear"), ("multi_modal", "probe"), (1, 2, 3)
 PUBLISHED = ("itransformer", "multi_modal")
 LOSSES, TOPS, GROUPS = ("listnet", "neuralndcg"), (5, 10), ("all", "equity", "debt")
 DATES = (dt.date(2000, 10, 31), dt.date(2000, 11, 30), dt.date(2000, 12, 29))
@@ -132,31 +133,6 @@ def curves() -> pl.DataFrame:
     )
 
 
-PORTFOLIO = {
-    "evaluation": pl.String,
-    "portfolio": pl.String,
-    "encoder": pl.String,
-    "mode": pl.String,
-    "loss": pl.String,
-    "fund_group": pl.String,
-    "k": pl.Int64,
-    "seed": pl.Int64,
-    "date": pl.Date,
-    "ret": pl.Float64,
-    "turnover": pl.Float64,
-    "cost": pl.Float64,
-}
-EVALUATION = {
-    **{name: PORTFOLIO[name] for name in ("evaluation", "encoder", "mode", "loss", "fund_group")},
-    "k": pl.Int64,
-    "seed": pl.Int64,
-    "metric": pl.String,
-    "value": pl.Float64,
-    "benchmark": pl.String,
-    **dict.fromkeys(("benchmark_value", "difference", "ci_low", "ci_high"), pl.Float64),
-    "n": pl.Int64,
-    "note": pl.String,
-}
 BENCHMARKS = {"gmv": "gmv_sample", "weights": "equal_weight", "ranking": "previous_ranking"}
 METRICS = {"annual_return": 0.08, "volatility": 0.12, "sharpe": 0.7}
 
@@ -178,11 +154,11 @@ def portfolios() -> pl.DataFrame:
             {**key, "date": day, "ret": float(ret), "turnover": 0.1, "cost": 0.0001}
             for day, ret in zip(days, drawn, strict=True)
         ]
-    return pl.DataFrame(rows, schema=PORTFOLIO)
+    return pl.DataFrame(rows, schema=PORTFOLIOS)
 
 
 def evaluations() -> pl.DataFrame:
-    return pl.DataFrame(list(_evaluations()), schema=EVALUATION)
+    return pl.DataFrame(list(_evaluations()), schema=EVALUATIONS)
 
 
 def _evaluations() -> Iterator[dict[str, Any]]:
@@ -201,12 +177,12 @@ def _evaluations() -> Iterator[dict[str, Any]]:
     for evaluation in BENCHMARKS:
         yield from _counted(evaluation)
     yield {"evaluation": "weights", "metric": "stepm", "value": 0.4, "note": "p-value"} | {
-        "encoder": "linear",
+        "encoder": "rlinear",
         "mode": "probe",
         "benchmark": "equal_weight",
     }
     yield {"evaluation": "gmv", "metric": "annual_return", "note": "never decides"} | {
-        "encoder": "linear",
+        "encoder": "rlinear",
         "mode": "supervised",
     }
 

@@ -3,16 +3,28 @@
 import pytest
 
 from finembed_core.backtest.run import RUN_TABLES
+from finembed_core.embeddings.description import CHECK_SCHEMA, INFORMATION_SCHEMA
+from finembed_core.embeddings.evaluation.tables import EVALUATIONS, PORTFOLIOS
+from finembed_core.embeddings.tables import CURVES, EXCLUDED, PREDICTED, embedding_schema
 from finembed_core.ingest import quality, universe, verdicts
 from finembed_core.learning.stage import CURVE_SCHEMA, PREDICTION_SCHEMA
 from finembed_core.polymodel.features import FEATURES_SCHEMA, SELECTED_COLUMNS
 from finembed_core.sources.tables import FUNDS, SERIES
-from finembed_core.warehouse.schema import warehouse_schema
+from finembed_core.warehouse.schema import SIZE, warehouse_schema
 from finembed_core.warehouse.sources import DERIVED, fits
 
 WRITTEN = {
     **RUN_TABLES,
+    "daily_funds": FUNDS,
     "data_quality": quality.SCHEMA,
+    "embedding_checks": CHECK_SCHEMA,
+    "embedding_curves": CURVES,
+    "embedding_evaluations": EVALUATIONS,
+    "embedding_exclusions": EXCLUDED,
+    "embedding_information": INFORMATION_SCHEMA,
+    "embedding_portfolios": PORTFOLIOS,
+    "embeddings": embedding_schema(SIZE),
+    "fund_predictions": PREDICTED,
     "funds": FUNDS,
     "learning_curves": CURVE_SCHEMA,
     "polymodel_features": FEATURES_SCHEMA,

@@ -145,7 +145,7 @@ def test_the_size_is_that_of_the_settings(store: PartStore, path: Path) -> None:
 def test_a_model_of_no_setting_stays_out(store: PartStore, path: Path) -> None:
     chosen = Settings.model_validate({"embeddings": {"encoders": ["itransformer"]}})
     report = publish(store, path, chosen)
-    assert any("fund_model_linear" in warning for warning in report.warnings)
+    assert any("fund_model_rlinear" in warning for warning in report.warnings)
     curves = query(path, "SELECT DISTINCT encoder, retraining FROM embedding_curves")
     assert curves.rows() == [("itransformer", dt.date(2000, 10, 31))]
 
@@ -173,7 +173,7 @@ def twice(frame: pl.DataFrame) -> pl.DataFrame:
         ("embedding_evaluations", "all", changed("ci_low", 9.0), "ci_low <= ci_high"),
         ("embedding_evaluations", "all", twice, "one row per"),
         ("embedding_information", "all", twice, "one row per"),
-        ("fund_model_linear", "2000-10", twice, "one row per"),
+        ("fund_model_rlinear", "2000-10", twice, "one row per"),
         ("embedding_exclusions", LAST, changed("reason", ""), "reason"),
     ],
 )
@@ -246,12 +246,12 @@ def test_the_verdict_is_that_of_the_interval(path: Path) -> None:
             assert row["verdict"] == f"{word} than the benchmark"
     judged = set(board.filter(metric="volatility")["verdict"])
     assert "not significant" in judged
-    one = board.filter(evaluation="gmv", encoder="linear", mode="probe", metric="sharpe")
+    one = board.filter(evaluation="gmv", encoder="rlinear", mode="probe", metric="sharpe")
     one = one.filter(benchmark="gmv_sample").row(0, named=True)
     seeds = query(
         path,
         "SELECT difference FROM embedding_evaluations WHERE evaluation = 'gmv' AND metric ="
-        " 'sharpe' AND encoder = 'linear' AND mode = 'probe' AND seed IS NOT NULL",
+        " 'sharpe' AND encoder = 'rlinear' AND mode = 'probe' AND seed IS NOT NULL",
     )["difference"]
     assert (one["n_seeds"], one["seed_low"], one["seed_high"]) == (3, seeds.min(), seeds.max())
 

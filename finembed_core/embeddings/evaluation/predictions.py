@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from finembed_core.calendar import IntArray
 from finembed_core.daily_panel import DailyPanel
-from finembed_core.errors import InputError
+from finembed_core.errors import InputError, NothingToEvaluateError
 from finembed_core.panel import FloatArray
 from finembed_core.portfolio.orders import BoolArray
 
@@ -59,14 +59,16 @@ class Predictions:
 
         Raises
         ------
+        NothingToEvaluateError
+            There are none.
         InputError
-            There are none, one stands twice, or a date or a fund is not in the daily panel.
+            One stands twice, or a date or a fund is not in the daily panel.
         """
         if table.height == 0:
-            raise InputError(
+            raise NothingToEvaluateError(
                 "no decision has predictions: there is nothing to evaluate",
                 where="fund_predictions",
-                remedy="train the encoders first, or ask for decisions that the data cover",
+                remedy="bring a longer daily history, or ask for decisions that the data cover",
             )
         double = table.filter(table.select(KEY).is_duplicated())
         if double.height:

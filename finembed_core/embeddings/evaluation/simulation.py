@@ -17,7 +17,7 @@ from finembed_core.calendar import IntArray
 from finembed_core.daily_panel import DailyPanel
 from finembed_core.embeddings.evaluation.deaths import daily_deaths
 from finembed_core.embeddings.evaluation.predictions import Predictions
-from finembed_core.errors import InputError
+from finembed_core.errors import NothingToEvaluateError
 from finembed_core.panel import FloatArray
 from finembed_core.portfolio.orders import Costs, Orders, Signals, State, TargetWeights
 from finembed_core.sessions import Session, SessionCalendar
@@ -99,7 +99,7 @@ class DailyLedger:
 
         Raises
         ------
-        InputError
+        NothingToEvaluateError
             Fewer than two sessions are earned after the first dealing.
         """
         own = settings.embeddings
@@ -107,7 +107,7 @@ class DailyLedger:
         first, newest = int(predictions.sessions[0]), int(predictions.sessions[-1])
         last = min(newest + lag + own.every_sessions, len(panel.days) - 1)
         if first + lag + 2 > last:
-            raise InputError(
+            raise NothingToEvaluateError(
                 "fewer than two sessions are earned after the first dealing",
                 where=f"decided at {panel.days[first]}, the daily returns end {panel.days[-1]}",
                 remedy="bring newer daily returns, or decide earlier",

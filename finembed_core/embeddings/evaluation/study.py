@@ -16,8 +16,14 @@ from finembed_core.daily_panel import DailyPanel, read_daily
 from finembed_core.embeddings.evaluation.portfolios import fund_groups, simulate_all
 from finembed_core.embeddings.evaluation.predictions import Predictions
 from finembed_core.embeddings.evaluation.simulation import DailyLedger
-from finembed_core.embeddings.evaluation.tables import evaluation_table, portfolio_table
-from finembed_core.errors import MissingPartError
+from finembed_core.embeddings.evaluation.tables import (
+    EVALUATIONS,
+    PORTFOLIOS,
+    evaluation_table,
+    portfolio_table,
+)
+from finembed_core.embeddings.tables import PREDICTED, PREDICTIONS
+from finembed_core.errors import MissingPartError, NothingToEvaluateError
 from finembed_core.fingerprint import digest
 from finembed_core.panel import FloatArray
 from finembed_core.progress import Progress
@@ -26,7 +32,8 @@ from finembed_core.stage import BuiltPart, Output, Stage, build
 from finembed_core.store import PartStore
 
 KEY = "all"
-READ = ("daily_panel", "daily_funds", "fund_predictions", "embeddings")
+READ = ("daily_panel", "daily_funds", PREDICTIONS, "embeddings")
+SCHEMAS = (("embedding_portfolios", PORTFOLIOS), ("embedding_evaluations", EVALUATIONS))
 MODULES = (
     "finembed_core.backtest",
     "finembed_core.daily_panel",
@@ -72,6 +79,8 @@ def evaluation_stage(
 ) -> Stage[StudyInputs]:
     """Tables `embedding_portfolios` and `embedding_evaluations`.
 
+    Before there is anything to evaluate they are empty, and their note ``absent`` says why.
+
     Parameters
     ----------
     store : PartStore
@@ -81,12 +90,16 @@ def evaluation_stage(
     """
 
     def compute(inputs: StudyInputs) -> dict[str, Output]:
-        tables = evaluate(inputs, progress)
+        try:
+            tables = evaluate(inputs, progress)
+        except NothingToEvaluateError as reason:
+            notes = {"absent": reason.what}
+            return {name: Output(pl.DataFrame(schema=s), notes=notes) for name, s in SCHEMAS}
         return {name: Output(frame) for name, frame in tables.items()}
 
     return Stage(
         name="embedding_evaluations",
-        tables=("embedding_portfolios", "embedding_evaluations"),
+        tables=tuple(name for name, _ in SCHEMAS),
         sections=(settings.embeddings, settings.backtest, settings.ingest),
         modules=MODULES,
         gather=lambda key: gather(store, settings),
@@ -110,9 +123,10 @@ def gather(store: PartStore, settings: Settings) -> StudyInputs:
     Raises
     ------
     MissingPartError
-        There are no daily returns, or no predictions.
+        There are no daily returns.
     """
-    predictions = store.read_many("fund_predictions")
+    decided = store.keys(PREDICTIONS)
+    predictions = store.read_many(PREDICTIONS) if decided else pl.DataFrame(schema=PREDICTED)
     panel = read_daily(store)
     contents = {
         f"{manifest.table} {manifest.key}": manifest.content
@@ -128,8 +142,10 @@ def evaluate(inputs: StudyInputs, progress: Progress | None = None) -> dict[str,
 
     Raises
     ------
+    NothingToEvaluateError
+        There is no decision yet, or nothing is earned after it.
     InputError
-        There is no decision, its funds are not in the panel, or nothing is earned after it.
+        Funds of a decision are not in the panel.
     """
     own, inference = inputs.settings.embeddings, inputs.settings.backtest.inference
     predictions = Predictions.of(inputs.predictions, inputs.panel)
