@@ -19,9 +19,9 @@ takes a few steps, over what it held before the first.
 
 Inference goes from a memory-mapped panel to everything that a `multi_modal` model of the default
 settings says of the funds of a date, with random weights, returns and sentence vectors. sheet: who
-is listed, and characteristics. windows: gathered and scaled. network: on two threads. as a decision
-does: windows and network by `answers`, on one. Texts are taken as encoded: that is done once per
-text. The panel is in the page cache.
+is listed, and characteristics. windows: gathered and scaled. as a decision does: windows and
+network by `answers` on one thread, whose first call in a process also starts torch. Texts are taken
+as encoded: that is done once per text. The panel is in the page cache.
 """
 
 import argparse
@@ -216,10 +216,7 @@ def all_funds(encoder):
 
 
 def stages_of(panel, encoder, rng):
-    """Seconds (wall, processor) of one date by stage.
-
-    A decision takes one thread, and this process two in `network`.
-    """
+    """Seconds (wall, processor) of one date by stage."""
     import numpy as np
     import polars as pl
     import torch
@@ -282,8 +279,10 @@ def stages_of(panel, encoder, rng):
             for start in range(0, FUNDS, BATCH):
                 model(type(inputs)(*(value[start : start + BATCH] for value in inputs)))
 
-    timed("network", network)
-    timed("as a decision does", lambda: answers(model, dates, sheet))
+    timed("as a decision does, first", lambda: answers(model, dates, sheet))
+    timed("again", lambda: answers(model, dates, sheet))
+    network()  # threads start
+    timed("network alone, two threads", network)
     return took
 
 
