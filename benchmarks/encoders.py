@@ -3,7 +3,7 @@
     python -m benchmarks.encoders [PART ...] --peer PYTHON
 
     training   windows per second and memory of a training step, ours and theirs
-    inference  seconds of one processor for 10,000 funds on one date with the default size
+    inference  seconds (wall, processor) for 10,000 funds on one date, by stage
 
 PYTHON is an interpreter with neuralforecast; both sides run in it, on its PyTorch:
 
@@ -16,6 +16,12 @@ univariate ones. Ours look for hidden steps and rebuild the window as well, whic
 Steps of ours and theirs alternate; a rate is that of the median step, in seconds of the processor,
 so that other work on the machine weighs on both alike. Memory is the peak of a forked process that
 takes a few steps, over what it held before the first.
+
+Inference goes from a memory-mapped panel to everything that a `multi_modal` model of the default
+settings says of the funds of a date, with random weights, returns and sentence vectors. sheet: who
+is listed, and characteristics. windows: gathered and scaled. as a decision does: windows and
+network by `answers` on one thread, whose first call in a process also starts torch. Texts are taken
+as encoded: that is done once per text. The panel is in the page cache.
 """
 
 import argparse
@@ -29,8 +35,10 @@ from statistics import median
 
 SECONDS = 12.0  # of steps, ours and theirs
 STEPS = 3  # until memory has reached its peak
-FUNDS = 10_000
-CHANNELS = 6  # the fund, its market and four macro factors
+FUNDS, SESSIONS, THREADS = 10_000, 600, 2
+MACRO = 4  # macro factors
+CHANNELS = 2 + MACRO  # the fund and its market beside them
+TEXT = 384  # entries of a sentence vector
 SIZES = {
     "default": {
         "lookback": 128,
@@ -185,19 +193,97 @@ def forked(work):
 
 
 def all_funds(encoder):
-    """Seconds for all funds, in batches."""
+    """Wall and processor seconds by stage, from the memory-mapped panel to what a model says."""
+    import tempfile
+
+    import numpy as np
     import torch
 
-    size = {**SIZES["default"], "batch": 250}
-    network, forecast = ours(encoder, size)
-    network.eval()
-    windows = torch.randn(FUNDS, size["channels"], size["lookback"])
-    with torch.no_grad():
-        forecast(windows[: size["batch"]])
-        start = time.process_time()
-        for part in windows.split(size["batch"]):
-            forecast(part)
-        return time.process_time() - start
+    from finembed_core.daily_panel import DailyPanel, daily_files, read_daily
+    from finembed_core.store import PartStore
+
+    torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+    rng = np.random.default_rng(0)
+    days = np.busday_offset("2020-01-06", np.arange(SESSIONS)).astype("datetime64[D]")
+    returns, market = (rng.normal(0, 0.01, (SESSIONS, n)).astype(np.float32) for n in (FUNDS, 1))
+    known = np.broadcast_to(np.arange(SESSIONS, dtype=np.int32)[:, None], returns.shape)
+    ids = tuple(f"f{k:05d}" for k in range(FUNDS))
+    panel = DailyPanel(days, ids, returns, known, ("market",), market, known[:, :1])
+    with tempfile.TemporaryDirectory() as folder:
+        store = PartStore(Path(folder))
+        store.write("daily_panel", "all", files=daily_files(panel))
+        return stages_of(read_daily(store), encoder, rng)
+
+
+def stages_of(panel, encoder, rng):
+    """Seconds (wall, processor) of one date by stage."""
+    import numpy as np
+    import polars as pl
+    import torch
+
+    from finembed_core.calendar import month_ordinals
+    from finembed_core.embeddings.characteristics import CharacteristicScaler
+    from finembed_core.embeddings.examples import FundDates
+    from finembed_core.embeddings.macro_steps import MacroFit, MacroSteps
+    from finembed_core.embeddings.predictions import BATCH, answers
+    from finembed_core.embeddings.scale import ChannelScale
+    from finembed_core.embeddings.shapes import ModelShape
+    from finembed_core.embeddings.sheets import Information, SheetMaker
+    from finembed_core.embeddings.text import TextVectors
+    from finembed_core.embeddings.windows import Windows
+    from finembed_core.settings import Settings
+    from finembed_core.sources.tables import conform
+
+    settings = Settings()
+    months = np.unique(month_ordinals(panel.days))
+    factors = MacroFit(months, rng.normal(size=(len(months), MACRO)).astype(np.float32))
+    macro = MacroSteps(tuple(f"F{k + 1}" for k in range(MACRO)), panel.days[:1], (factors,))
+    windows = Windows(panel, settings.embeddings, macro)
+    funds = {"fund_id": panel.ids, "category": [f"c{k % 8}" for k in range(FUNDS)]}
+    vectors = rng.normal(size=(FUNDS, TEXT)).astype(np.float32)
+    texts = TextVectors(panel.ids, vectors, np.ones(FUNDS, np.bool_))
+    information = Information(
+        session=SESSIONS - 1,
+        windows=windows,
+        calendar=settings.dataset.calendar,
+        funds=conform("daily_funds", pl.DataFrame(funds)),
+        texts=texts,
+    )
+    maker = SheetMaker(information, settings.embeddings)
+    took = {}
+
+    def timed(name, work):
+        clocks = time.perf_counter, time.process_time
+        before = [clock() for clock in clocks]
+        made = work()
+        took[name] = [clock() - start for clock, start in zip(clocks, before, strict=True)]
+        return made
+
+    facts = maker.facts(SESSIONS - 1)
+    scaler = CharacteristicScaler.fit([facts.characteristics])
+    shape = ModelShape.of(
+        settings.embeddings,
+        encoder,
+        numbers=len(scaler.names),
+        categories=len(scaler.categories),
+        text_size=TEXT,
+    )
+    model = shape.build(modalities=True).eval()
+    scale = ChannelScale(np.ones(len(windows.channels)))
+    sheet = timed("sheet", lambda: maker.sheet(maker.facts(SESSIONS - 1), scaler))
+    dates = FundDates(windows, [sheet], scale, shape.mixes_channels)
+    inputs = timed("windows", lambda: dates.inputs(sheet))
+
+    def network():
+        with torch.no_grad():
+            for start in range(0, FUNDS, BATCH):
+                model(type(inputs)(*(value[start : start + BATCH] for value in inputs)))
+
+    timed("as a decision does, first", lambda: answers(model, dates, sheet))
+    timed("again", lambda: answers(model, dates, sheet))
+    network()  # threads start
+    timed("network alone, two threads", network)
+    return took
 
 
 MEASURES = {"duel": duel, "all_funds": all_funds}
@@ -243,11 +329,13 @@ def training(peer):
 
 
 def inference(_):
-    """Seconds for all funds on one date."""
-    print(f"| encoder | processor seconds for {FUNDS:,} funds |\n|---|---|")
-    for encoder in ("linear", "rlinear", "dlinear", "patchtst", "itransformer"):
-        found = measured(sys.executable, 1, "all_funds", encoder)
-        print(f"| {encoder} | {found:.2f} |", flush=True)
+    """Seconds for all funds on one date, by stage."""
+    for row, encoder in enumerate(("linear", "rlinear", "dlinear", "patchtst", "itransformer")):
+        found = measured(sys.executable, THREADS, "all_funds", encoder)
+        if not row:
+            print("| encoder |", " | ".join(found), "|\n|---|" + "---:|" * len(found))
+        cells = [f"{wall:.2f} ({processor:.2f})" for wall, processor in found.values()]
+        print(f"| {encoder} |", " | ".join(cells), "|", flush=True)
 
 
 PARTS = {"training": training, "inference": inference}

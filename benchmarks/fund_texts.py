@@ -5,10 +5,12 @@
 scheme votes with the five schemes of *other* fund houses (column ``amc``) whose names are nearest
 by cosine; how often the right category wins is set against naming the largest one, and chance.
 
-Then the time per name, and that of the characteristics of ``--funds`` simulated funds at a session.
+Then the time per name, and that of the characteristics of ``--funds`` simulated funds at a session:
+seconds of the wall, of the processor, and the load of the machine.
 """
 
 import argparse
+import os
 import time
 
 import numpy as np
@@ -38,12 +40,8 @@ def main():
 def names(table):
     rows = {"fund_id": table["fund_id"].cast(pl.String), "name": table["scheme"]}
     texts = fund_texts(conform("funds", pl.DataFrame(rows)))
-    began = time.perf_counter()
-    part = text_vectors(texts)[TABLE]
-    seconds = time.perf_counter() - began
+    part = timed(f"{len(set(texts.texts))} names", lambda: text_vectors(texts)[TABLE])
     print(part.notes)
-    n = len(set(texts.texts))
-    print(f"{n} names: {seconds:.1f} s, {1000 * seconds / n:.1f} ms each")
     vectors = TextVectors.of(part.frame).vectors
     close = vectors @ vectors.T
     house = table["amc"].to_numpy()
@@ -75,10 +73,17 @@ def numbers(funds):
     series_ids = tuple(f"s{k}" for k in range(SERIES))
     panel = DailyPanel(days, ids, returns, known, series_ids, series, known[:, :SERIES])
     table = conform("funds", pl.DataFrame({"fund_id": ids}))
-    began = time.perf_counter()
-    found = characteristics(panel, table, len(days) - 1, np.arange(funds), "s0")
-    seconds = time.perf_counter() - began
-    print(f"{len(found.names)} characteristics of {funds} funds at a session: {seconds:.2f} s")
+    name = f"characteristics of {funds} funds at a session"
+    timed(name, lambda: characteristics(panel, table, len(days) - 1, np.arange(funds), "s0"))
+
+
+def timed(name, work):
+    """What some work makes; prints what it took."""
+    wall, processor = time.perf_counter(), time.process_time()
+    made = work()
+    wall, processor = time.perf_counter() - wall, time.process_time() - processor
+    print(f"{name}: {wall:.2f} s, {processor:.2f} of processor, load {os.getloadavg()[0]:.1f}")
+    return made
 
 
 if __name__ == "__main__":

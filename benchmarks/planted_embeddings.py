@@ -1,208 +1,243 @@
-"""Planted clusters and betas: embeddings of windows against principal components of the same.
+"""Planted clusters and betas: embeddings of the trained chain against principal components.
 
     python -m benchmarks.planted_embeddings [--encoders NAME ...] [--levels NAME ...] [--worlds N]
 
 Simulated daily funds of six hidden clusters: a beta to the market, a loading on the cluster's own
-factor, noise of their own, births, deaths and missing days. Encoders learn on the sessions before
-the last window to guess hidden steps (self-supervised) or the next ones (supervised), beside the
-market and two macro factors, each the sum of three clusters' factors and noise. The last window of
-the living funds is what everybody is judged by:
+factor, noise of their own, births, deaths and missing days. Each world goes through the chain as a
+store would: panel, windows, information set, `fit_models`, embeddings of the funds listed at the
+last session. There are no macro factors and no texts, all funds have one category, and nobody is
+told the clusters. Only `multi_modal` sees characteristics, the estimated beta among them.
 
-retrieval: mean average precision of funds of the same cluster by cosine. rand: adjusted Rand index
-of six means. beta, volatility: R2 of a ridge regression for the true values (volatility is that of
-a fund's own noise), out of fold.
+retrieval: mean average precision of funds of the same cluster by cosine. named: accuracy of a
+logistic regression for the cluster. rand: adjusted Rand index of six means. beta: R2 of a ridge
+regression for the true beta. The regressions are out of fold. All vectors are first centered over
+the funds of the date, as scores of principal components are by construction.
 
-Differences are paired over worlds, with 95% intervals of Student's t.
+Beside PCA of the same windows: PCA after each fund's own regression on the market; PCA of `DATES`
+windows in a row, for the vectors that are means over `DATES` dates of one network; networks before
+training; volatility and beta by formula; random numbers. Differences from PCA are paired over
+worlds, with 95% intervals of Student's t.
 """
 
 import argparse
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
-import torch
+import polars as pl
 from scipy import stats
 from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score
 from threadpoolctl import threadpool_limits
-from torch import nn
 
-from finembed_core.embeddings.baseline import principal_vectors, standardized_returns
+from finembed_core.daily_panel import DailyPanel
+from finembed_core.embeddings.baseline import principal_vectors
 from finembed_core.embeddings.checks import (
     linear_probe,
     market_beta,
     retrieval_scores,
     trailing_volatility,
 )
-from finembed_core.encoders import build
-from finembed_core.learning import masks, objectives
-from finembed_core.learning.loop import LoopOptions, Loss, reproducible, train_network
+from finembed_core.embeddings.examples import FundDates
+from finembed_core.embeddings.fitting import fit_models
+from finembed_core.embeddings.macro_steps import MacroSteps
+from finembed_core.embeddings.predictions import embeddings
+from finembed_core.embeddings.sheets import Information, SheetMaker
+from finembed_core.embeddings.text import TextVectors
+from finembed_core.embeddings.training import NetworkName
+from finembed_core.embeddings.windows import Windows
+from finembed_core.learning.loop import reproducible
+from finembed_core.settings import ENCODERS, Settings
+from finembed_core.sources.tables import conform
+from tests.daily_worlds import panel, sessions
 
-CLUSTERS, FUNDS, SESSIONS, HORIZON = 6, 200, 800, 16
-SIZE = {"width": 32, "feed_forward": 64, "layers": 2, "heads": 4, "dropout": 0.1}
-OPTIONS = LoopOptions(1e-3, 1e-2, 128, 5, 2, 5_120)
-HIDDEN, STEPS = 0.4, 12
-MEASURES = ("retrieval", "rand", "beta", "volatility")
+CLUSTERS, SESSIONS, HORIZON, SIZE = 6, 800, 16, 32
+CLUSTER_SHARE = 0.2  # of a fund's variance besides the market
+DATES = 4
+MODES = ("supervised", "probe", "multi_objective", "multi_modal")
+MEASURES = ("retrieval", "named", "rand", "beta")
+PCA, LONG_PCA = "PCA of returns", f"PCA of {DATES} windows in a row"
 
 
 class Level(NamedTuple):
-    """How hard it is: days that a fund sees, missing days, a cluster's share of the variance."""
+    """How hard it is.
 
+    Each of the funds lives `life` sessions at least and three times as many at most. It is listed
+    once it shows `min_visible` of a window of `lookback` sessions; a share `missing` has no return.
+    """
+
+    funds: int
     lookback: int
     missing: float
-    cluster: float
+    life: int
+    min_visible: float
 
 
 LEVELS = {
-    "plain": Level(128, 0.0, 0.2),
-    "missing days": Level(128, 0.3, 0.2),
-    "short windows": Level(32, 0.0, 0.2),
-    "all three": Level(32, 0.3, 0.05),
+    "easy": Level(200, 128, 0.0, 600, 0.75),
+    "missing days": Level(200, 128, 0.3, 600, 0.5),
+    "short windows and lives": Level(1_000, 32, 0.0, 60, 0.25),
 }
 
 
 @dataclass(frozen=True)
 class World:
-    """Returns (T, N) in percent, NaN where there is none; channels (T, 3); what is hidden, (N,)."""
+    """A panel, and what is hidden in it, shape (N,)."""
 
-    returns: np.ndarray
-    channels: np.ndarray
+    panel: DailyPanel
     cluster: np.ndarray
     beta: np.ndarray
-    volatility: np.ndarray
 
     @classmethod
     def drawn(cls, level, seed):
         """Another world for each seed."""
         rng = np.random.default_rng(seed)
-        cluster = rng.integers(CLUSTERS, size=FUNDS)
-        beta, volatility = rng.uniform(0.3, 1.5, FUNDS), rng.uniform(0.5, 2.0, FUNDS)
+        cluster = rng.integers(CLUSTERS, size=level.funds)
+        beta, volatility = rng.uniform(0.3, 1.5, level.funds), rng.uniform(0.5, 2.0, level.funds)
         market, own = rng.standard_t(5, SESSIONS), rng.standard_t(5, (SESSIONS, CLUSTERS))
-        loading = np.sqrt(level.cluster / (1.0 - level.cluster)) * volatility
-        noise = volatility * rng.standard_normal((SESSIONS, FUNDS))
+        loading = np.sqrt(CLUSTER_SHARE / (1.0 - CLUSTER_SHARE)) * volatility
+        noise = volatility * rng.standard_normal((SESSIONS, level.funds))
         returns = beta * market[:, None] + loading * own[:, cluster] + noise
-        mixed = own.reshape(SESSIONS, 2, -1).sum(axis=2) + rng.standard_normal((SESSIONS, 2))
         returns[rng.random(returns.shape) < level.missing] = np.nan
         days = np.arange(SESSIONS)[:, None]
-        born = rng.integers(-SESSIONS, SESSIONS - 200, FUNDS)
-        dead = born + rng.integers(300, 3 * SESSIONS, FUNDS)
-        returns[(days < born) | (days >= dead)] = np.nan
-        return cls(returns, np.column_stack([market, mixed]), cluster, beta, volatility)
+        life = rng.integers(level.life, 3 * level.life, level.funds)
+        born = rng.integers(-level.life, SESSIONS - level.lookback // 2, level.funds)
+        returns[(days < born) | (days >= born + life)] = np.nan
+        made = panel(returns / 100.0, market=market / 100.0, days=sessions(SESSIONS))
+        return cls(made, cluster, beta)
 
-    def windows(self, session, lookback):
-        """Windows (n, 4, L) up to a session, what is visible, and the funds they are of."""
-        own = self.returns[session - lookback + 1 : session + 1]
-        funds = np.flatnonzero(np.isfinite(own).mean(axis=0) > 0.5)
-        shared = self.channels[session - lookback + 1 : session + 1].T
-        copies = np.broadcast_to(shared, (len(funds), *shared.shape))
-        windows = np.concatenate([own.T[funds, None], copies], axis=1).astype(np.float32)
-        visible = np.isfinite(windows)
-        return np.where(visible, windows, np.float32(0.0)), visible, funds
-
-
-class Examples:
-    """Windows of many sessions, with what follows; steps are hidden anew with each draw."""
-
-    def __init__(self, world, sessions, lookback, mode):
-        parts = [world.windows(session, lookback) for session in sessions]
-        self.windows, self.visible = (
-            torch.from_numpy(np.concatenate([part[k] for part in parts])) for k in (0, 1)
+    def information(self, settings):
+        """All of it, known at the last session."""
+        nothing = MacroSteps((), np.array([], dtype="datetime64[D]"), ())
+        funds = pl.DataFrame({"fund_id": self.panel.ids}).with_columns(category=pl.lit("fund"))
+        return Information(
+            session=SESSIONS - 1,
+            windows=Windows(self.panel, settings.embeddings, nothing),
+            calendar=settings.dataset.calendar,
+            funds=conform("daily_funds", funds),
+            texts=TextVectors((), np.empty((0, 0), np.float32), np.empty(0, np.bool_)),
         )
-        self.after = torch.from_numpy(
-            np.concatenate(
-                [
-                    world.returns[session + 1 : session + 1 + HORIZON, part[2]].T
-                    for session, part in zip(sessions, parts, strict=True)
-                ]
-            ).astype(np.float32)
-        )
-        self.mode, self.generator = mode, torch.Generator().manual_seed(0)
-
-    def __len__(self):
-        return len(self.windows)
-
-    def batch(self, rows):
-        """What is seen, and what is to be guessed where."""
-        windows, visible = self.windows[rows], self.visible[rows]
-        if self.mode == "supervised":
-            truth = self.after[rows]
-            return (windows, visible), (truth.nan_to_num(), truth.isfinite())
-        shown = masks.hide_steps(visible, HIDDEN, STEPS, self.generator)
-        return (windows, shown), (windows[:, 0], visible[:, 0] & ~shown[:, 0])
 
 
-class Guess(nn.Module):
-    """The fund's channel, hidden steps or next ones."""
-
-    def __init__(self, encoder, mode):
-        super().__init__()
-        self.encoder, self.mode = encoder, mode
-
-    def forward(self, inputs):
-        """Windows and what is visible of them, to (B, steps)."""
-        encoding = self.encoder(*inputs)
-        return (encoding.forecast if self.mode == "supervised" else encoding.reconstruction)[:, 0]
-
-
-def error(guess, target):
-    truth, where = target
-    return Loss(objectives.masked_error(guess, truth, where, 1.5))
-
-
-def embedded(name, mode, world, level, seed):
-    """Vectors of the last window's funds; mode `untrained` leaves random weights."""
-    lookback = level.lookback
-    with reproducible(seed):
-        patches = {"patch": lookback // 8, "stride": lookback // 16, "trend_window": 25}
-        encoder = build.build_encoder(name, lookback, HORIZON, **SIZE, **patches)
-        if mode != "untrained":
-            last = SESSIONS - 1 - HORIZON
-            split = last - 2 * lookback  # windows that say when to stop share no day with those
-            learn = Examples(world, range(lookback - 1, split - HORIZON, 8), lookback, mode)
-            valid = Examples(world, range(split + lookback, last, 8), lookback, mode)
-            train_network(Guess(encoder, mode), learn, valid, error, OPTIONS, lambda epoch: None)
-        windows, visible, _ = world.windows(SESSIONS - 1, lookback)
-        encoder.eval()
-        with torch.no_grad():
-            tokens = encoder(torch.from_numpy(windows), torch.from_numpy(visible)).tokens
-    return tokens[:, 0].double().numpy()
+def settings_of(level, encoders, seed):
+    """The defaults, but for the sizes of the world."""
+    own = {
+        "lookback": level.lookback,
+        "horizon": HORIZON,
+        "min_visible": level.min_visible,
+        "size": SIZE,
+        "encoders": encoders,
+        "modes": MODES,
+        "published_encoder": encoders[0],
+        "seeds": [seed],
+        "encoder": {"patch": level.lookback // 8, "stride": level.lookback // 16},
+        "training": {"train_sessions": 400, "valid_sessions": 96},
+    }
+    return Settings.model_validate({"embeddings": own})
 
 
-def judged(vectors, world, funds, seed):
-    labels = world.cluster[funds]
-    unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-    means = KMeans(CLUSTERS, n_init=10, random_state=seed).fit_predict(unit)
+class Chain:
+    """One encoder, trained on a world; vectors of the funds that are listed at the last session."""
+
+    def __init__(self, information, encoder, settings):
+        self.maker = SheetMaker(information, settings)
+        self.seed = settings.seeds[0]
+        fitted = fit_models(information, encoder, settings, "planted")
+        assert fitted is not None
+        self.models = fitted.models
+
+    def untrained(self):
+        """The same before training."""
+        with reproducible(self.seed):
+            fresh = self.models.shape.build(modalities=False).eval()
+        networks = {NetworkName("supervised", "forecast", self.seed): fresh}
+        return self.vectors("supervised", replace(self.models, networks=networks))
+
+    def vectors(self, mode, models=None):
+        """Of the last session, shape (n, SIZE)."""
+        return self._at(SESSIONS - 1, mode, models or self.models)[1]
+
+    def averaged(self, mode):
+        """Mean over the dates, a window apart, on which a fund was listed."""
+        lookback = self.models.shape.lookback
+        funds = len(self.maker.information.windows.panel.ids)
+        total, count = np.zeros((funds, SIZE)), np.zeros((funds, 1))
+        for session in SESSIONS - 1 - lookback * np.arange(DATES):
+            columns, found = self._at(int(session), mode, self.models)
+            total[columns] += found
+            count[columns] += 1
+        listed = self.maker.facts(SESSIONS - 1).columns
+        return total[listed] / count[listed]
+
+    def _at(self, session, mode, models):
+        """Columns of the listed funds, and their vectors less the mean of the date."""
+        facts = self.maker.facts(session)
+        sheet = self.maker.sheet(facts, models.characteristics)
+        windows, mixed = self.maker.information.windows, models.shape.mixes_channels
+        dates = FundDates(windows, [sheet], models.scale, mixed)
+        found = embeddings(models, mode, [self.seed], dates, sheet)[self.seed].astype(np.float64)
+        return facts.columns, found - found.mean(axis=0)
+
+
+def without_market(windows, visible):
+    """The funds' own channel less beta times the market's."""
+    left = windows.astype(np.float64)
+    left[:, 0] -= market_beta(windows, visible)[:, None] * left[:, 1]
+    return left
+
+
+def long_windows(world, columns, lookback):
+    """The last `DATES` windows of the funds as one."""
+    own = world.panel.returns[-DATES * lookback :, columns].T[:, None]
+    return np.nan_to_num(own), np.isfinite(own)
+
+
+def judged(vectors, cluster, beta, seed):
+    vectors = vectors - vectors.mean(axis=0)
+    length = np.linalg.norm(vectors, axis=1, keepdims=True)
+    means = KMeans(CLUSTERS, n_init=10, random_state=seed).fit_predict(vectors / length)
     return (
-        retrieval_scores(vectors, labels, np.arange(len(funds)))[0],
-        adjusted_rand_score(labels, means),
-        linear_probe(vectors, world.beta[funds], seed),
-        linear_probe(vectors, world.volatility[funds], seed),
+        retrieval_scores(vectors, cluster, np.arange(len(cluster)))[0],
+        linear_probe(vectors, cluster.astype(str), seed),
+        adjusted_rand_score(cluster, means),
+        linear_probe(vectors, beta, seed),
     )
 
 
 def one_world(level, encoders, seed):
     """Measures of everybody in one world."""
     world = World.drawn(level, seed)
-    windows, visible, funds = world.windows(SESSIONS - 1, level.lookback)
-    own = (trailing_volatility(windows, visible), market_beta(windows, visible))
+    settings = settings_of(level, encoders, seed)
+    information = world.information(settings)
+    columns = information.windows.listed(SESSIONS - 1).columns
+    windows, visible = information.windows.at(SESSIONS - 1, columns)
+    by_formula = (trailing_volatility(windows, visible), market_beta(windows, visible))
     found = {
-        "PCA of returns": principal_vectors(windows, visible, SIZE["width"]),
-        "returns themselves": standardized_returns(windows, visible),
-        "volatility and beta": np.column_stack(own),
+        PCA: principal_vectors(windows, visible, SIZE),
+        "PCA, market removed": principal_vectors(without_market(windows, visible), visible, SIZE),
+        LONG_PCA: principal_vectors(*long_windows(world, columns, level.lookback), SIZE),
+        "volatility and beta by formula": np.column_stack(by_formula),
+        "random numbers": np.random.default_rng(seed).standard_normal((len(columns), SIZE)),
     }
     for name in encoders:
-        for mode in ("untrained", "self-supervised", "supervised"):
-            found[f"{name}, {mode}"] = embedded(name, mode, world, level, seed)
-    return {name: judged(vectors, world, funds, seed) for name, vectors in found.items()}
+        chain = Chain(information, name, settings.embeddings)
+        found[f"{name}, untrained"] = chain.untrained()
+        for mode in MODES[:-1]:
+            found[f"{name}, {mode}"] = chain.vectors(mode)
+        averaged = f"{name}, multi_objective, mean of {DATES} dates"
+        found[averaged] = chain.averaged("multi_objective")
+        found[f"{name}, multi_modal (told betas)"] = chain.vectors("multi_modal")
+    cluster, beta = world.cluster[columns], world.beta[columns]
+    print(f"world {seed}: {len(columns)} funds", flush=True)
+    return {name: judged(vectors, cluster, beta, seed) for name, vectors in found.items()}
 
 
-def table(name, worlds):
+def table(worlds):
     """Markdown: means over worlds, and what each has over PCA."""
-    print(f"\n**{name}**: {LEVELS[name]}, {len(worlds)} worlds\n")
-    print("| vectors |", " | ".join(f"{m} | over PCA" for m in MEASURES), "|")
+    print("\n| vectors |", " | ".join(f"{m} | over PCA" for m in MEASURES), "|")
     print("|---|" + "---:|---|" * len(MEASURES))
-    base = np.array([world["PCA of returns"] for world in worlds])
+    base = np.array([world[PCA] for world in worlds])
     for who in worlds[0]:
         own = np.array([world[who] for world in worlds])
         cells = [c for k in range(len(MEASURES)) for c in compared(own[:, k], base[:, k])]
@@ -219,16 +254,19 @@ def compared(own, base):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--encoders", nargs="+", default=["rlinear", "patchtst", "itransformer"])
+    parser.add_argument(
+        "--encoders", nargs="+", default=["rlinear", "itransformer"], choices=ENCODERS
+    )
     parser.add_argument("--levels", nargs="+", default=list(LEVELS), choices=LEVELS)
-    parser.add_argument("--worlds", type=int, default=4)
+    parser.add_argument("--worlds", type=int, default=8)
     given = parser.parse_args()
     for name in given.levels:
-        start = time.perf_counter()
+        start = time.process_time()
+        print(f"\n**{name}**: {LEVELS[name]}")
         with threadpool_limits(1):
-            seeds = range(given.worlds)
-            table(name, [one_world(LEVELS[name], given.encoders, seed) for seed in seeds])
-        print(f"\n{time.perf_counter() - start:.0f} s")
+            worlds = [one_world(LEVELS[name], given.encoders, s) for s in range(given.worlds)]
+        table(worlds)
+        print(f"\n{time.process_time() - start:.0f} s of processor", flush=True)
 
 
 if __name__ == "__main__":
