@@ -21,6 +21,7 @@ from finembed_core.embeddings.text import TextVectors
 from finembed_core.embeddings.training import JOINT, NetworkName
 from finembed_core.errors import IntegrityError, SettingsError
 from finembed_core.learning.channels import with_prefix
+from finembed_core.learning.loop import reproducible
 from finembed_core.learning.objectives import PerformanceScale
 from finembed_core.settings import ModeName
 
@@ -123,7 +124,7 @@ class FundModels:
         shape = ModelShape(**tree["shape"])
         networks = {}
         for k, (mode, task, seed) in enumerate(tree["networks"]):
-            with torch.device("meta"):  # the shapes alone: the weights are at hand
+            with reproducible(seed):  # or building, which draws weights, would move the dice
                 model = shape.build(modalities=mode in MODALITIES)
             _load(model, with_prefix(tensors, f"network{k}"))
             networks[NetworkName(mode, task, seed)] = model.eval()

@@ -11,7 +11,7 @@ from finembed_core.embeddings.objectives import TASKS
 from finembed_core.embeddings.predictions import answers, asked
 from finembed_core.embeddings.training import JOINT, NetworkName
 from finembed_core.errors import IntegrityError
-from finembed_core.settings import MODES, Settings
+from finembed_core.settings import ENCODERS, MODES, Settings
 from tests.embeddings.small_store import small_settings, small_store
 
 
@@ -95,13 +95,20 @@ def test_learning_on_its_own_dates_lowers_the_loss(store):
         assert min(losses[-5:]) < losses[0] - 0.02, task
 
 
-def test_a_checkpoint_answers_the_same_to_the_bit(store, fitted):
-    files = fitted.models.to_files()
+@pytest.mark.parametrize("encoder", ENCODERS)
+def test_a_checkpoint_answers_the_same_to_the_bit(store, encoder):
+    settings = small_settings(
+        encoders=[encoder],
+        published_encoder=encoder,
+        seeds=[1],
+        modes=["supervised", "multi_modal"],
+    )
+    models = fit(store, settings).models
+    files = models.to_files()
     again = FundModels.from_files(files, "print")
     assert again.to_files() == files
-    settings = small_settings()
     _, dates, sheet = asked(again, information(store, settings), settings.embeddings)
-    for name, model in fitted.models.networks.items():
+    for name, model in models.networks.items():
         before, after = (answers(m, dates, sheet) for m in (model.eval(), again.networks[name]))
         assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
 
