@@ -19,8 +19,7 @@ from finembed_core.embeddings.sheets import DateFacts, Information, SheetMaker, 
 from finembed_core.embeddings.training import CurveRow, train_networks
 from finembed_core.learning.forward import Forward
 from finembed_core.learning.objectives import PerformanceScale
-from finembed_core.settings import EmbeddingsSettings, EncoderName
-from finembed_core.settings.embeddings import LEAST_DATES
+from finembed_core.settings import LEAST_DATES, EmbeddingsSettings, EncoderName
 
 TOO_LITTLE = "too_little_history"
 MIN_FUNDS = 5

@@ -29,6 +29,7 @@ from finembed_core.settings.data import (
 )
 from finembed_core.settings.embeddings import (
     ENCODERS,
+    LEAST_DATES,
     MODES,
     PACKAGED_FROM,
     EmbeddingsSettings,
@@ -59,6 +60,7 @@ from finembed_core.settings_file import read_sections
 
 __all__ = [
     "ENCODERS",
+    "LEAST_DATES",
     "MODEL_KINDS",
     "MODES",
     "PAIR_COLUMNS",

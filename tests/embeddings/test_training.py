@@ -7,10 +7,11 @@ import torch
 from finembed_core.embeddings.checkpoint import FundModels
 from finembed_core.embeddings.fitting import Fitted, fit_models
 from finembed_core.embeddings.information_set import InformationReader
-from finembed_core.embeddings.objectives import TASKS
+from finembed_core.embeddings.objectives import OBJECTIVES, TASKS, FundBatch, Learner
 from finembed_core.embeddings.predictions import answers, asked
 from finembed_core.embeddings.training import JOINT, NetworkName
 from finembed_core.errors import IntegrityError
+from finembed_core.learning.masks import hide_steps
 from finembed_core.settings import ENCODERS, MODES, Settings
 from tests.embeddings.small_store import small_settings, small_store
 
@@ -73,6 +74,28 @@ def test_a_probe_keeps_the_encoder_that_finetuning_moves(store):
         assert torch.equal(probe[name], weights(alone, "probe", JOINT)[name])
     tuned = weights(models, "finetune", "forecast")
     assert any(not torch.equal(probe[name], tuned[name]) for name in inner)
+
+
+def test_what_is_hidden_reaches_no_guess_and_heads_read_whole_windows(store):
+    """Filling in knows the visible steps alone: no statistic, no characteristic tells the rest."""
+    settings = small_settings(seeds=[1], modes=["multi_modal"])
+    told = information(store, settings)
+    models = fit(store, settings).models
+    _, dates, sheet = asked(models, told, settings.embeddings)
+    model = models.answering("multi_modal", JOINT, 1)
+    learner = Learner(model, OBJECTIVES).eval()
+    inputs = dates.inputs(sheet)
+    shown = hide_steps(inputs.visible, 0.4, 4, torch.Generator().manual_seed(1))
+    hidden = inputs.visible & ~shown
+    said = learner(FundBatch(inputs, shown))
+    for name, value in model(inputs)._asdict().items():
+        assert torch.equal(value, getattr(said, name)) == (name != "reconstruction"), name
+    others = inputs._replace(
+        windows=torch.where(hidden, 9.0, inputs.windows), numbers=inputs.numbers + 1.0
+    )
+    guess = learner(FundBatch(others, shown)).reconstruction
+    assert torch.equal(guess, said.reconstruction)
+    assert hidden.any(dim=2)[:, 0].all()
 
 
 def test_curves_hold_every_objective(fitted):
