@@ -16,7 +16,7 @@ from finembed_core.calendar import Month
 from tests.daily_worlds import sessions
 from tests.embeddings.small_store import SMALL
 
-FUNDS, SESSIONS = 8, 400
+FUNDS, SESSIONS = 8, 260
 MONTHLY: dict[str, Any] = {
     "dataset": {"source": "files", "name": "small_daily", "profile": "liquid"},
     "polymodel": {

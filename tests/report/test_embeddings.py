@@ -51,6 +51,33 @@ def test_wins_are_counted_over_all_seeds_mixed(sections: dict[str, Section]) -> 
         assert row["better"] == (own["ci_low"] > 0).sum()
 
 
+def test_of_many_models_the_strongest_benchmark_alone_is_drawn(full: Path, tmp_path: Path) -> None:
+    path = tmp_path / "warehouse.duckdb"
+    path.write_bytes(full.read_bytes())
+    models = "SELECT e, m FROM unnest(['a', 'b', 'c', 'd', 'e']) _(e), unnest(['x', 'y', 'z']) _(m)"
+    named = "unnest(['gmv_sample', 'gmv_history']) _(benchmark)"
+    with duckdb.connect(str(path)) as connection:
+        connection.execute(
+            "INSERT INTO embedding_evaluations (evaluation, encoder, mode, metric, benchmark,"
+            " value, benchmark_value, difference, ci_low, ci_high, n) SELECT 'gmv', e, m,"
+            f" 'sharpe', benchmark, 1.0, 0.9, 0.1, -0.1, 0.3, 9 FROM ({models}), {named}"
+        )
+        connection.execute(
+            "INSERT INTO embedding_evaluations SELECT * REPLACE ('equal_weight' AS benchmark)"
+            " FROM embedding_evaluations WHERE evaluation = 'ranking' AND benchmark IS NOT NULL"
+        )
+    make = next(make for make in SECTIONS if make.__name__ == "embedding_evaluations")
+    with reading(path) as connection:
+        section = make(connection, read_run(connection))
+    found = {"embedding_evaluations": section}
+    drawn = block(found, "embedding_evaluations", "GMV from forecasts: differences")
+    assert set(drawn["benchmark"]) == {"gmv_history"} and drawn.height == 15
+    board = block(found, "embedding_evaluations", "Scoreboard")
+    assert {"gmv_history", "gmv_sample"} <= set(board["benchmark"])
+    won = block(found, "embedding_evaluations", "higher Sharpe ratio than")
+    assert won["n"].to_list() == [12] * 4  # the previous ranking alone
+
+
 def test_growth_is_the_product_of_returns_of_the_published_mode(
     sections: dict[str, Section],
 ) -> None:

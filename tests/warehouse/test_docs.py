@@ -13,8 +13,11 @@ from finembed_core.warehouse.schema import warehouse_schema
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 PAGE, SCHEMA = DOCS / "warehouse.md", DOCS / "schema.md"
 PAGES = (PAGE, DOCS / "similar.md")
+HERE = {"'AAPL'": "'D3'", "2015-06-30": "2000-12-29"}  # of the demo: of the warehouse below
 QUERIES = [
-    sql for page in PAGES for sql in re.findall(r"```sql\n(.*?)```", page.read_text(), re.DOTALL)
+    re.sub("|".join(HERE), lambda found: HERE[found[0]], sql)
+    for page in PAGES
+    for sql in re.findall(r"```sql\n(.*?)```", page.read_text(), re.DOTALL)
 ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import cast
 
 import duckdb
 import plotly.graph_objects as go
@@ -36,6 +37,10 @@ PORTFOLIOS = {
     "previous_ranking": "the previous ranking",
     "supervised": "supervised training",
 }
+STRENGTH = f"list_position({[*PORTFOLIOS]}, benchmark)"
+"""The benchmarks of an evaluation in the order above, the strongest first."""
+MOST_MODELS = 12
+"""Above this many, differences are drawn against the strongest benchmark alone."""
 LOSSES = {"listnet": "ListNet", "neuralndcg": "NeuralNDCG"}
 VERDICTS = {
     "better than the benchmark": "better",
@@ -76,19 +81,19 @@ FROM embedding_scoreboard
 WHERE {MODEL} AND fund_group IS NULL AND k IS NULL
     AND metric IN ('sharpe', 'volatility', 'annual_return')
     AND benchmark IS DISTINCT FROM 'supervised'
-ORDER BY evaluation, metric <> 'sharpe', metric, benchmark, encoder, mode"""
+ORDER BY evaluation, metric <> 'sharpe', metric, {STRENGTH}, encoder, mode"""
     columns = {
         "evaluation": Column("evaluation", names=EVALUATIONS),
+        "metric": Column("statistic", names=METRICS),
+        "benchmark": Column("against", names=PORTFOLIOS),
         "encoder": Column("encoder", names=MODELS),
         "mode": Column("training", names=MODES),
-        "metric": Column("statistic", names=METRICS),
         "difference": Column("difference", "+.3f"),
         "ci_low": Column("95% from", "+.3f"),
         "ci_high": Column("to", "+.3f"),
         "verdict": Column("verdict", names=VERDICTS),
         "value": Column("model", ".3f"),
         "benchmark_value": Column("benchmark", ".3f"),
-        "benchmark": Column("which is", names=PORTFOLIOS),
         "seed_low": Column("worst seed", "+.3f"),
         "seed_high": Column("best seed", "+.3f"),
         "note": Column("note"),
@@ -162,14 +167,23 @@ ORDER BY evaluation, encoder NULLS FIRST, mode"""
 
 def _differences(connection: duckdb.DuckDBPyConnection, evaluation: str) -> Iterator[Chart]:
     metrics = HEADLINES[evaluation]
+    known = f"evaluation = {literal(evaluation)} AND {MODEL} AND benchmark <> 'supervised'"
+    counted = f"""\
+SELECT benchmark, count(DISTINCT (encoder, mode)) AS models FROM embedding_scoreboard
+WHERE {known} AND difference IS NOT NULL GROUP BY benchmark ORDER BY {STRENGTH}"""
+    against = answer(connection, counted)
+    if against.is_empty():
+        return
+    strongest = against["benchmark"][0]
+    alone = against.height > 1 and cast(int, against["models"].max()) > MOST_MODELS
+    only = f" AND benchmark = {literal(strongest)}" if alone else ""
     sql = f"""\
 SELECT metric, benchmark, encoder, mode, difference, difference - ci_low AS below,
     ci_high - difference AS above, verdict
 FROM embedding_scoreboard
-WHERE evaluation = {literal(evaluation)} AND {MODEL} AND fund_group IS NULL
-    AND metric IN ({literal(metrics[0])}, {literal(metrics[1])})
-    AND benchmark <> 'supervised' AND difference IS NOT NULL
-ORDER BY metric <> {literal(metrics[0])}, benchmark, encoder, mode"""
+WHERE {known}{only} AND fund_group IS NULL
+    AND metric IN ({literal(metrics[0])}, {literal(metrics[1])}) AND difference IS NOT NULL
+ORDER BY metric <> {literal(metrics[0])}, {STRENGTH}, encoder, mode"""
     frame = answer(connection, sql)
     pictures = tuple(
         (
@@ -180,6 +194,7 @@ ORDER BY metric <> {literal(metrics[0])}, benchmark, encoder, mode"""
     )
     if pictures:
         caption = f"{_title(evaluation)}: differences, 95% interval"
+        caption += f", against {PORTFOLIOS.get(strongest, strongest)} alone" if alone else ""
         yield Chart(caption, sql, frame, pictures)
 
 
@@ -250,7 +265,7 @@ def _rankings(connection: duckdb.DuckDBPyConnection) -> Iterator[Chart]:
     known = """\
 FROM embedding_scoreboard
 WHERE evaluation = 'ranking' AND encoder IS NOT NULL AND loss IS NOT NULL AND k IS NOT NULL
-    AND metric = 'sharpe' AND benchmark <> 'supervised' AND difference IS NOT NULL"""
+    AND metric = 'sharpe' AND benchmark = 'previous_ranking' AND difference IS NOT NULL"""
     sql = f"""\
 SELECT loss, k, count(*) FILTER (difference > 0) AS wins, count(*) AS n,
     count(*) FILTER (ci_low > 0) AS better, count(*) FILTER (ci_high < 0) AS worse
