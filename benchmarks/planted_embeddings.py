@@ -1,6 +1,7 @@
 """Planted clusters and betas: embeddings of the trained chain against principal components.
 
     python -m benchmarks.planted_embeddings [--encoders NAME ...] [--levels NAME ...] [--worlds N]
+        [--epochs N]
 
 Simulated daily funds of six hidden clusters: a beta to the market, a loading on the cluster's own
 factor, noise of their own, births, deaths and missing days. Each world goes through the chain as a
@@ -16,7 +17,8 @@ the funds of the date, as scores of principal components are by construction.
 Beside PCA of the same windows: PCA after each fund's own regression on the market; PCA of `DATES`
 windows in a row, for the vectors that are means over `DATES` dates of one network; networks before
 training; volatility and beta by formula; random numbers. Differences from PCA are paired over
-worlds, with 95% intervals of Student's t.
+worlds, with 95% intervals of Student's t. `--epochs` trains so long without patience; the epoch
+with the least validation loss is kept, as always.
 """
 
 import argparse
@@ -120,7 +122,7 @@ class World:
         )
 
 
-def settings_of(level, encoders, seed):
+def settings_of(level, encoders, seed, epochs):
     """The defaults, but for the sizes of the world."""
     own = {
         "lookback": level.lookback,
@@ -134,6 +136,8 @@ def settings_of(level, encoders, seed):
         "encoder": {"patch": level.lookback // 8, "stride": level.lookback // 16},
         "training": {"train_sessions": 400, "valid_sessions": 96},
     }
+    if epochs:
+        own["training"] |= {"max_epochs": epochs, "patience": epochs}
     return Settings.model_validate({"embeddings": own})
 
 
@@ -205,10 +209,10 @@ def judged(vectors, cluster, beta, seed):
     )
 
 
-def one_world(level, encoders, seed):
+def one_world(level, encoders, seed, epochs):
     """Measures of everybody in one world."""
     world = World.drawn(level, seed)
-    settings = settings_of(level, encoders, seed)
+    settings = settings_of(level, encoders, seed, epochs)
     information = world.information(settings)
     columns = information.windows.listed(SESSIONS - 1).columns
     windows, visible = information.windows.at(SESSIONS - 1, columns)
@@ -259,12 +263,14 @@ def main():
     )
     parser.add_argument("--levels", nargs="+", default=list(LEVELS), choices=LEVELS)
     parser.add_argument("--worlds", type=int, default=8)
+    parser.add_argument("--epochs", type=int)
     given = parser.parse_args()
     for name in given.levels:
         start = time.process_time()
         print(f"\n**{name}**: {LEVELS[name]}")
         with threadpool_limits(1):
-            worlds = [one_world(LEVELS[name], given.encoders, s) for s in range(given.worlds)]
+            told = LEVELS[name], given.encoders
+            worlds = [one_world(*told, seed, given.epochs) for seed in range(given.worlds)]
         table(worlds)
         print(f"\n{time.process_time() - start:.0f} s of processor", flush=True)
 
