@@ -30,7 +30,7 @@ class EncoderSettings(Section):
 
     width: PositiveInt = 32
     feed_forward: PositiveInt = 64
-    layers: PositiveInt = 2
+    layers: PositiveInt = 1
     heads: PositiveInt = 4
     dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.1
     patch: PositiveInt = 16
@@ -83,7 +83,7 @@ class TrainingSettings(Section):
     every_sessions: PositiveInt = 8
     batch_windows: PositiveInt = 256
     epoch_windows: PositiveInt = 2048
-    max_epochs: PositiveInt = 8
+    max_epochs: PositiveInt = 6
     patience: PositiveInt = 2
     learning_rate: Annotated[float, Field(gt=0)] = 1e-3
     weight_decay: Annotated[float, Field(ge=0)] = 1e-2
