@@ -36,9 +36,9 @@ def test_status_counts_current_and_missing_months(
     assert finembed("status") == 0
     lines = capsys.readouterr().out.splitlines()
     predictions = next(line for line in lines if line.strip().startswith("predictions"))
-    assert predictions.split() == ["predictions", "57", "0", "3", "1994-10"]
+    assert predictions.split() == ["predictions", "month", "57", "0", "3", "1994-10"]
     warehouse = next(line for line in lines if line.strip().startswith("warehouse"))
-    assert warehouse.split() == ["warehouse", "0", "1", "0"]
+    assert warehouse.split() == ["warehouse", "whole", "0", "1", "0"]
     assert any("no_selection" in line for line in lines)
 
 

@@ -41,9 +41,9 @@ def test_they_come_and_go_with_the_setting_and_nothing_else_moves(
     assert finembed("status") == 0
     rows = [line.split() for line in capsys.readouterr().out.splitlines() if line.strip()]
     lines = {row[0]: row for row in rows}
-    assert lines["polymodel_pairs"] == ["polymodel_pairs", "0", "0", "3", "1994-03"]
-    assert lines["predictions"][1:4] == ["60", "0", "0"]
-    assert lines["backtests"][1:4] == ["1", "0", "0"]
+    assert lines["polymodel_pairs"] == ["polymodel_pairs", "kept", "0", "0", "3", "1994-03"]
+    assert lines["predictions"][2:5] == ["60", "0", "0"]
+    assert lines["backtests"][2:5] == ["1", "0", "0"]
 
     assert finembed("run") == 0
     assert "computed 1994-03 to 1994-12" in capsys.readouterr().out

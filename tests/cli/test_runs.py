@@ -118,7 +118,7 @@ def test_a_pruned_run_leaves_store_and_warehouse(
     capsys.readouterr()
     assert finembed("status") == 0
     lines = capsys.readouterr().out.splitlines()
-    assert next(x for x in lines if "warehouse" in x).split()[1:] == ["1", "0", "0"]
+    assert next(x for x in lines if "warehouse" in x).split()[1:] == ["whole", "1", "0", "0"]
 
 
 def test_without_the_latest_run_the_other_one_is_shown(study: Path, two_runs: list[str]) -> None:
