@@ -39,6 +39,11 @@ dataset:
     # What each series is. roles: risk_factor, macro, benchmark, risk_free (several joined by |);
     # kind: return, level, yield or index; transform: none, diff, log_diff, pct_change, ... or 1-7.
     series: {path: data/series_attributes.csv}
+    # Daily returns or NAVs of some funds, for embeddings; the market beside them is a daily series
+    # (embeddings.market). Without them nothing is embedded, and the rest runs as ever.
+    # daily_observations:
+    #   - path: data/daily_navs.parquet  # fund_id, date, nav or ret; available_at
+    # daily_funds: {path: data/daily_funds.csv}   # their attributes, where `funds` lacks them
 """
 
 PAIRS = """\
