@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import NamedTuple
 
 from torch import Tensor, nn
@@ -29,7 +30,7 @@ class Encoding(NamedTuple):
     spread: Tensor
 
 
-class Encoder(nn.Module):
+class Encoder(nn.Module, ABC):
     """Base of the encoders.
 
     Attributes
@@ -45,6 +46,7 @@ class Encoder(nn.Module):
     size: int
     head: nn.Module
 
+    @abstractmethod
     def forward(self, windows: Tensor, visible: Tensor) -> Encoding:
         """Encode.
 
@@ -55,4 +57,3 @@ class Encoder(nn.Module):
         visible : Tensor of bool, shape (B, C, L)
             What is False changes nothing, whatever the window holds there.
         """
-        raise NotImplementedError

@@ -6,22 +6,24 @@ that ended in a gelu could hardly ever lower a coordinate.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 import torch
 from torch import Tensor, nn
 
 from finembed_core.encoders.inputs import FundInputs
 
 
-class Tower(nn.Module):
+class Tower(nn.Module, ABC):
     """One modality to one token."""
 
+    @abstractmethod
     def forward(self, inputs: FundInputs) -> Tensor:
         """Tokens, shape (B, size); finite also where the sample lacks the modality."""
-        raise NotImplementedError
 
+    @abstractmethod
     def present(self, inputs: FundInputs) -> Tensor:
         """Whether each sample has the modality, bool, shape (B,)."""
-        raise NotImplementedError
 
 
 class NumberTower(Tower):

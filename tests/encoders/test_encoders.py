@@ -59,9 +59,14 @@ def encode(encoder, windows, visible):
         return encoder.eval()(windows, visible)
 
 
-def same(one, other, **tolerance):
-    for first, second in zip(one, other, strict=True):
-        torch.testing.assert_close(first, second, **tolerance)
+def alike(one, other, atol=1e-5, rtol=1e-4):
+    """Whether all parts of two encodings agree, in shape and type too."""
+    return all(
+        first.shape == second.shape
+        and first.dtype == second.dtype
+        and torch.allclose(first, second, atol=atol, rtol=rtol)
+        for first, second in zip(one, other, strict=True)
+    )
 
 
 def test_the_settings_build_every_encoder():
@@ -110,7 +115,7 @@ def test_a_window_does_not_depend_on_its_batch(name):
     encoder.train()(windows * 3, visible)  # BatchNorm has statistics of its own now
     together = encode(encoder, windows, visible)
     alone = encode(encoder, windows[7:8], visible[7:8])
-    same([part[7:8] for part in together], alone, atol=1e-5, rtol=1e-4)
+    assert alike([part[7:8] for part in together], alone)
 
 
 def test_batches_matter_to_patchtst_while_it_learns():
@@ -126,7 +131,7 @@ def test_channels_stand_alone(name):
     for channel in range(windows.shape[1]):
         one = slice(channel, channel + 1)
         alone = encode(encoder, windows[:, one], visible[:, one])
-        same([part[:, one] for part in together], alone, atol=1e-5, rtol=1e-4)
+        assert alike([part[:, one] for part in together], alone)
 
 
 @settings(deadline=None, max_examples=20)
@@ -135,7 +140,7 @@ def test_itransformer_is_equivariant_to_the_order_of_channels(order):
     encoder, (windows, visible) = build("itransformer"), sample()
     straight = encode(encoder, windows, visible)
     permuted = encode(encoder, windows[:, order], visible[:, order])
-    same([part[:, order] for part in straight], permuted, atol=1e-5, rtol=1e-4)
+    assert alike([part[:, order] for part in straight], permuted)
 
 
 def test_channels_of_itransformer_look_at_each_other():
@@ -178,7 +183,8 @@ def test_every_option_changes_the_output(name, option):
 @every_encoder
 def test_what_does_not_concern_an_encoder_leaves_it_alone(name):
     others = {option: OTHERS[option] for option in OTHERS if option not in CONCERNS[name]}
-    same(encode(build(name), *sample()), encode(build(name, **others), *sample()), atol=0, rtol=0)
+    plain, with_others = build(name), build(name, **others)
+    assert alike(encode(plain, *sample()), encode(with_others, *sample()), atol=0, rtol=0)
 
 
 @every_encoder
