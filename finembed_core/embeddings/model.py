@@ -3,13 +3,13 @@
 A window of the fund's channels becomes its embedding z in three steps, and every head reads z::
 
     token        h = encoder(window)[fund]                       (B, D)
-    series       s = W [h, mean / spread, ln spread, share]      (B, size)
+    series       s = W [h, t of the mean, ln spread, share]      (B, size)
     embedding    z = fusion(s, characteristics, text)            (B, size)
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
@@ -23,8 +23,8 @@ FUND = 0
 """Channel of the fund itself, the first of every window."""
 STATISTICS = 3
 """Numbers about a window that normalization takes away: drift, volatility, visible share."""
-FLAT = 1e-3
-"""Least spread, in units of the channel's scale, that a drift is divided by."""
+MOST_DRIFT = 5.0
+"""Largest t-statistic of a window's mean that is told apart: a money market fund has hundreds."""
 RANKINGS = ("listnet", "neuralndcg")
 
 
@@ -75,7 +75,9 @@ class FundModel(nn.Module):
         super().__init__()
         self.encoder = encoder
         for parameter in encoder.head.parameters():
-            nn.init.zeros_(parameter)  # a forecast begins at nothing; returns are mostly noise
+            # returns are mostly noise: a forecast begins at nothing, or with RevIN at the mean
+            nn.init.zeros_(parameter)
+        self.frozen = False
         self.statistics = statistics
         self.project = nn.Linear(encoder.size + STATISTICS * statistics, size)
         self.fusion = fusion
@@ -89,7 +91,7 @@ class FundModel(nn.Module):
     def forward(self, inputs: FundInputs) -> FundOutputs:
         """Inputs of B funds to outputs of B funds; no fund sees another."""
         encoding = self.encoder(inputs.windows, inputs.visible)
-        spread = encoding.spread[:, FUND].clamp_min(FLAT)  # (B,)
+        spread = encoding.spread[:, FUND]  # (B,)
         embedding = self._embed(encoding, spread, inputs)  # (B, size)
         drift = spread[:, None] * self.drift(embedding)  # (B, 1)
         return FundOutputs(
@@ -108,13 +110,23 @@ class FundModel(nn.Module):
     def _embed(self, encoding: Encoding, spread: Tensor, inputs: FundInputs) -> Tensor:
         series = encoding.tokens[:, FUND]  # (B, D)
         if self.statistics:
-            share = inputs.visible[:, FUND].to(spread.dtype).mean(dim=1)
-            removed = torch.stack([encoding.mean[:, FUND] / spread, spread.log(), share], dim=1)
+            visible = inputs.visible[:, FUND].to(spread.dtype)
+            drift = encoding.mean[:, FUND] / spread * visible.sum(dim=1).sqrt()
+            drift = drift.clamp(-MOST_DRIFT, MOST_DRIFT)
+            removed = torch.stack([drift, spread.log(), visible.mean(dim=1)], dim=1)
             series = torch.cat([series, removed], dim=1)  # (B, D + 3)
         series = self.project(series)  # (B, size)
         return series if self.fusion is None else self.fusion(series, inputs)
 
     def freeze_encoder(self) -> None:
         """Leave the encoder as it is, but for its forecast head: a linear probe."""
+        self.frozen = True
         self.encoder.requires_grad_(False)
         self.encoder.head.requires_grad_(True)
+
+    def train(self, mode: bool = True) -> Self:
+        """Begin or end learning; a frozen encoder drops nothing and its BatchNorm stands still."""
+        super().train(mode)
+        if self.frozen:
+            self.encoder.eval()
+        return self

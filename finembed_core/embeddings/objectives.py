@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from finembed_core.embeddings.model import RANKINGS, FundModel, FundOutputs
 from finembed_core.encoders.inputs import FundInputs
+from finembed_core.encoders.transformer import unmoved
 from finembed_core.learning.loop import Loss
 from finembed_core.learning.objectives import (
     UncertaintyWeights,
@@ -99,13 +100,18 @@ class Learner(nn.Module):
         self.only_fills = tuple(objectives) == ("reconstruction",)
 
     def forward(self, batch: FundBatch) -> FundOutputs:
-        """The model's outputs: heads learn from whole windows, as they will be asked about them."""
+        """The model's outputs: heads learn from whole windows, as they will be asked about them.
+
+        So do the statistics of BatchNorm, but where filling in is all that is learned.
+        """
         if batch.shown is None:
             return self.model(batch.inputs)
         left = batch.inputs._replace(visible=batch.shown)
         if self.only_fills:
             return self.model(left)
-        return self.model(batch.inputs)._replace(reconstruction=self.model.filled(left))
+        with unmoved(self.model):
+            filled = self.model.filled(left)
+        return self.model(batch.inputs)._replace(reconstruction=filled)
 
 
 class Criterion:

@@ -45,8 +45,8 @@ def fill_hidden(windows: Tensor, visible: Tensor) -> Filled:
     count = visible.sum(-1).clamp(min=1)  # (B, C, L) -> (B, C)
     mean = windows.where(visible, 0.0).sum(-1) / count
     steps = windows.where(visible, mean[..., None])
-    # hidden steps deviate by nothing: only the number of steps has to be put right
-    variance = steps.var(-1, correction=0) * (steps.shape[-1] / count)
+    # hidden steps deviate by nothing
+    variance = (steps - mean[..., None]).square().sum(-1) / count
     return Filled(steps, mean, torch.sqrt(variance + EPSILON))
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv1d, gelu
@@ -103,3 +106,17 @@ class TransformerLayer(nn.Module):
     def _normed(self, norm: nn.Module, tokens: Tensor) -> Tensor:
         """All tokens (M N, D) at once: what BatchNorm takes without a transposition."""
         return norm(tokens.flatten(0, 1)).view(tokens.shape)
+
+
+@contextmanager
+def unmoved(network: nn.Module) -> Iterator[None]:
+    """Leave the running statistics of every BatchNorm as they are, whatever passes through."""
+    norms = [part for part in network.modules() if isinstance(part, nn.BatchNorm1d)]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.momentum = 0.0
+    try:
+        yield
+    finally:
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum

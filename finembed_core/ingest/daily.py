@@ -240,9 +240,10 @@ class _Cells:
 
 
 def _cells(prints: pl.DataFrame, days: Days, ids: tuple[str, ...]) -> tuple[_Cells, pl.DataFrame]:
-    """Prints (sorted) on their sessions, and those that came after one of a later day."""
+    """Prints on their sessions, and those that came after one of a later day."""
     prints = prints.filter(pl.col("date").is_between(days[0], days[-1]))
-    column = prints["id"].cast(pl.Enum(ids)).to_physical().cast(pl.Int64).to_numpy()
+    prints = prints.with_columns(pl.col("id").cast(pl.Enum(ids))).sort("id", "date")
+    column = prints["id"].to_physical().cast(pl.Int64).to_numpy()
     known = np.searchsorted(days, prints["available_at"].to_numpy().astype("datetime64[D]"))
     in_order = _in_order(column, known, len(days))
     late = prints.filter(~pl.Series(in_order))
@@ -258,7 +259,7 @@ def _cells(prints: pl.DataFrame, days: Days, ids: tuple[str, ...]) -> tuple[_Cel
 
 
 def _in_order(column: NDArray[np.int64], known: NDArray[np.int64], never: int) -> Bools:
-    """Rows that no later row of their column (sorted by day) is known before."""
+    """Rows, by column and day, that no later row of their column is known before."""
     step = column * (never + 1) + known  # every column lies above the one before
     return step == np.minimum.accumulate(step[::-1])[::-1]
 
@@ -283,10 +284,15 @@ def _compounded(
 def _matrix(
     cells: _Cells, days: Days, limit: float
 ) -> tuple[Floats32, NDArray[np.int32], pl.DataFrame]:
-    """Returns (T, N), the sessions that know them, and those beyond the limit."""
+    """Returns (T, N), the sessions that know them, and those beyond the limit.
+
+    A fall counts as the rise that makes up for it: of a wrong value neither the way there nor the
+    way back may stay without the other.
+    """
     change = _changes(cells)
-    beyond = np.abs(change) > limit
     lost = change < -1.0
+    with np.errstate(divide="ignore"):  # a total loss is beyond every limit
+        beyond = np.abs(np.log1p(np.where(lost, 0.0, change))) > np.log1p(limit)
     shape = (len(days), len(cells.ids))
     returns = np.full(shape, np.nan, dtype=np.float32)
     known = np.full(shape, len(days), dtype=np.int32)
@@ -294,7 +300,7 @@ def _matrix(
     place = cells.session[sound], cells.column[sound]
     returns[place] = change[sound]
     known[place] = cells.known[sound]
-    faults = [("return_below_minus_100", lost), ("daily_return_above_limit", beyond & ~lost)]
+    faults = [("return_below_minus_100", lost), ("daily_return_above_limit", beyond)]
     return returns, known, pl.concat(_excess(cells, days, change, *fault) for fault in faults)
 
 

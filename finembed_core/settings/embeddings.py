@@ -83,9 +83,9 @@ class TrainingSettings(Section):
     every_sessions: PositiveInt = 8
     batch_windows: PositiveInt = 256
     epoch_windows: PositiveInt = 2048
-    max_epochs: PositiveInt = 6
+    max_epochs: PositiveInt = 12
     patience: PositiveInt = 2
-    learning_rate: Annotated[float, Field(gt=0)] = 1e-3
+    learning_rate: Annotated[float, Field(gt=0)] = 3e-3
     weight_decay: Annotated[float, Field(ge=0)] = 1e-2
 
     @model_validator(mode="after")

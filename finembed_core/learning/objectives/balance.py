@@ -9,6 +9,10 @@ from torch import Tensor, nn
 
 from finembed_core.errors import InputError
 
+PACE = 30.0
+"""Steps of s in steps of its parameter: with a network's learning rate alone it would hardly move
+in the few hundred steps of a training."""
+
 
 class UncertaintyWeights(nn.Module):
     """Sum of losses, each weighted by a learned precision.
@@ -20,8 +24,8 @@ class UncertaintyWeights(nn.Module):
     s is the logarithm of a variance; at its best ``exp(-s_i) = 1 / L_i``, so that losses of any
     unit count alike and noisy ones less (Kendall, Gal and Cipolla 2018, *Multi-task learning using
     uncertainty to weigh losses*, CVPR, equation 7, with the factor 1/2 left out). No L may be
-    negative: its weight would grow without end. One that reaches 0 makes it grow too, by the
-    learning rate a step.
+    negative: its weight would grow without end. One that reaches 0 makes it grow too, by
+    `PACE` learning rates a step.
 
     Parameters
     ----------
@@ -30,14 +34,19 @@ class UncertaintyWeights(nn.Module):
 
     Attributes
     ----------
-    log_variances : Parameter, shape (len(names),)
-        s, from 0 on.
+    paced : Parameter, shape (len(names),)
+        s in units of `PACE`, from 0 on.
     """
 
     def __init__(self, names: Iterable[str]) -> None:
         super().__init__()
         self.names = tuple(names)
-        self.log_variances = nn.Parameter(torch.zeros(len(self.names)))
+        self.paced = nn.Parameter(torch.zeros(len(self.names)))
+
+    @property
+    def log_variances(self) -> Tensor:
+        """The s of the losses, shape (len(names),)."""
+        return PACE * self.paced
 
     def forward(self, losses: dict[str, Tensor]) -> Tensor:
         """Weigh and add the losses, which must be those that were named."""

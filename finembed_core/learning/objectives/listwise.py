@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from finembed_core.learning.objectives.lists import (
@@ -18,9 +17,11 @@ def listnet(scores: Tensor, labels: Tensor, listed: Tensor, temperature: float) 
 
     ::
 
-        p = softmax(z / temperature),  q = softmax(scores),  loss = -sum_j p_j log q_j
+        p = softmax(z / temperature),  q = softmax(scores),  loss = sum_j p_j (log p_j - log q_j)
 
-    with z the labels standardized per date: raw returns would make p nearly uniform.
+    with z the labels standardized per date: raw returns would make p nearly uniform. It is the
+    paper's cross entropy less what no score can change, the entropy of p, which grows with the
+    length of the list and would pass for noise where losses are weighed against each other.
 
     Parameters
     ----------
@@ -34,14 +35,14 @@ def listnet(scores: Tensor, labels: Tensor, listed: Tensor, temperature: float) 
     Returns
     -------
     Tensor
-        A scalar, not below the mean entropy of p, which it reaches where q = p.
+        A scalar, not negative; 0 where q = p.
 
     References
     ----------
     Cao, Qin, Liu, Tsai and Li (2007), *Learning to Rank: From Pairwise Approach to Listwise
     Approach*, ICML.
     """
-    target = standardized(labels, listed) / temperature
-    wanted = where_listed(log_softmax(target, listed).exp(), listed, 0.0)
-    given = where_listed(log_softmax(scores, listed), listed, 0.0)
-    return mean_over_dates(-torch.sum(wanted * given, dim=-1), listed)
+    wanted = log_softmax(standardized(labels, listed) / temperature, listed)
+    missed = wanted.exp() * (wanted - log_softmax(scores, listed))
+    losses = where_listed(missed, listed, 0.0).sum(dim=-1).clamp(min=0.0)
+    return mean_over_dates(losses, listed)
