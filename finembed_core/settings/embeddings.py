@@ -15,8 +15,9 @@ ENCODERS: tuple[EncoderName, ...] = get_args(EncoderName)
 ModeName = Literal["supervised", "probe", "finetune", "multi_objective", "multi_modal"]
 MODES: tuple[ModeName, ...] = get_args(ModeName)
 
-PACKAGED_FROM = dt.date(2014, 9, 1)
-"""First decision about the packaged daily panel: a look-back after its factor funds began."""
+PACKAGED_FROM = dt.date(2015, 1, 1)
+"""First decision about the packaged daily panel: nine retrainings are what a demo has time for, and
+hold the eight whole periods that an interval takes."""
 LEAST_DATES = 16
 """Dates below which a training would learn a handful of days by heart."""
 
@@ -82,8 +83,8 @@ class TrainingSettings(Section):
     valid_sessions: Annotated[int, Field(ge=16)] = 128
     every_sessions: PositiveInt = 8
     batch_windows: PositiveInt = 256
-    epoch_windows: PositiveInt = 2048
-    max_epochs: PositiveInt = 12
+    epoch_windows: PositiveInt = 1024
+    max_epochs: PositiveInt = 20
     patience: PositiveInt = 2
     learning_rate: Annotated[float, Field(gt=0)] = 3e-3
     weight_decay: Annotated[float, Field(ge=0)] = 1e-2
