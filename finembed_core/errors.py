@@ -56,6 +56,10 @@ class NoRiskError(InputError):
     """No fund varies, so that every portfolio has the least variance."""
 
 
+class UnpayableError(InputError):
+    """What is to be dealt costs all there is."""
+
+
 class HomeError(FinembedError):
     """The home folder is missing, damaged or was made by another version."""
 
