@@ -10,10 +10,13 @@ import numpy as np
 import polars as pl
 import pytest
 
+from finembed_core.embeddings.evaluation import wins
+from finembed_core.embeddings.evaluation.portfolios import AGAINST
 from finembed_core.report.maps import MOST_CATEGORIES, fund_map
 from finembed_core.report.run import read_run
 from finembed_core.report.section import Section
 from finembed_core.report.sections import SECTIONS
+from finembed_core.report.sections.evaluations import PORTFOLIOS, TIE
 from finembed_core.settings import Settings
 from finembed_core.store import PartStore
 from finembed_core.warehouse.publish import publish
@@ -33,6 +36,13 @@ TABLES = {
 def block(sections: dict[str, Section], name: str, words: str) -> pl.DataFrame:
     [found] = [one for one in sections[name].blocks if words in one.caption]
     return found.frame
+
+
+def test_benchmarks_stand_in_the_order_of_the_study() -> None:
+    """The report may not ask the study: it holds a list of its own, which is the same."""
+    for names in AGAINST.values():
+        assert [name for name in PORTFOLIOS if name in names] == [*names]
+    assert wins.TIE == TIE
 
 
 def test_wins_are_counted_over_all_seeds_mixed(sections: dict[str, Section]) -> None:

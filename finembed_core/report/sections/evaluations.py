@@ -9,8 +9,6 @@ import duckdb
 import plotly.graph_objects as go
 import polars as pl
 
-from finembed_core.embeddings.evaluation.portfolios import AGAINST
-from finembed_core.embeddings.evaluation.wins import TIE
 from finembed_core.report.charts import FALL, LEAD_WIDTH, RISE, WIDTH, figure, forest, reach
 from finembed_core.report.figures import COLORS, GRAY, INK
 from finembed_core.report.run import MODELS, MODES, Run, model_name
@@ -32,19 +30,17 @@ HEADLINES = {"gmv": ("sharpe", "volatility"), "weights": ("sharpe", "annual_retu
 """What is drawn of each evaluation; a ranking by Sharpe ratio alone."""
 PORTFOLIOS = {
     "market": "the market",
+    "previous_ranking": "the previous ranking",
     "equal_weight": "equal weight",
     "gmv_history": "GMV, all history",
     "gmv_ledoit_wolf": "GMV, Ledoit-Wolf",
     "gmv_sample": "GMV, sample covariance",
-    "previous_ranking": "the previous ranking",
     "supervised": "supervised training",
 }
-IN_ORDER = "CASE evaluation {} END".format(
-    " ".join(
-        f"WHEN '{name}' THEN list_position({[*own]}, benchmark)" for name, own in AGAINST.items()
-    )
-)
-"""Place of a benchmark among those of its evaluation; tests over all models take the first."""
+IN_ORDER = f"list_position({[*PORTFOLIOS]}, benchmark)"
+"""The benchmarks of an evaluation in the order of the study, whose tests take the first."""
+TIE = 1e-12
+"""A difference below it is none, as where the study counts wins."""
 MOST_MODELS = 12
 """Above this many, differences are drawn against the first benchmark alone."""
 LOSSES = {"listnet": "ListNet", "neuralndcg": "NeuralNDCG"}
@@ -176,7 +172,7 @@ def _differences(connection: duckdb.DuckDBPyConnection, evaluation: str) -> Iter
     known = f"evaluation = {literal(evaluation)} AND {MODEL} AND benchmark <> 'supervised'"
     counted = f"""\
 SELECT benchmark, count(DISTINCT (encoder, mode)) AS models FROM embedding_scoreboard
-WHERE {known} AND difference IS NOT NULL GROUP BY evaluation, benchmark ORDER BY {IN_ORDER}"""
+WHERE {known} AND difference IS NOT NULL GROUP BY benchmark ORDER BY {IN_ORDER}"""
     against = answer(connection, counted)
     if against.is_empty():
         return
