@@ -10,6 +10,7 @@ dependent test of m of n on the same studies. speed: seconds of one core for 1,0
 
 import argparse
 import time
+from dataclasses import replace
 
 import numpy as np
 
@@ -41,10 +42,11 @@ def studies(periods: int, shared: float):
 def size() -> None:
     print("missed by 95% intervals of the mean of 12 portfolios: 5% would be right")
     for periods in (30, 12):
+        starts = np.arange(periods) * HOLDING
         for name, shared in SHARED.items():
             missed = np.zeros(3)
             for seed, active in enumerate(studies(periods, shared)):
-                paired = PairedDraws.of(active, HOLDING, draws=DRAWS, seed=seed)
+                paired = PairedDraws.of(active, starts, draws=DRAWS, seed=seed)
                 drawn = paired.moments(active, np.zeros(len(active)))["mean_return"].mean(axis=1)
                 mean = active.mean(axis=1)
                 ends = [paired.interval("mean_return", mean.mean() * 252, drawn)]
@@ -62,10 +64,11 @@ def size() -> None:
 
 def wins() -> None:
     print("m of 12 found significant at 5% without skill")
+    starts = np.arange(30) * HOLDING
     for name, shared in SHARED.items():
         sign = dependent = 0
         for seed, active in enumerate(studies(30, shared)):
-            paired = PairedDraws.of(active, HOLDING, draws=DRAWS, seed=seed)
+            paired = PairedDraws.of(active, starts, draws=DRAWS, seed=seed)
             drawn = paired.moments(active, np.zeros(len(active)))["mean_return"]
             found = count_wins(active.mean(axis=0) * 252, drawn, paired)
             sign += found.sign_p <= 0.05
@@ -83,7 +86,7 @@ def speed() -> None:
     table = table.vstack(table.with_columns(date=panel.days[130 + 15 * 64].item()))
     ledger = DailyLedger.of(panel, Predictions.of(table, panel), world.fund_table(), settings)
     sessions = np.arange(130, 130 + 16 * 64, 64)
-    ledger = DailyLedger(**{**vars(ledger), "decisions": sessions})
+    ledger = replace(ledger, decisions=sessions)
     rng = np.random.default_rng(1)
     begin, simulated = time.process_time(), 20
     for _ in range(simulated):
@@ -91,15 +94,15 @@ def speed() -> None:
     each = (time.process_time() - begin) / simulated
     n = len(ledger.dates)
     print(f"ledger: {each * 1e3:.0f} ms for a portfolio of 300 funds over {n} sessions")
-    made = Portfolios()
+    made, always = Portfolios(), np.ones(16, bool)
     for encoder in range(250):
         for mode in ("supervised", "probe", "finetune", "multi_modal"):
-            held = Held(rng.normal(0, 0.01, n), rng.random(n), rng.random(n), 16, 16)
+            held = Held(rng.normal(0, 0.01, n), rng.random(n), rng.random(n), always)
             made.candidates[Label("weights", str(encoder), mode)] = held
     none = np.zeros(n)
-    made.benchmarks[Benchmark("equal_weight")] = Held(rng.normal(0, 0.01, n), none, none, 16, 16)
+    made.benchmarks[Benchmark("equal_weight")] = Held(rng.normal(0, 0.01, n), none, none, always)
     begin = time.process_time()
-    rows = evaluation_table(made, ledger, settings.backtest.inference, 64).height
+    rows = evaluation_table(made, ledger, settings.backtest.inference).height
     took = time.process_time() - begin
     print(f"comparisons: {took:.1f} s for 1,000 portfolios, {rows:,} rows")
 

@@ -52,6 +52,14 @@ class NothingToEvaluateError(InputError):
     """Nothing has been decided yet, or nothing is earned after it: no fault of the input."""
 
 
+class NoRiskError(InputError):
+    """No fund varies, so that every portfolio has the least variance."""
+
+
+class UnpayableError(InputError):
+    """What is to be dealt costs all there is."""
+
+
 class HomeError(FinembedError):
     """The home folder is missing, damaged or was made by another version."""
 

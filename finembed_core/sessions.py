@@ -19,6 +19,7 @@ from finembed_core.errors import InputError
 
 Days = NDArray[np.datetime64]
 
+SESSIONS_PER_YEAR = 252
 ONE_DAY = np.timedelta64(1, "D")
 
 
@@ -80,7 +81,7 @@ class SessionCalendar:
 
     days: Days
     lag: int = 0
-    periods_per_year: int = 252
+    periods_per_year: int = SESSIONS_PER_YEAR
 
     def __post_init__(self) -> None:
         days = np.asarray(self.days, dtype="datetime64[D]")

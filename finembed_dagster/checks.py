@@ -101,8 +101,9 @@ def unique_fund_predictions(study: Study, months: Sequence[Month]) -> Finding:
 def whole_portfolios(study: Study, months: Sequence[Month]) -> Finding:
     """Weights of a decision, direct and of least variance, are not negative and sum to one."""
     frame = _decided(study.store, months)
-    sums = frame.group_by("date", *MEMBER).agg(
-        pl.col(WEIGHTS).sum(), least=pl.min_horizontal(*(pl.min(name) for name in WEIGHTS))
+    sums = frame.group_by("date", *MEMBER).agg(  # no sum where nothing could be certified
+        pl.when(pl.col(WEIGHTS).count() > 0).then(pl.col(WEIGHTS).sum()),
+        least=pl.min_horizontal(*(pl.min(name) for name in WEIGHTS)),
     )
     off = sums.filter(
         (pl.col("least") < -ROUNDING)

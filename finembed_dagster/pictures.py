@@ -92,12 +92,12 @@ def embedded_funds(store: PartStore) -> Metadata:
 
 
 def scoreboard(evaluations: pl.DataFrame) -> Metadata:
-    """Sharpe ratios against the strongest benchmark, and how many portfolios beat theirs."""
+    """Sharpe ratios against the first benchmark there is, and how many portfolios beat theirs."""
     whole = evaluations.filter(pl.col("seed").is_null())
     known = set(whole["benchmark"])
-    strongest = {name: next((b for b in AGAINST[name] if b in known), None) for name in AGAINST}
+    chosen = {name: next((b for b in AGAINST[name] if b in known), None) for name in AGAINST}
     schema = {"evaluation": pl.String, "benchmark": pl.String}
-    first = pl.DataFrame(list(strongest.items()), schema=schema, orient="row")
+    first = pl.DataFrame(list(chosen.items()), schema=schema, orient="row")
     no_model = pl.all_horizontal(pl.col("encoder", "mode").is_null())
     whole_panel = pl.all_horizontal(pl.col("fund_group", "k").is_null())
     models = whole.filter(~no_model, whole_panel, metric="sharpe")

@@ -205,7 +205,7 @@ def metrics(series: Series, turnover: FloatArray | None = None) -> list[Metric]:
     series : Series
         With a benchmark, the relative statistics come too.
     turnover : ndarray, optional
-        Half of what was bought and sold per period, share of NAV, the first purchase left out.
+        Half of what was bought and sold per period, share of NAV (see `after_purchase`).
     """
     found = _own(series)
     if turnover is not None:
@@ -213,6 +213,12 @@ def metrics(series: Series, turnover: FloatArray | None = None) -> list[Metric]:
         text = "mean of (bought + sold) / 2 / NAV after the first purchase x ppy"
         found.append(Metric("turnover", value, len(turnover), text))
     return found
+
+
+def after_purchase(turnover: FloatArray) -> FloatArray:
+    """Turnover by period after the first purchase, which is none: a book must be bought."""
+    bought = int(np.argmax(turnover > 0.0)) if len(turnover) else 0
+    return turnover[bought + 1 :]
 
 
 def relative_metrics(series: Series) -> list[Metric]:

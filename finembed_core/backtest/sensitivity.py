@@ -22,7 +22,7 @@ from finembed_core.backtest.study import Entry, Outcome, Study
 from finembed_core.backtest.tables import SCHEMAS
 from finembed_core.backtest.track import Track
 from finembed_core.calendar import DecisionCalendar, Month, Period
-from finembed_core.errors import InputError
+from finembed_core.errors import UnpayableError
 from finembed_core.portfolio.orders import Costs
 from finembed_core.settings import BacktestSettings, SensitivitySettings
 
@@ -83,7 +83,7 @@ class CostCurve:
             terms = with_costs(self.scenario.terms, costs)
             try:
                 self.found[bps] = statistics(replace(self.scenario, terms=terms).run())
-            except InputError:  # what the run itself could pay
+            except UnpayableError:  # what the run itself could pay
                 self.found[bps] = dict.fromkeys(METRICS, np.nan)
         return self.found[bps]
 

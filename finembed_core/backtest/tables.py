@@ -7,7 +7,13 @@ import polars as pl
 from numpy.typing import NDArray
 
 from finembed_core.backtest.market import Market
-from finembed_core.backtest.metrics import Series, drawdowns, metrics, relative_metrics
+from finembed_core.backtest.metrics import (
+    Series,
+    after_purchase,
+    drawdowns,
+    metrics,
+    relative_metrics,
+)
 from finembed_core.backtest.queue import Block
 from finembed_core.backtest.track import RUIN, Decision, Executed, Track
 from finembed_core.calendar import Calendar, IntArray, Period
@@ -339,8 +345,7 @@ def _metrics(
     name: str, track: Track, calendar: Calendar, benchmark: FloatArray | None
 ) -> pl.DataFrame:
     own, against = return_series(name, track, calendar, benchmark)
-    bought = int(np.argmax(track.turnover > 0.0)) if len(track.turnover) else 0
-    found = metrics(own, track.turnover[bought + 1 :]) + relative_metrics(against or own)
+    found = metrics(own, after_purchase(track.turnover)) + relative_metrics(against or own)
     return pl.DataFrame(
         [(m.name, m.value, m.n, m.convention) for m in found],
         schema={"metric": pl.String, "value": pl.Float64, "n": pl.Int64, "convention": pl.String},

@@ -23,8 +23,8 @@ from finembed_core.embeddings.baseline import principal_vectors
 from finembed_core.embeddings.retrieval import cosines
 from finembed_core.errors import InputError
 from finembed_core.panel import FloatArray
+from finembed_core.sessions import SESSIONS_PER_YEAR
 
-SESSIONS_PER_YEAR = 252
 NEIGHBORS = 10
 MOST_QUERIES = 1_000
 PERMUTATIONS = 20

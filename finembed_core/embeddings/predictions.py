@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import cast
 
 import numpy as np
@@ -15,6 +16,7 @@ from finembed_core.embeddings.examples import FundDates, Sheet
 from finembed_core.embeddings.model import RANKINGS, FundModel, FundOutputs
 from finembed_core.embeddings.sheets import Information, SheetMaker
 from finembed_core.embeddings.tables import PREDICTED, Schema, embedding_schema
+from finembed_core.errors import NoRiskError, SolverError
 from finembed_core.learning.forward import Forward
 from finembed_core.learning.loop import one_thread
 from finembed_core.learning.objectives import weights_of
@@ -25,6 +27,8 @@ from finembed_core.settings import EmbeddingsSettings, ModeName
 BATCH = 4096
 """Funds that go through a network at once."""
 FORECAST = "forecast"
+Note = dict[str, float] | str
+Notes = dict[str, Note]
 DEAREST = -0.99
 """A forecast return below which compounding would have no meaning."""
 
@@ -59,7 +63,7 @@ def predictions(
     sheet: Sheet,
     past: Sequence[tuple[Sheet, Forward]],
     settings: EmbeddingsSettings,
-) -> pl.DataFrame:
+) -> tuple[pl.DataFrame, Notes]:
     """Rows of `fund_predictions` of one date from every mode and seed of one encoder.
 
     Parameters
@@ -72,11 +76,20 @@ def predictions(
     past : sequence of (Sheet, Forward)
         Dates before it, on which forecasts are held against what came.
     settings : EmbeddingsSettings
+
+    Returns
+    -------
+    DataFrame
+    dict of str to (dict of str to float, or str)
+        By encoder, mode and seed: what the forecast changed in the minimum variance portfolio, or
+        why there is none.
     """
-    frames = [
-        _member(models, mode, seed, dates, sheet, past, settings) for mode, seed in models.members()
-    ]
-    return pl.concat([_empty(PREDICTED), *frames])
+    frames, notes = [_empty(PREDICTED)], {}
+    for mode, seed in models.members():
+        frame, note = _member(models, mode, seed, dates, sheet, past, settings)
+        frames.append(frame)
+        notes[f"{models.shape.encoder}, {mode}, seed {seed}"] = note
+    return pl.concat(frames), notes
 
 
 def embeddings(
@@ -109,8 +122,8 @@ def _member(
     sheet: Sheet,
     past: Sequence[tuple[Sheet, Forward]],
     settings: EmbeddingsSettings,
-) -> pl.DataFrame:
-    """Rows of one mode and seed."""
+) -> tuple[pl.DataFrame, Note]:
+    """Rows of one mode and seed, and the note of their minimum variance portfolio."""
     forecaster = models.answering(mode, FORECAST, seed)
     said = answers(forecaster, dates, sheet)
     path = _path(said, dates)  # (n, S)
@@ -125,6 +138,7 @@ def _member(
     scores = answers(models.answering(mode, "weights", seed), dates, sheet).weight[None]
     everyone = torch.ones_like(scores, dtype=torch.bool)
     weights = weights_of(scores.double(), everyone, settings.objectives.weights)[0]
+    gmv, note = _least_variance(path, missed)
     n = len(path)
     columns = {
         "date": [dates.windows.panel.days[sheet.session].item()] * n,
@@ -137,10 +151,10 @@ def _member(
         "volatility": measures[:, 1],
         "drawdown": measures[:, 2],
         "weight": weights.numpy(),
-        "gmv": _least_variance(path, missed),
+        "gmv": gmv,
     } | {ranking: score.double().numpy() for ranking, score in ranks.items()}
     frame = pl.DataFrame({name: columns[name] for name in PREDICTED}, schema=PREDICTED)
-    return frame.with_columns(pl.selectors.float().fill_nan(None))
+    return frame.with_columns(pl.selectors.float().fill_nan(None)), note
 
 
 def _path(said: FundOutputs, dates: FundDates) -> FloatArray:
@@ -148,13 +162,20 @@ def _path(said: FundOutputs, dates: FundDates) -> FloatArray:
     return cast(Tensor, said.path).double().numpy() * dates.scale.fund
 
 
-def _least_variance(path: FloatArray, missed: FloatArray) -> FloatArray:
-    """Weights of least variance under the forecasts, 0 for funds too young to have been missed."""
+def _least_variance(path: FloatArray, missed: FloatArray) -> tuple[FloatArray, Note]:
+    """Weights of least variance under the forecasts; NaN for funds too young to have been missed.
+
+    Without weights that could be certified all are NaN, and the note says why.
+    """
     old = (~np.isnan(missed)).sum(axis=0) >= path.shape[1]
-    weights = np.zeros(len(path))
-    if old.any():
-        weights[old] = gmv_weights(path[old], missed[:, old])[0]
-    return np.where(old.any(), weights, np.nan)
+    weights = np.full(len(path), np.nan)
+    if not old.any():
+        return weights, "no fund has been forecast for a whole horizon yet"
+    try:
+        weights[old], effect = gmv_weights(path[old], missed[:, old])
+    except (NoRiskError, SolverError) as error:
+        return weights, error.what
+    return weights, asdict(effect)
 
 
 def _residuals(

@@ -158,16 +158,20 @@ def predict(inputs: ModelInputs, settings: EmbeddingsSettings) -> Mapping[str, O
     information = inputs.information[0]
     windows, session = information.windows, information.session
     day = windows.panel.days[session].item()
-    frames = [pl.DataFrame(schema=PREDICTED)]
+    frames, gmv = [pl.DataFrame(schema=PREDICTED)], {}
     for _, fingerprint, files in inputs.models.values():
         models = FundModels.from_files(files, fingerprint)
         maker, dates, sheet = asked(models, information, settings)
         if len(sheet.columns):
             past = maker.past(models.characteristics)
-            frames.append(predictions(models, dates, sheet, past, settings))
+            frame, notes = predictions(models, dates, sheet, past, settings)
+            frames.append(frame)
+            gmv |= notes
     excluded = [(day, *each) for each in windows.listed(session).excluded]
     return {
-        PREDICTIONS: Output(pl.concat(frames), notes={"absent_encoders": inputs.absent}),
+        PREDICTIONS: Output(
+            pl.concat(frames), notes={"absent_encoders": inputs.absent, "gmv": gmv}
+        ),
         EXCLUSIONS: Output(pl.DataFrame(excluded, schema=EXCLUDED, orient="row")),
     }
 

@@ -35,7 +35,7 @@ import piqp
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
-from finembed_core.errors import InputError, SolverError
+from finembed_core.errors import InputError, NoRiskError, SolverError
 from finembed_core.panel import FloatArray
 from finembed_core.portfolio.active_set import active_set
 from finembed_core.portfolio.covariance import RiskModel
@@ -113,8 +113,9 @@ def minimum_variance(
     Raises
     ------
     InputError
-        A number is missing, no fund varies, the caps sum to less than 1, or no portfolio reaches
-        the floor.
+        A number is missing, the caps sum to less than 1, or no portfolio reaches the floor.
+    NoRiskError
+        No fund varies.
     SolverError
         No solver found weights that could be certified.
 
@@ -178,7 +179,7 @@ class _Problem:
             raise InputError("a variance is missing, infinite or negative", where="risk model")
         level = float(variances.mean())
         if not level > 0.0:
-            raise InputError(
+            raise NoRiskError(
                 "no fund varies, so that every portfolio has the least variance",
                 where="risk model",
             )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from finembed_core.errors import InputError
+from finembed_core.errors import UnpayableError
 from finembed_core.panel import FloatArray
 from finembed_core.portfolio.costs import BoolArray, Costs
 
@@ -35,7 +35,7 @@ def reset(
 
     Raises
     ------
-    InputError
+    UnpayableError
         Short sales at such leverage and costs that no NAV solves the first equation.
     """
     wanted, held, own = weights[dealable], holdings[dealable], costs.only(dealable)
@@ -57,7 +57,7 @@ def _check_leverage(weights: FloatArray, costs: Costs) -> None:
     dearest = float((np.maximum(costs.buy, costs.sell) * np.abs(weights)).sum())
     if dearest >= 1.0:
         gross = float(np.abs(weights).sum())
-        raise InputError(
+        raise UnpayableError(
             f"weights of gross exposure {gross:g} cost the whole NAV to deal",
             where=f"costs come to {dearest:.0%} of it",
             remedy="lower the leverage or the costs",

@@ -132,7 +132,7 @@ def forest(
             name=escape(name),
             mode="markers",
             marker={"color": color, "size": 8},
-            error_x=_reach(frame, below, above, color),
+            error_x=reach(frame, below, above, color) if below else None,
             hovertemplate=f"%{{y}}, {escape(name)}: %{{x:.3~g}}<extra></extra>",
         )
     chart.update_yaxes(
@@ -142,9 +142,8 @@ def forest(
     return chart.update_layout(hovermode="closest")
 
 
-def _reach(frame: pl.DataFrame, below: str, above: str, color: str) -> dict[str, Any] | None:
-    if not below:
-        return None
+def reach(frame: pl.DataFrame, below: str, above: str, color: str) -> dict[str, Any]:
+    """Bars of the intervals whose reach two columns hold; none where they are null."""
     return {
         "type": "data",
         "symmetric": False,

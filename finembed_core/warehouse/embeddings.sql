@@ -116,7 +116,7 @@ COMMENT ON COLUMN fund_predictions.drawdown IS 'largest fall within the horizon,
 COMMENT ON COLUMN fund_predictions.listnet IS 'score of the model trained with ListNet: its order counts, not its size';
 COMMENT ON COLUMN fund_predictions.neuralndcg IS 'score of the model trained with NeuralNDCG, likewise';
 COMMENT ON COLUMN fund_predictions.weight IS 'predicted portfolio weight; sums to 1';
-COMMENT ON COLUMN fund_predictions.gmv IS 'weight in the minimum variance portfolio from forecasts; sums to 1';
+COMMENT ON COLUMN fund_predictions.gmv IS 'weight in the minimum variance portfolio from forecasts, sums to 1; NULL where too few residuals are known of the fund, or no solution was certified (notes of the part)';
 
 CREATE TABLE embedding_portfolios (
     evaluation VARCHAR NOT NULL CHECK (evaluation IN ('gmv', 'weights', 'ranking', 'benchmark')),
@@ -136,7 +136,7 @@ COMMENT ON TABLE embedding_portfolios IS 'Returns of the portfolios that evaluat
 COMMENT ON COLUMN embedding_portfolios.loss IS 'ranking: loss of the scores';
 COMMENT ON COLUMN embedding_portfolios.fund_group IS 'funds to choose from';
 COMMENT ON COLUMN embedding_portfolios.k IS 'ranking: funds held';
-COMMENT ON COLUMN embedding_portfolios.seed IS 'NULL: all seeds mixed equally, or none';
+COMMENT ON COLUMN embedding_portfolios.seed IS 'NULL: all seeds together, or none';
 COMMENT ON COLUMN embedding_portfolios.date IS 'session';
 COMMENT ON COLUMN embedding_portfolios.ret IS 'net of costs, decimal';
 COMMENT ON COLUMN embedding_portfolios.turnover IS 'traded as a share of NAV';
@@ -162,14 +162,14 @@ CREATE TABLE embedding_evaluations (
     CHECK (ci_low <= ci_high)
 );
 COMMENT ON TABLE embedding_evaluations IS 'What each model''s portfolio is worth beside its benchmark.';
-COMMENT ON COLUMN embedding_evaluations.seed IS 'NULL: all seeds mixed equally';
+COMMENT ON COLUMN embedding_evaluations.seed IS 'NULL: all seeds together, weights in equal parts, rankings by their mean rank';
 COMMENT ON COLUMN embedding_evaluations.value IS 'of the model, in the unit of metric: decimals per year, a count of wins, a share or a p-value';
 COMMENT ON COLUMN embedding_evaluations.benchmark IS 'portfolio compared with; supervised: the same encoder trained so; half: as many wins as losses';
 COMMENT ON COLUMN embedding_evaluations.benchmark_value IS 'of the benchmark, in the unit of metric';
 COMMENT ON COLUMN embedding_evaluations.difference IS 'value - benchmark_value';
 COMMENT ON COLUMN embedding_evaluations.ci_low IS 'lower end of the 95% interval of the difference, NULL without';
 COMMENT ON COLUMN embedding_evaluations.ci_high IS 'its upper end';
-COMMENT ON COLUMN embedding_evaluations.n IS 'observations behind the interval';
+COMMENT ON COLUMN embedding_evaluations.n IS 'observations behind the interval: holding periods; of counts of wins and of tests the portfolios';
 
 CREATE TABLE embedding_information (
     encoder VARCHAR,
@@ -221,7 +221,7 @@ COMMENT ON VIEW latest_embeddings IS 'Embeddings of the last date that has any, 
 
 CREATE VIEW embedding_scoreboard AS
 WITH judged AS (
-    SELECT *, metric NOT IN ('volatility', 'average_volatility', 'turnover', 'cost') AS more_is_better
+    SELECT *, metric NOT IN ('volatility', 'average_volatility') AS more_is_better
     FROM embedding_evaluations WHERE seed IS NULL
 ), seeds AS (
     SELECT evaluation, encoder, mode, loss, fund_group, k, metric, benchmark,
@@ -267,7 +267,7 @@ COMMENT ON COLUMN embedding_scoreboard.ci_low IS 'lower end of its 95% interval,
 COMMENT ON COLUMN embedding_scoreboard.ci_high IS 'its upper end';
 COMMENT ON COLUMN embedding_scoreboard.seed_low IS 'smallest difference of a single seed';
 COMMENT ON COLUMN embedding_scoreboard.seed_high IS 'largest one';
-COMMENT ON COLUMN embedding_scoreboard.verdict IS 'whether that interval leaves 0 out, and on which side; of volatility and turnover less is better; p-values and what is absent have it in note';
+COMMENT ON COLUMN embedding_scoreboard.verdict IS 'whether that interval leaves 0 out, and on which side; of volatility less is better; p-values and what is absent have it in note';
 
 CREATE MACRO similar_funds(fund, day) AS TABLE
 WITH shown AS (

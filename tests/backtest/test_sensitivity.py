@@ -1,18 +1,21 @@
 """Sensitivities are what a run with the other assumption would say; break-even costs hold."""
 
 import dataclasses
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
 
+from finembed_core.backtest.market import Terms
 from finembed_core.backtest.run import backtest
 from finembed_core.backtest.scenario import Remembered
-from finembed_core.backtest.sensitivity import BREAK_EVEN, METRICS, break_even
+from finembed_core.backtest.sensitivity import BREAK_EVEN, METRICS, CostCurve, break_even
 from finembed_core.calendar import Month
+from finembed_core.errors import InputError, UnpayableError
 from finembed_core.portfolio.orders import Signals, State, TargetWeights
-from finembed_core.settings import Settings
+from finembed_core.settings import BacktestSettings, Settings
 from finembed_core.store import PartStore
 from tests.backtest.fake_store import FIRST, MODELS, Story, story, write_story
 
@@ -279,3 +282,23 @@ def test_a_policy_is_asked_again_only_where_it_looked_at_the_state() -> None:
                     assert found.weights.tolist() == expected.weights.tolist()
     assert calls["holdings"] == 2 * 4
     assert calls["some"] == 4 + 3  # once only for the first month, each time for the second
+
+
+@dataclass
+class Failing:  # dataclasses.replace gives it the terms
+    """A scenario that cannot run."""
+
+    error: InputError
+    terms: Terms = field(default_factory=Terms)
+
+    def run(self) -> None:
+        raise self.error
+
+
+def test_only_what_cannot_be_paid_is_no_result() -> None:
+    own = BacktestSettings()
+    dear = CostCurve(Failing(UnpayableError("costs all")), own)  # pyright: ignore
+    assert all(np.isnan(value) for value in dear.at(1000.0).values())
+    broken = CostCurve(Failing(InputError("weights sum to 2")), own)  # pyright: ignore
+    with pytest.raises(InputError, match="sum to 2"):
+        broken.at(10.0)

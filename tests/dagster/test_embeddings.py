@@ -197,6 +197,8 @@ def test_checks_find_what_is_wrong(daily: Study) -> None:
     for check in (whole_portfolios, finite_vectors, known_funds):
         assert check(daily, months)[0]
     frame = store.read("fund_predictions", key)
+    store.write("fund_predictions", key, frame.with_columns(gmv=pl.lit(None, pl.Float64)))
+    assert whole_portfolios(daily, months)[0]  # none was certified: nothing has to sum to one
     store.write("fund_predictions", key, frame.with_columns(gmv=pl.col("gmv") * 1.1))
     assert whole_portfolios(daily, months)[1]["members_off"] == 4
     frame = store.read("embeddings", key)

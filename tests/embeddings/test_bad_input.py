@@ -8,6 +8,7 @@ import torch
 from pydantic import ValidationError
 
 from finembed_core.embeddings import objectives
+from finembed_core.embeddings import predictions as predicting
 from finembed_core.embeddings.fitting import TOO_LITTLE, fit_models
 from finembed_core.embeddings.information_set import InformationReader
 from finembed_core.embeddings.sheets import Information, SheetMaker
@@ -15,7 +16,7 @@ from finembed_core.embeddings.stages import ModelInputs, embed, encoder_stage, p
 from finembed_core.embeddings.tables import EMBEDDINGS, EXCLUSIONS, PREDICTIONS, model_table
 from finembed_core.embeddings.text import TextVectors
 from finembed_core.embeddings.windows import Windows
-from finembed_core.errors import IntegrityError, SettingsError, SolverError
+from finembed_core.errors import InputError, IntegrityError, SettingsError, SolverError
 from finembed_core.learning.objectives import PerformanceScale
 from finembed_core.settings import Settings
 from finembed_core.stage import build
@@ -164,6 +165,32 @@ def test_one_fund_alone_is_all_of_every_portfolio(asked):
     alone = dataclasses.replace(asked, information=(with_returns(known, lone, FUSED),))
     frame = predict(alone, FUSED.embeddings)[PREDICTIONS].frame
     assert frame.select("weight", "gmv").rows() == [(1.0, 1.0)]
+
+
+def test_notes_say_what_the_forecast_changed_or_why_there_are_no_weights(asked, monkeypatch):
+    """A solution that nobody certifies stops no other prediction."""
+    told = predict(asked, FUSED.embeddings)[PREDICTIONS]
+    assert told.frame["gmv"].sum() == pytest.approx(1.0)
+    [(member, note)] = told.notes["gmv"].items()
+    assert member == "rlinear, multi_modal, seed 1"
+    assert set(note) == {"forecast_share", "moved"}
+    assert 0.0 < note["forecast_share"] < 1.0 and 0.0 <= note["moved"] <= 1.0
+
+    def fails(*_: object) -> None:
+        raise SolverError("nobody found it")
+
+    monkeypatch.setattr(predicting, "gmv_weights", fails)
+    found = predict(asked, FUSED.embeddings)[PREDICTIONS]
+    assert found.notes["gmv"] == {member: "nobody found it"}
+    assert found.frame["gmv"].null_count() == found.frame.height > 0
+    assert found.frame.drop("gmv").equals(told.frame.drop("gmv"))
+
+    def breaks(*_: object) -> None:
+        raise InputError("shapes do not fit")
+
+    monkeypatch.setattr(predicting, "gmv_weights", breaks)
+    with pytest.raises(InputError, match="shapes"):
+        predict(asked, FUSED.embeddings)
 
 
 def test_a_checkpoint_of_other_settings_is_refused_by_the_stages(asked):

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from finembed_core.embeddings.evaluation.books import (
     equal_weight,
     least_variance,
+    mean_ranks,
     mixed,
     predicted_weights,
     top,
@@ -19,11 +20,12 @@ from finembed_core.embeddings.evaluation.books import (
 from finembed_core.embeddings.evaluation.portfolios import fund_groups
 from finembed_core.embeddings.evaluation.predictions import Predictions, previous_returns, visible
 from finembed_core.errors import InputError
-from finembed_core.portfolio.covariance import ESTIMATORS
+from finembed_core.portfolio.covariance import ESTIMATORS, RiskModel
 from tests.embeddings.daily_worlds import DailyWorld
 
 NAN = np.nan
 ALL = np.ones((1, 6), dtype=bool)
+DAYS = np.array(["2001-01-01", "2001-04-02"], dtype="datetime64[D]")
 
 
 def test_top_by_hand() -> None:
@@ -79,9 +81,18 @@ def test_mixed_takes_equal_parts_of_those_that_decide() -> None:
     assert book[:2].tolist() == [[0.5, 0.5], [1.0, 0.0]] and np.isnan(book[2]).all()
 
 
+def test_ranks_are_averaged_over_seeds_whose_scores_differ_in_scale() -> None:
+    one = np.array([[1.0, 2.0, 3.0, 4.0]])
+    two = np.array([[300.0, 100.0, NAN, 200.0]])
+    among = np.array([[True, True, True, False]])
+    found = mean_ranks([one, two], among)
+    np.testing.assert_allclose(found, [[(1 / 3 + 1) / 2, (2 / 3 + 1 / 2) / 2, 1.0, NAN]])
+    assert np.isnan(mean_ranks([np.full((1, 4), NAN)] * 2, among)).all()
+
+
 def test_predicted_weights_lose_their_rounding() -> None:
     weights = np.array([[0.6, 0.400001, NAN, -1e-9], [NAN] * 4])
-    book = predicted_weights(weights, "weight")
+    book = predicted_weights(weights, "weight", DAYS)
     assert book[0].sum() == pytest.approx(1.0, abs=1e-15) and book[0].min() == 0.0
     assert np.isnan(book[1]).all()
 
@@ -89,8 +100,8 @@ def test_predicted_weights_lose_their_rounding() -> None:
 @pytest.mark.parametrize("row", [[0.5, 0.6], [1.5, -0.5], [0.0, 0.0]])
 def test_weights_that_are_no_portfolio_are_refused(row: list[float]) -> None:
     with pytest.raises(InputError, match="predicted weights sum to") as caught:
-        predicted_weights(np.array([[0.5, 0.5], row]), "weight of linear, probe")
-    assert "decision 2" in str(caught.value.where)
+        predicted_weights(np.array([[0.5, 0.5], row]), "weight of linear, probe, seed 2", DAYS)
+    assert caught.value.where == "fund_predictions, weight of linear, probe, seed 2, 2001-04-02"
 
 
 def test_what_is_not_known_yet_is_not_seen() -> None:
@@ -121,7 +132,8 @@ def test_the_safest_fund_is_the_least_variance() -> None:
     returns[:, 4] *= 0.001
     panel = dataclasses.replace(panel, returns=returns)
     known = Predictions.of(world.predictions(panel), panel)
-    book = least_variance(panel, known, 32, ESTIMATORS["sample"])
+    book, reason = least_variance(panel, known, 32, ESTIMATORS["sample"], known.listed)
+    assert not reason
     assert (book[:, 4] > 0.95).all()
     np.testing.assert_allclose(book.sum(axis=1), 1.0)
 
@@ -134,8 +146,44 @@ def test_a_window_that_cannot_be_solved_holds_on() -> None:
     returns[: first + 1] = NAN
     panel = dataclasses.replace(panel, returns=returns)
     known = Predictions.of(world.predictions(panel), panel)
-    book = least_variance(panel, known, 32, ESTIMATORS["ledoit_wolf"])
+    book, reason = least_variance(panel, known, 32, ESTIMATORS["ledoit_wolf"], known.listed)
     assert np.isnan(book[0]).all() and not np.isnan(book[1:]).any()
+    assert reason == f"{panel.days[first]}: no fund has 2 returns"
+
+
+def test_funds_that_stand_still_have_no_least_variance() -> None:
+    world = DailyWorld()
+    panel = world.panel()
+    panel = dataclasses.replace(panel, returns=np.zeros_like(panel.returns))
+    known = Predictions.of(world.predictions(world.panel()), panel)
+    book, reason = least_variance(panel, known, 32, ESTIMATORS["ledoit_wolf"], known.listed)
+    assert np.isnan(book).all() and "no fund varies" in reason
+
+
+def test_a_window_that_breaks_its_contract_is_an_error() -> None:
+    world = DailyWorld()
+    panel = world.panel()
+    known = Predictions.of(world.predictions(panel), panel)
+
+    def broken(window: np.ndarray) -> RiskModel:
+        return RiskModel(np.full((1, window.shape[1]), np.nan), np.zeros(window.shape[1]))
+
+    with pytest.raises(InputError, match="a variance is missing"):
+        least_variance(panel, known, 32, broken, known.listed)
+
+
+def test_history_weighs_the_funds_that_the_models_weighed() -> None:
+    """Young funds have no weight by variance; where no model has any, all that are listed count."""
+    world = DailyWorld(funds=4, seeds=(1, 2))
+    panel = world.panel()
+    day = world.predictions(panel)["date"].unique().sort()
+    young = (pl.col("fund_id") == "F003") & (pl.col("date") == day[0])
+    nobody = pl.col("date") == day[1]
+    table = world.predictions(panel).with_columns(
+        gmv=pl.when(young | nobody).then(None).otherwise("gmv")
+    )
+    weighed = Predictions.of(table, panel).weighed
+    assert weighed[:3].tolist() == [[True, True, True, False], [True] * 4, [True] * 4]
 
 
 def test_groups_are_large_enough() -> None:

@@ -15,7 +15,7 @@ HOLDING = 15
 
 
 def drawn(active: np.ndarray, draws: int = 200, seed: int = 1) -> PairedDraws:
-    return PairedDraws.of(active, HOLDING, draws=draws, seed=seed)
+    return PairedDraws.of(active, np.arange(0, len(active), HOLDING), draws=draws, seed=seed)
 
 
 @given(seed=st.integers(0, 10**6))
@@ -85,7 +85,36 @@ def test_the_sign_test_is_the_binomial_one() -> None:
     assert (wins.won, wins.n) == (21, 24)
     assert wins.sign_p == pytest.approx(2 * binom.sf(20, 24, 0.5))
     assert wins.sign_p == pytest.approx(2.77e-4, rel=1e-2)
-    assert (wins.low, wins.high) == (21 / 24, 21 / 24)  # every draw agrees
+
+
+def test_where_every_draw_agrees_there_is_no_interval() -> None:
+    """Four of four, a sign test of .125: no share of [1, 1] that leaves one half out."""
+    differences = np.full(4, 0.1)
+    paired = drawn(np.random.default_rng(4).normal(size=(200, 1)))
+    wins = count_wins(differences, np.tile(differences, (200, 1)), paired)
+    assert wins.sign_p == pytest.approx(0.125)
+    assert np.isnan(wins.low) and np.isnan(wins.high)
+
+
+def test_draws_without_a_value_are_no_losses() -> None:
+    rng = np.random.default_rng(8)
+    paired = drawn(rng.normal(size=(200, 1)))
+    draws = rng.normal(0.1, 0.1, (200, 6))
+    gaps = draws.copy()
+    gaps[0] = np.nan  # nothing is defined on a draw
+    gaps[1, :3], draws[1, :3] = np.nan, draws[1, 3:]
+    found = np.array([0.1, 0.1, 0.1, 0.1, 0.1, -0.1])
+    one, two = (count_wins(found, each, paired) for each in (draws[1:], gaps))
+    assert one == two
+
+
+def test_periods_are_those_of_the_decisions() -> None:
+    """Thirty-one sessions between two of them; the last decision has earned nothing."""
+    starts = np.array([0, 16, 47, 63, 200])
+    active = np.random.default_rng(9).normal(size=(90, 2))
+    paired = PairedDraws.of(active, starts, draws=5, seed=1)
+    assert paired.starts.tolist() == [0, 16, 47, 63] and paired.lengths.tolist() == [16, 31, 16, 27]
+    np.testing.assert_allclose(paired.by_period(active)[1], active[16:47].sum(axis=0))
 
 
 def test_ties_are_no_contest() -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from finembed_core.embeddings.evaluation.deaths import daily_deaths
+from finembed_core.embeddings.evaluation.deaths import daily_deaths, recorded_deaths
 from finembed_core.embeddings.evaluation.predictions import Predictions
 from finembed_core.embeddings.evaluation.simulation import DailyLedger
 from finembed_core.errors import InputError
@@ -62,7 +62,7 @@ def test_wealth_equals_a_plain_account(seed: int, lag: int, bps: int) -> None:
     book[:, 3] = 0.0  # the rest is cash
     book[1] = NAN  # holds on
     held = ledger.hold(book)
-    assert held is not None and held.decided == len(book) - 1
+    assert held is not None and held.decided.tolist() == [k != 1 for k in range(len(book))]
     dealt = [int(s) - world.first + lag for s in ledger.decisions]
     wealth = plain_account(
         ledger.returns.tolist(), book.tolist(), dealt, bps / 1e4, cash_rate[world.first :].tolist()
@@ -108,6 +108,7 @@ def test_the_market_is_bought_once_for_nothing() -> None:
     held = ledger.hold_series("market", series)
     np.testing.assert_allclose(held.net, series[2:], rtol=1e-9, atol=1e-15)
     assert not held.cost.any() and held.turnover[1:].sum() == 0.0
+    assert held.decided.all()  # a fund bought once always has what was decided
 
 
 def test_a_book_that_never_decides_is_absent() -> None:
@@ -153,6 +154,51 @@ def test_recorded_deaths_and_categories_that_mature() -> None:
     one, two = daily_deaths(panel, world.fund_table(), own)
     assert (one.fund, one.month.end, one.reason) == (0, dt.date(2001, 5, 3), "liquidated")
     assert (two.fund, two.terminal, two.reason) == (1, 0.0, "matured")
+
+
+@pytest.mark.parametrize("late", [-1, 0, 5])
+def test_nothing_is_bought_of_a_fund_after_its_death(late: int) -> None:
+    """Dead so many sessions after the second dealing, and reporting for ever: it pays 80% once."""
+    world = DailyWorld(sessions=200, funds=2)
+    panel = world.panel()
+    died = world.decisions()[1] + 1 + late
+    day = panel.days[died].item() - dt.timedelta(1)
+    reasons = ["stopped_reporting", None]
+    deaths: dict[str, list] = {"death_date": [day, None], "death_reason": reasons}
+    world = dataclasses.replace(world, attributes=deaths)
+    returns = np.zeros_like(panel.returns)
+    returns[died + 1 :, 0] = 0.5
+    panel = dataclasses.replace(panel, returns=returns)
+    ledger = ledger_of(world, panel, own_settings(daily_lag_days=1))
+    held = ledger.hold(np.full((len(ledger.decisions), 2), 0.5))
+    assert held is not None
+    moved = np.flatnonzero(np.abs(held.net) > 0.01)  # more than costs
+    assert ledger.dates[moved].tolist() == [panel.days[died].item()]
+    assert held.net[moved[0]] == pytest.approx(-0.1, rel=0.02)
+
+
+def test_the_dead_are_not_listed() -> None:
+    day = dt.date(2001, 5, 1)
+    world = DailyWorld(sessions=200, funds=2, attributes={"death_date": [day, None]})
+    panel, own = world.panel(), own_settings(daily_lag_days=2)
+    known = Predictions.of(world.predictions(panel), panel)
+    known = known.without(recorded_deaths(panel, world.fund_table(), own))
+    alive = panel.days[world.decisions()] < np.datetime64("2001-05-03")
+    assert known.listed[:, 0].tolist() == alive.tolist() and known.listed[:, 1].all()
+
+
+def test_a_fund_that_reports_again_after_a_silence_is_dealt_again() -> None:
+    world = DailyWorld(sessions=300, funds=2)
+    panel = world.panel()
+    returns = np.zeros_like(panel.returns)
+    returns[60:160, 0] = NAN
+    returns[250, 0] = 0.1
+    panel = dataclasses.replace(panel, returns=returns)
+    ledger = ledger_of(world, panel)
+    held = ledger.hold(np.full((len(ledger.decisions), 2), 0.5))
+    assert held is not None
+    days = dict(zip(ledger.dates.tolist(), held.net.tolist(), strict=True))
+    assert days[panel.days[250].item()] == pytest.approx(0.05, rel=0.01)
 
 
 def test_a_short_pause_is_no_death() -> None:

@@ -8,16 +8,14 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from finembed_core.backtest.metrics import Series, metrics
-from finembed_core.embeddings.evaluation.portfolios import fund_groups, simulate_all
+from finembed_core.embeddings.evaluation.portfolios import _model_books, fund_groups, simulate_all
 from finembed_core.embeddings.evaluation.predictions import PREDICTED, Predictions
 from finembed_core.embeddings.evaluation.simulation import DailyLedger
-from finembed_core.embeddings.evaluation.study import (
-    StudyInputs,
-    embedding_study,
-    evaluate,
-)
+from finembed_core.embeddings.evaluation.study import KEY, StudyInputs, evaluate, evaluation_stage
 from finembed_core.embeddings.evaluation.tables import EVALUATIONS, PORTFOLIOS
 from finembed_core.errors import MissingPartError, NothingToEvaluateError
+from finembed_core.settings import Settings
+from finembed_core.stage import BuiltPart, build
 from finembed_core.store import PartStore
 from tests.embeddings.daily_worlds import EVERY, DailyWorld, own_settings, write_world
 
@@ -37,6 +35,11 @@ def study(world: DailyWorld, panel=None, table=None, **changes: object) -> dict[
 @pytest.fixture(scope="module")
 def tables() -> dict[str, pl.DataFrame]:
     return study(WORLD)
+
+
+def built(store: PartStore, own: Settings) -> BuiltPart:
+    (part,) = build(evaluation_stage(store, own), [KEY], store)
+    return part
 
 
 def one(table: pl.DataFrame, **where: object) -> dict:
@@ -140,23 +143,31 @@ def test_pure_noise_is_not_significant() -> None:
     assert missed <= 3  # of a binomial (12, 5%): a chance of 0.2% beyond
 
 
-def targets(panel, table) -> dict[str, np.ndarray]:
+def all_seeds() -> list[tuple[np.ndarray, int]]:
+    """Books of the rankings of all seeds together, each with its k."""
+    panel = WORLD.panel()
+    known = Predictions.of(WORLD.predictions(panel), panel)
+    groups = fund_groups(known, WORLD.fund_table())
+    made = _model_books(known, groups, "linear", "probe")
+    return [(book, one.k) for (one, *_), book in made if one.k and one.seed is None]
+
+
+def targets(panel, table, world: DailyWorld = WORLD) -> dict[str, np.ndarray]:
     """Every book, as it goes to the ledger."""
     seen: dict[str, np.ndarray] = {}
     known = Predictions.of(table, panel)
-    ledger = DailyLedger.of(panel, known, WORLD.fund_table(), own_settings())
+    ledger = DailyLedger.of(panel, known, world.fund_table(), own_settings())
 
     class Watched(DailyLedger):
-        def hold(self, book):
+        def hold(self, book, reason=""):
             seen[str(len(seen))] = book
 
     watched = Watched(**{f.name: getattr(ledger, f.name) for f in dataclasses.fields(ledger)})
     simulate_all(
         panel,
         known,
-        fund_groups(known, WORLD.fund_table()),
+        fund_groups(known, world.fund_table()),
         watched,
-        market=None,
         lookback=32,
         history=64,
         horizon=EVERY,
@@ -207,7 +218,62 @@ def test_predictions_that_are_missing_hold_on_or_are_absent() -> None:
     late = one(
         rows, encoder="dlinear", metric="sharpe", benchmark="gmv_sample", mode="supervised", **WHOLE
     )
-    assert "held on at 1 of 10 decisions" in late["note"]
+    assert "in cash at the first 1 of 10 decisions" in late["note"]
+
+
+def test_turnover_leaves_out_the_first_purchase_whenever_it_was() -> None:
+    world = DailyWorld(sessions=200, funds=10, categories=(None,))
+    panel = world.panel()
+    first = panel.days[world.decisions()[0]].item()
+    table = world.predictions(panel).with_columns(
+        weight=pl.when(pl.col("date") == first).then(None).otherwise("weight")
+    )
+    found = study(world, table=table)
+    daily = found["embedding_portfolios"].filter(evaluation="weights", seed=1).sort("date")
+    traded = daily["turnover"].to_numpy()
+    bought = np.flatnonzero(traded)[0]
+    assert bought == EVERY
+    row = one(
+        found["embedding_evaluations"],
+        **{**WHOLE, "seed": 1},
+        evaluation="weights",
+        metric="turnover",
+        benchmark="market",
+    )
+    assert row["value"] == pytest.approx(traded[bought + 1 :].mean() * 252)
+    assert row["benchmark_value"] == 0.0
+    assert row["note"] == "in cash at the first 1 of 10 decisions"
+
+
+def test_rankings_of_all_seeds_hold_as_many_funds_as_those_they_are_held_against() -> None:
+    for book, k in all_seeds():
+        assert ((book > 0.0).sum(axis=1) == k).all()
+
+
+def test_intervals_count_holding_periods(tables: dict[str, pl.DataFrame]) -> None:
+    rows = tables["embedding_evaluations"].filter(pl.col("ci_low").is_not_null())
+    assert set(rows["n"]) == {len(WORLD.decisions())}
+
+
+def test_a_share_of_wins_is_judged_against_one_half(tables: dict[str, pl.DataFrame]) -> None:
+    rows = tables["embedding_evaluations"].filter(pl.col("metric").str.starts_with("win_share"))
+    assert set(rows.filter(evaluation="ranking")["note"]) == {"no interval: every draw agrees"}
+    noise = study(DailyWorld(sessions=320, funds=20, seeds=(1, 2), modes=("supervised", "probe")))
+    rows = noise["embedding_evaluations"].filter(pl.col("metric").str.starts_with("win_share"))
+    known = rows.filter(pl.col("ci_low").is_not_null())
+    assert known.height and known["ci_low"].min() >= -0.5 and known["ci_high"].max() <= 0.5
+    for row in known.iter_rows(named=True):
+        covers = row["ci_low"] <= 0.0 <= row["ci_high"]
+        assert row["note"] == ("not significant" if covers else "significant")
+
+
+def test_one_seed_is_simulated_once() -> None:
+    world = DailyWorld(sessions=120, funds=10, categories=(None,))
+    panel = world.panel()
+    seen = targets(panel, world.predictions(panel), world)
+    models = 2 + 3  # gmv, weights; top 5 by three scores
+    benchmarks = 1 + 3 + 2  # equal weight, three of least variance, two of the group
+    assert len(seen) == models + benchmarks
 
 
 def test_one_fund_is_a_study_without_rankings() -> None:
@@ -234,8 +300,8 @@ def test_a_fund_that_dies_is_booked_once_for_all() -> None:
 def test_the_stage_is_skipped_when_current(tmp_path) -> None:
     world = DailyWorld(sessions=120, funds=10, categories=(None,))
     store, own = write_world(PartStore(tmp_path), world), own_settings()
-    assert not embedding_study(store, own).skipped
-    assert embedding_study(store, own).skipped
+    assert not built(store, own).skipped
+    assert built(store, own).skipped
     table = store.read("embedding_evaluations", "all")
     expected = study(world)
     assert_frame_equal(table, expected["embedding_evaluations"])
@@ -243,15 +309,15 @@ def test_the_stage_is_skipped_when_current(tmp_path) -> None:
     key = store.keys("fund_predictions")[-1]
     part = store.read("fund_predictions", key)
     store.write("fund_predictions", key, part.with_columns(listnet=-pl.col("listnet")))
-    assert not embedding_study(store, own).skipped
-    assert not embedding_study(store, own_settings(dealing_lag_sessions=2)).skipped
+    assert not built(store, own).skipped
+    assert not built(store, own_settings(dealing_lag_sessions=2)).skipped
 
 
 def test_before_the_first_decision_the_tables_are_empty_and_say_why(tmp_path) -> None:
     store = write_world(PartStore(tmp_path), DailyWorld(sessions=120, funds=10))
     for key in store.keys("fund_predictions"):
         store.delete("fund_predictions", key)
-    part = embedding_study(store, own_settings())
+    part = built(store, own_settings())
     for name, schema in (("portfolios", PORTFOLIOS), ("evaluations", EVALUATIONS)):
         frame = store.read(f"embedding_{name}", "all")
         assert frame.is_empty() and frame.schema == pl.Schema(schema)
@@ -271,4 +337,4 @@ def test_a_decision_of_the_last_session_has_earned_nothing_yet() -> None:
 
 def test_without_daily_returns_there_is_no_study(tmp_path) -> None:
     with pytest.raises(MissingPartError, match="daily_panel"):
-        embedding_study(PartStore(tmp_path), own_settings())
+        built(PartStore(tmp_path), own_settings())

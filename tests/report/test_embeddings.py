@@ -10,10 +10,13 @@ import numpy as np
 import polars as pl
 import pytest
 
+from finembed_core.embeddings.evaluation import wins
+from finembed_core.embeddings.evaluation.portfolios import AGAINST
 from finembed_core.report.maps import MOST_CATEGORIES, fund_map
 from finembed_core.report.run import read_run
 from finembed_core.report.section import Section
 from finembed_core.report.sections import SECTIONS
+from finembed_core.report.sections.evaluations import PORTFOLIOS, TIE
 from finembed_core.settings import Settings
 from finembed_core.store import PartStore
 from finembed_core.warehouse.publish import publish
@@ -35,6 +38,13 @@ def block(sections: dict[str, Section], name: str, words: str) -> pl.DataFrame:
     return found.frame
 
 
+def test_benchmarks_stand_in_the_order_of_the_study() -> None:
+    """The report may not ask the study: it holds a list of its own, which is the same."""
+    for names in AGAINST.values():
+        assert [name for name in PORTFOLIOS if name in names] == [*names]
+    assert wins.TIE == TIE
+
+
 def test_wins_are_counted_over_all_seeds_mixed(sections: dict[str, Section]) -> None:
     rows = fake.evaluations().filter(
         pl.col("seed").is_null(),
@@ -51,7 +61,7 @@ def test_wins_are_counted_over_all_seeds_mixed(sections: dict[str, Section]) -> 
         assert row["better"] == (own["ci_low"] > 0).sum()
 
 
-def test_of_many_models_the_strongest_benchmark_alone_is_drawn(full: Path, tmp_path: Path) -> None:
+def test_of_many_models_the_first_benchmark_alone_is_drawn(full: Path, tmp_path: Path) -> None:
     path = tmp_path / "warehouse.duckdb"
     path.write_bytes(full.read_bytes())
     models = "SELECT e, m FROM unnest(['a', 'b', 'c', 'd', 'e']) _(e), unnest(['x', 'y', 'z']) _(m)"
@@ -76,6 +86,33 @@ def test_of_many_models_the_strongest_benchmark_alone_is_drawn(full: Path, tmp_p
     assert {"gmv_history", "gmv_sample"} <= set(board["benchmark"])
     won = block(found, "embedding_evaluations", "higher Sharpe ratio than")
     assert won["n"].to_list() == [12] * 4  # the previous ranking alone
+
+
+def test_ties_are_no_contest_and_no_interval_is_not_called_insignificant(
+    full: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "warehouse.duckdb"
+    path.write_bytes(full.read_bytes())
+    first = "evaluation = '{}' AND encoder = 'rlinear' AND mode = 'probe' AND metric = 'sharpe'"
+    with duckdb.connect(str(path)) as connection:
+        connection.execute(
+            "UPDATE embedding_evaluations SET difference = 1e-15, ci_low = NULL, ci_high = NULL"
+            f" WHERE {first.format('ranking')} AND fund_group = 'all'"
+        )
+        connection.execute(
+            "UPDATE embedding_evaluations SET ci_low = NULL, ci_high = NULL WHERE"
+            f" {first.format('gmv')} AND benchmark = 'gmv_sample'"
+        )
+    make = next(make for make in SECTIONS if make.__name__ == "embedding_evaluations")
+    with reading(path) as connection:
+        section = make(connection, read_run(connection))
+    won = block({"embedding_evaluations": section}, "embedding_evaluations", "higher Sharpe ratio")
+    assert won["n"].to_list() == [11] * 4
+    [fact] = [x for x in section.facts if x.startswith("GMV")]
+    assert fact.endswith("1 have no interval.")
+    board = block({"embedding_evaluations": section}, "embedding_evaluations", "Scoreboard")
+    own = board.filter(evaluation="gmv", metric="sharpe")
+    assert f"{(own['verdict'] == 'not significant').sum()} are not significant" in fact
 
 
 def test_growth_is_the_product_of_returns_of_the_published_mode(
@@ -105,6 +142,7 @@ def test_facts_say_how_many_are_not_significant(sections: dict[str, Section]) ->
     own = board.filter(evaluation="gmv", metric="sharpe")
     silent = (own["verdict"] == "not significant").sum()
     [fact] = [x for x in sections["embedding_evaluations"].facts if x.startswith("GMV")]
+    assert "no interval" not in fact
     assert f"of {own.height} Sharpe" in fact and f"{silent} are not significant" in fact
     assert "supervised" not in set(board["benchmark"])
 

@@ -190,7 +190,7 @@ def _evaluations() -> Iterator[dict[str, Any]]:
 def _counted(evaluation: str) -> Iterator[dict[str, Any]]:
     """Wins over all models, as the study counts them: 3 of 4."""
     common = {"evaluation": evaluation, "n": 4}
-    ends = {"ci_low": 0.3, "ci_high": 1.0}
+    ends = {"ci_low": -0.2, "ci_high": 0.5}
     yield common | {"metric": "wins_sharpe", "value": 3.0, "benchmark": "half", "difference": 1.0}
     yield common | ends | {"metric": "win_share_sharpe", "value": 0.75, "difference": 0.25}
     yield common | {"metric": "sign_test_sharpe", "value": 0.625, "note": "p-value"}

@@ -269,6 +269,12 @@ def test_less_volatility_is_better(store: PartStore, path: Path) -> None:
     assert query(path, sql)["verdict"].to_list() == ["better than the benchmark"]
 
 
+def test_a_share_of_wins_is_judged_against_one_half(path: Path) -> None:
+    """From 30% to 100%: one half lies within."""
+    sql = "SELECT verdict FROM embedding_scoreboard WHERE metric = 'win_share_sharpe'"
+    assert set(query(path, sql)["verdict"]) == {"not significant"}
+
+
 def test_the_map_is_classical_scaling_of_the_mean_similarity(store: PartStore, path: Path) -> None:
     """Torgerson 1952: principal axes of the doubly centered similarity matrix."""
     rows = query(path, f"FROM embedding_map WHERE date = '{DATES[-1]}' ORDER BY fund_id")

@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from scipy.stats import rankdata
 
-from finembed_core.daily_panel import DailyPanel
+from finembed_core.daily_panel import DailyPanel, Days
 from finembed_core.embeddings.evaluation.predictions import Predictions, visible
-from finembed_core.errors import InputError, SolverError
+from finembed_core.errors import InputError, NoRiskError, SolverError
 from finembed_core.panel import FloatArray
 from finembed_core.portfolio.covariance import Estimator
-from finembed_core.portfolio.forecast_covariance import MIN_OBSERVED, without_gaps
+from finembed_core.portfolio.forecast_covariance import MIN_OBSERVED, of_unequal_lives
 from finembed_core.portfolio.minimum_variance import minimum_variance
 from finembed_core.portfolio.orders import BoolArray
 
@@ -50,8 +51,40 @@ def top(scores: FloatArray, k: int, among: BoolArray) -> FloatArray:
     return _shares(chosen & ranked & decided[:, None])
 
 
-def predicted_weights(weights: FloatArray, name: str) -> FloatArray:
+def mean_ranks(scores: Sequence[FloatArray], among: BoolArray) -> FloatArray:
+    """Ranks within a date and group, averaged over seeds, whose scores differ in scale.
+
+    Parameters
+    ----------
+    scores : sequence of ndarray, shape (D, N)
+        NaN where there is none.
+    among : ndarray of bool, shape (D, N)
+        Funds to rank.
+
+    Returns
+    -------
+    ndarray, shape (D, N)
+        Above 0 to 1, the best; equal scores share their mean rank. NaN where no seed has a score.
+    """
+    given = np.array([np.where(among & np.isfinite(each), each, np.nan) for each in scores])
+    known = np.isfinite(given)
+    places = rankdata(np.where(known, given, np.inf), axis=2)  # those without a score come last
+    ranks = places / np.maximum(known.sum(axis=2, keepdims=True), 1)
+    count = known.sum(axis=0)
+    summed = np.where(known, ranks, 0.0).sum(axis=0)
+    return np.divide(summed, count, out=np.full(summed.shape, np.nan), where=count > 0)
+
+
+def predicted_weights(weights: FloatArray, name: str, days: Days) -> FloatArray:
     """Weights as a model gave them, free of rounding, shape (D, N).
+
+    Parameters
+    ----------
+    weights : ndarray, shape (D, N)
+        NaN where none was given; a row without any holds on.
+    name : str
+        Which they are, for messages.
+    days : ndarray of datetime64[D], shape (D,)
 
     Raises
     ------
@@ -66,7 +99,7 @@ def predicted_weights(weights: FloatArray, name: str) -> FloatArray:
         row = held[wrong[0]]
         raise InputError(
             f"predicted weights sum to {row.sum():g}, the smallest is {row.min():g}",
-            where=f"fund_predictions, {name}, decision {wrong[0] + 1}",
+            where=f"fund_predictions, {name}, {days[wrong[0]]}",
             remedy="predict weights that are not negative and sum to 1",
         )
     held = np.maximum(held, 0.0)
@@ -84,37 +117,53 @@ def mixed(books: Sequence[FloatArray]) -> FloatArray:
 
 
 def least_variance(
-    panel: DailyPanel, predictions: Predictions, sessions: int, estimator: Estimator
-) -> FloatArray:
+    panel: DailyPanel,
+    predictions: Predictions,
+    sessions: int,
+    estimator: Estimator,
+    among: BoolArray,
+) -> tuple[FloatArray, str]:
     """Minimum variance from the returns of the last sessions, as known at each decision.
 
     Parameters
     ----------
     panel : DailyPanel
     predictions : Predictions
-        Whose listed funds are chosen from.
     sessions : int
     estimator : callable
         One of `covariance.ESTIMATORS`.
+    among : ndarray of bool, shape (D, N)
+        Funds to choose from; of these the ones that have returns.
 
     Returns
     -------
-    ndarray, shape (D, N)
-        NaN where no solution could be certified.
+    book : ndarray, shape (D, N)
+        NaN where there is no solution that could be certified.
+    reason : str
+        When there was none for the first time, and why; empty where there always was.
     """
-    book = np.full(predictions.listed.shape, np.nan)
+    book, reason = np.full(predictions.listed.shape, np.nan), ""
     for row, session in enumerate(predictions.sessions.tolist()):
-        listed = np.flatnonzero(predictions.listed[row])
-        window = visible(panel, session, sessions, predictions.columns[listed])
+        chosen = np.flatnonzero(among[row])
+        window = visible(panel, session, sessions, predictions.columns[chosen])
         enough = np.isfinite(window).sum(axis=0) >= MIN_OBSERVED
-        listed = listed[enough]
-        try:
-            found = minimum_variance(estimator(without_gaps(window[:, enough])))
-        except (InputError, SolverError):  # what is wrong with one window: the last book stays
+        found = _solved(window[:, enough], estimator)
+        if isinstance(found, str):
+            reason = reason or f"{predictions.days[row]}: {found}"
             continue
         book[row] = 0.0
-        book[row, listed] = found.weights
-    return book
+        book[row, chosen[enough]] = found
+    return book, reason
+
+
+def _solved(window: FloatArray, estimator: Estimator) -> FloatArray | str:
+    """Weights, or why there are none."""
+    if window.shape[1] == 0:
+        return f"no fund has {MIN_OBSERVED} returns"
+    try:
+        return minimum_variance(of_unequal_lives(window, estimator)).weights
+    except (NoRiskError, SolverError) as error:
+        return error.what
 
 
 def _shares(held: BoolArray) -> FloatArray:

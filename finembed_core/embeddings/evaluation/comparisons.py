@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 
 from finembed_core.backtest.inference import batch_metrics
-from finembed_core.embeddings.evaluation.paired import SESSIONS_PER_YEAR, Moments, PairedDraws
+from finembed_core.backtest.metrics import after_purchase
+from finembed_core.embeddings.evaluation.paired import Moments, PairedDraws
 from finembed_core.embeddings.evaluation.portfolios import Benchmark, Label, Portfolios
 from finembed_core.embeddings.evaluation.simulation import Held
 from finembed_core.panel import FloatArray
+from finembed_core.sessions import SESSIONS_PER_YEAR
 from finembed_core.settings import InferenceSettings
 
 TESTED = ("mean_return", "annual_return", "volatility", "sharpe")
@@ -120,7 +122,7 @@ class Comparison:
             "difference": value - other,
             "ci_low": low,
             "ci_high": high,
-            "n": len(self.net),
+            "n": self.paired.periods,
             "note": note,
         }
 
@@ -132,14 +134,14 @@ def statistics(held: Sequence[Held], risk_free: FloatArray) -> Moments:
         part = held[start : start + CHUNK]
         net = np.array([one.net for one in part])
         own = batch_metrics(net, np.broadcast_to(risk_free, net.shape), SESSIONS_PER_YEAR)
-        traded = np.array([one.turnover[1:] for one in part])  # the first purchase left out
+        traded = [after_purchase(one.turnover) for one in part]
         chunk = {
             "mean_return": net.mean(axis=1) * SESSIONS_PER_YEAR,
             "annual_return": own["annual_return"],
             "volatility": own["volatility"],
             "sharpe": own["sharpe"],
             "max_drawdown": own["max_drawdown"],
-            "turnover": traded.mean(axis=1) * SESSIONS_PER_YEAR,
+            "turnover": np.array([_mean(each) for each in traded]) * SESSIONS_PER_YEAR,
         }
         for name, values in chunk.items():
             found.setdefault(name, []).append(values)
@@ -153,6 +155,17 @@ def verdict(low: float, high: float, silence: str = "") -> str:
     return "not significant" if low <= 0.0 <= high else "significant"
 
 
+def _mean(values: FloatArray) -> float:
+    return float(values.mean()) if len(values) else np.nan
+
+
 def _held_on(held: Held, who: str = "") -> str:
-    missing = held.decisions - held.decided
-    return f"{who}held on at {missing} of {held.decisions} decisions" if missing else ""
+    """When a portfolio was in cash, and how often it held on; empty where it always decided."""
+    waited = int(np.argmax(held.decided))
+    kept, decisions = int(np.sum(~held.decided[waited:])), len(held.decided)
+    said = [
+        f"{who}in cash at the first {waited} of {decisions} decisions" if waited else "",
+        f"{who}held on at {kept} of {decisions} decisions" if kept else "",
+    ]
+    told = ", ".join(part for part in said if part)
+    return f"{told} ({held.reason})" if told and held.reason else told

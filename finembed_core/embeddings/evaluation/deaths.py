@@ -34,27 +34,37 @@ def daily_deaths(panel: DailyPanel, funds: pl.DataFrame, settings: Settings) -> 
     """
     calendar = SessionCalendar(panel.days)
     payout, last = settings.backtest.terminal_return, len(panel.days) - 1
+    recorded = recorded_deaths(panel, funds, settings).tolist()
     attributes = {row["fund_id"]: row for row in funds.iter_rows(named=True)}
     deaths: list[Death] = []
     for column, fund in enumerate(panel.ids):
         own = attributes.get(fund, {})
         matures = own.get("category") in settings.ingest.maturing_categories
         silent = "matured" if matures else "stopped_reporting"
-        known = [
-            (session, silent)
-            for session in _given_up(panel, column, calendar, settings.ingest.dead_after_missing)
-        ]
-        if own.get("death_date") is not None:
-            day = own["death_date"] + dt.timedelta(settings.embeddings.daily_lag_days)
-            recorded = int(np.searchsorted(panel.days, np.datetime64(day, "D")))
-            known = [(session, reason) for session, reason in known if session < recorded]
-            known.append((recorded, own.get("death_reason") or "unknown"))
+        silences = _given_up(panel, column, calendar, settings.ingest.dead_after_missing)
+        known = [(session, silent) for session in silences if session < recorded[column]]
+        known.append((recorded[column], own.get("death_reason") or "unknown"))
         deaths += [
             Death(Session(session, calendar), column, getattr(payout, reason), reason)
             for session, reason in known
             if session <= last
         ]
     return tuple(deaths)
+
+
+def recorded_deaths(panel: DailyPanel, funds: pl.DataFrame, settings: Settings) -> IntArray:
+    """Session from which each fund was known to be dead by its ``death_date``, shape (N,).
+
+    The number of sessions where it was not. What a fund reports from then on is no price at which
+    it could be dealt.
+    """
+    lag = dt.timedelta(settings.embeddings.daily_lag_days)
+    died = dict(funds.select("fund_id", "death_date").drop_nulls().iter_rows())
+    found = np.full(len(panel.ids), len(panel.days), dtype=np.int64)
+    for column, fund in enumerate(panel.ids):
+        if fund in died:
+            found[column] = np.searchsorted(panel.days, np.datetime64(died[fund] + lag, "D"))
+    return found
 
 
 def _given_up(panel: DailyPanel, column: int, calendar: SessionCalendar, months: int) -> IntArray:

@@ -19,8 +19,8 @@ from finembed_core.backtest.inference import COMPARED, PLAIN, Scale, interval
 from finembed_core.backtest.resampling import block_lengths, stationary_draws
 from finembed_core.calendar import IntArray
 from finembed_core.panel import FloatArray
+from finembed_core.sessions import SESSIONS_PER_YEAR
 
-SESSIONS_PER_YEAR = 252
 MIN_PERIODS = 8  # fewer holding periods say nothing of how much a mean varies
 MEASURABLE = 12  # periods below which no block length can be estimated: 1, as of independent ones
 RUINED = 1e-300  # wealth below which a logarithm has no value
@@ -40,7 +40,7 @@ class PairedDraws:
     starts : ndarray of int64, shape (D,)
         First session of each holding period.
     lengths : ndarray of int64, shape (D,)
-        Its sessions; the last one may be cut short by the end of the data.
+        Its sessions: fewer where decisions lie closer, or the data end.
     counts : ndarray, shape (B, D)
         No draws where the record is too short.
     block : float
@@ -53,7 +53,7 @@ class PairedDraws:
     block: float
 
     @classmethod
-    def of(cls, active: FloatArray, holding: int, *, draws: int, seed: int) -> Self:
+    def of(cls, active: FloatArray, starts: IntArray, *, draws: int, seed: int) -> Self:
         """Draw.
 
         Parameters
@@ -61,12 +61,12 @@ class PairedDraws:
         active : ndarray, shape (n, P)
             Daily returns over those of the benchmarks. The median automatic length of their sums
             by holding period is the mean block, as in `superiority`.
-        holding : int
-            Sessions that a portfolio is held unchanged.
+        starts : ndarray of int64, shape (D,)
+            Row of `active` that each decision is the first to earn, ascending from 0.
         draws, seed : int
         """
         n = len(active)
-        starts = np.arange(0, n, holding)
+        starts = starts[starts < n]  # the newest decision may have earned nothing yet
         lengths = np.diff(np.append(starts, n))
         periods, block = len(starts), 1.0
         if periods >= MEASURABLE:

@@ -20,6 +20,7 @@ from finembed_core.daily_panel import DailyPanel
 from finembed_core.embeddings.evaluation.books import (
     equal_weight,
     least_variance,
+    mean_ranks,
     mixed,
     predicted_weights,
     top,
@@ -32,7 +33,7 @@ from finembed_core.embeddings.evaluation.predictions import (
 )
 from finembed_core.embeddings.evaluation.simulation import DailyLedger, Held
 from finembed_core.panel import FloatArray
-from finembed_core.portfolio.covariance import ESTIMATORS, Estimator
+from finembed_core.portfolio.covariance import ESTIMATORS
 from finembed_core.portfolio.orders import BoolArray
 from finembed_core.progress import Progress, Silent
 
@@ -53,7 +54,7 @@ AGAINST = {
 class Label(NamedTuple):
     """Which portfolio; None where a column does not apply.
 
-    ``seed`` None: all seeds, equally mixed.
+    ``seed`` None: all seeds together, weights in equal parts, rankings by their mean rank.
     """
 
     evaluation: str
@@ -129,7 +130,6 @@ def simulate_all(
     groups: dict[tuple[str, int], BoolArray],
     ledger: DailyLedger,
     *,
-    market: str | None,
     lookback: int,
     history: int,
     horizon: int,
@@ -144,31 +144,27 @@ def simulate_all(
     groups : dict
         Of `fund_groups`.
     ledger : DailyLedger
-    market : str or None
-        Daily series to hold as a benchmark.
     lookback, history, horizon : int
         Sessions of the covariances of a window and of all history, and of the previous ranking.
     progress : Progress, optional
     """
     progress, made = progress or Silent(), Portfolios()
-    estimates = {name: (lookback, ESTIMATORS[kind]) for name, kind in WINDOW_GMV.items()}
-    estimates[HISTORY_GMV] = (history, ESTIMATORS["ledoit_wolf"])
-    for benchmark, book in _benchmark_books(panel, predictions, groups, estimates, horizon):
-        held = ledger.hold(book)
+    windows = {"lookback": lookback, "history": history, "horizon": horizon}
+    for benchmark, book, reason in _benchmark_books(panel, predictions, groups, **windows):
+        held = ledger.hold(book, reason)
         if held is not None:
             made.benchmarks[benchmark] = held
-    if market is not None:
-        first = int(ledger.decisions[0])
-        series = panel.series[first : ledger.last + 1, panel.series_ids.index(market)]
-        made.benchmarks[Benchmark(MARKET)] = ledger.hold_series(market, series.astype(np.float64))
+    first, market = int(ledger.decisions[0]), panel.market
+    series = panel.series[first : ledger.last + 1, panel.series_ids.index(market)]
+    made.benchmarks[Benchmark(MARKET)] = ledger.hold_series(market, series.astype(np.float64))
     progress.start("evaluation", len(predictions.models))
     for encoder, mode in predictions.models:
-        for label, book in _model_books(predictions, groups, encoder, mode):
+        for labels, book in _model_books(predictions, groups, encoder, mode):
             held = ledger.hold(book)
             if held is None:
-                made.absent[label] = "no prediction at any decision"
+                made.absent |= dict.fromkeys(labels, "no prediction at any decision")
             else:
-                made.candidates[label] = held
+                made.candidates |= dict.fromkeys(labels, held)
         progress.advance(f"{encoder} {mode}")
     progress.finish()
     return made
@@ -178,17 +174,24 @@ def _benchmark_books(
     panel: DailyPanel,
     predictions: Predictions,
     groups: dict[tuple[str, int], BoolArray],
-    estimates: dict[str, tuple[int, Estimator]],
+    *,
+    lookback: int,
+    history: int,
     horizon: int,
-) -> Iterator[tuple[Benchmark, FloatArray]]:
-    yield Benchmark(EQUAL), equal_weight(predictions.listed)
-    for name, (sessions, estimator) in estimates.items():
-        yield Benchmark(name), least_variance(panel, predictions, sessions, estimator)
+) -> Iterator[tuple[Benchmark, FloatArray, str]]:
+    """Books, and why one does not always decide."""
+    listed, shrunk = predictions.listed, ESTIMATORS["ledoit_wolf"]
+    yield Benchmark(EQUAL), equal_weight(listed), ""
+    for name, kind in WINDOW_GMV.items():
+        found = least_variance(panel, predictions, lookback, ESTIMATORS[kind], listed)
+        yield Benchmark(name), *found
+    found = least_variance(panel, predictions, history, shrunk, predictions.weighed)
+    yield Benchmark(HISTORY_GMV), *found
     known = previous_returns(panel, predictions.sessions, horizon, predictions.columns)
-    for (group, k), listed in groups.items():
-        yield Benchmark(PREVIOUS, group, k), top(known, k, listed)
-        decided = listed & (listed.sum(axis=1, keepdims=True) >= 2 * k)
-        yield Benchmark(EQUAL, group, k), equal_weight(decided)
+    for (group, k), members in groups.items():
+        yield Benchmark(PREVIOUS, group, k), top(known, k, members), ""
+        decided = members & (members.sum(axis=1, keepdims=True) >= 2 * k)
+        yield Benchmark(EQUAL, group, k), equal_weight(decided), ""
 
 
 def _model_books(
@@ -196,16 +199,17 @@ def _model_books(
     groups: dict[tuple[str, int], BoolArray],
     encoder: str,
     mode: str,
-) -> Iterator[tuple[Label, FloatArray]]:
-    """Books of every seed of a model, and of all seeds mixed."""
+) -> Iterator[tuple[list[Label], FloatArray]]:
+    """Books of every seed of a model and of all seeds together, with those whose they are."""
     seeds = predictions.seeds(encoder, mode)
     for label in _labels(groups, encoder, mode):
-        books = [
-            _book(predictions.values[Model(encoder, mode, seed)], label, groups) for seed in seeds
-        ]
-        for seed, book in zip(seeds, books, strict=True):
-            yield label._replace(seed=seed), book
-        yield label, mixed(books)
+        own = [label._replace(seed=seed) for seed in seeds]
+        books = [_book(predictions, one, groups) for one in own]
+        if len(seeds) == 1:
+            yield [*own, label], books[0]
+            continue
+        yield from (([one], book) for one, book in zip(own, books, strict=True))
+        yield [label], _of_all_seeds(predictions, own, groups, books)
 
 
 def _labels(groups: dict[tuple[str, int], BoolArray], encoder: str, mode: str) -> Iterator[Label]:
@@ -216,12 +220,33 @@ def _labels(groups: dict[tuple[str, int], BoolArray], encoder: str, mode: str) -
             yield Label("ranking", encoder, mode, loss, group, k)
 
 
-def _book(
-    values: Mapping[str, FloatArray], label: Label, groups: dict[tuple[str, int], BoolArray]
+def _of_all_seeds(
+    predictions: Predictions,
+    labels: Sequence[Label],
+    groups: dict[tuple[str, int], BoolArray],
+    books: Sequence[FloatArray],
 ) -> FloatArray:
+    """Weights in equal parts; of rankings the k best by mean rank, as many as the benchmark has."""
+    one = labels[0]
+    if one.evaluation != "ranking":
+        return mixed(books)
+    members = groups[one.fund_group or "", one.k or 0]
+    scores = [_values(predictions, label)[label.loss or ""] for label in labels]
+    return top(mean_ranks(scores, members), one.k or 0, members)
+
+
+def _book(
+    predictions: Predictions, label: Label, groups: dict[tuple[str, int], BoolArray]
+) -> FloatArray:
+    values = _values(predictions, label)
     if label.evaluation == "ranking":
         return top(
             values[label.loss or ""], label.k or 0, groups[label.fund_group or "", label.k or 0]
         )
     column = "gmv" if label.evaluation == "gmv" else "weight"
-    return predicted_weights(values[column], f"{column} of {label.encoder}, {label.mode}")
+    name = f"{column} of {label.encoder}, {label.mode}, seed {label.seed}"
+    return predicted_weights(values[column], name, predictions.days)
+
+
+def _values(predictions: Predictions, label: Label) -> Mapping[str, FloatArray]:
+    return predictions.values[Model(label.encoder or "", label.mode or "", label.seed or 0)]

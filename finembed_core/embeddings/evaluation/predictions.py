@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -11,7 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from finembed_core.calendar import IntArray
-from finembed_core.daily_panel import DailyPanel
+from finembed_core.daily_panel import DailyPanel, Days
 from finembed_core.errors import InputError, NothingToEvaluateError
 from finembed_core.panel import FloatArray
 from finembed_core.portfolio.orders import BoolArray
@@ -38,6 +38,8 @@ class Predictions:
     ----------
     sessions : ndarray of int64, shape (D,)
         Rows of the daily panel that were decided at.
+    days : ndarray of datetime64[D], shape (D,)
+        Their dates.
     ids : tuple of str, length N
         Funds listed at any decision, sorted.
     columns : ndarray of int64, shape (N,)
@@ -48,6 +50,7 @@ class Predictions:
     """
 
     sessions: IntArray
+    days: Days
     ids: tuple[str, ...]
     columns: IntArray
     listed: BoolArray
@@ -89,12 +92,28 @@ class Predictions:
             values[Model(*key)] = {
                 name: _table(rows[name], (day, fund), shape) for name in PREDICTED
             }
-        return cls(sessions, tuple(ids), columns, listed, dict(sorted(values.items())))
+        return cls(sessions, days, tuple(ids), columns, listed, dict(sorted(values.items())))
 
     @property
     def models(self) -> list[tuple[str, str]]:
         """Pairs of encoder and mode."""
         return list(dict.fromkeys((model.encoder, model.mode) for model in self.values))
+
+    @property
+    def weighed(self) -> BoolArray:
+        """Listed funds to which a model gave a weight by variance, shape (D, N).
+
+        Those that no model gave one are too young for a forecast to have been held against what
+        came. All listed funds where no model gave any.
+        """
+        answered = [np.isfinite(own["gmv"]) for own in self.values.values()]
+        given = np.any(answered, axis=0)
+        return self.listed & (given | ~given.any(axis=1, keepdims=True))
+
+    def without(self, dead: IntArray) -> Self:
+        """The same, funds listed only before the session (of each fund of the panel) given."""
+        alive = self.sessions[:, None] < dead[self.columns]
+        return replace(self, listed=self.listed & alive)
 
     def seeds(self, encoder: str, mode: str) -> list[int]:
         """Seeds that were trained."""

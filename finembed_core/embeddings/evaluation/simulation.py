@@ -15,11 +15,18 @@ from finembed_core.backtest.market import Death, Market, Terms
 from finembed_core.backtest.simulator import simulate
 from finembed_core.calendar import IntArray
 from finembed_core.daily_panel import DailyPanel
-from finembed_core.embeddings.evaluation.deaths import daily_deaths
+from finembed_core.embeddings.evaluation.deaths import daily_deaths, recorded_deaths
 from finembed_core.embeddings.evaluation.predictions import Predictions
 from finembed_core.errors import NothingToEvaluateError
 from finembed_core.panel import FloatArray
-from finembed_core.portfolio.orders import Costs, Orders, Signals, State, TargetWeights
+from finembed_core.portfolio.orders import (
+    BoolArray,
+    Costs,
+    Orders,
+    Signals,
+    State,
+    TargetWeights,
+)
 from finembed_core.sessions import Session, SessionCalendar
 from finembed_core.settings import Settings
 
@@ -35,15 +42,17 @@ class Held:
     net, turnover, cost : ndarray, shape (n,)
         Return after costs; half of what was dealt at the close before, and its costs: shares of the
         NAV.
-    decided, decisions : int
-        Decisions that had weights, and all.
+    decided : ndarray of bool, shape (D,)
+        Decisions that had weights.
+    reason : str
+        Why the first one that had none had none, where that is known.
     """
 
     net: FloatArray
     turnover: FloatArray
     cost: FloatArray
-    decided: int
-    decisions: int
+    decided: BoolArray
+    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -59,7 +68,8 @@ class DailyLedger:
     last : int
         Last session that is earned: one holding period after the last dealing, or the panel's last.
     returns : ndarray, shape (T, N)
-        Final returns of the funds of the predictions, from the first decision to `last`.
+        Final returns of the funds of the predictions, from the first decision to `last`; NaN at the
+        session of a death, and after one that was recorded: nothing is dealt with the dead.
     risk_free : ndarray, shape (T,)
     ids : tuple of str
     deaths : tuple of Death
@@ -119,12 +129,18 @@ class DailyLedger:
             for death in daily_deaths(panel, funds, settings)
             if death.fund in place
         )
+        returns = panel.returns[rows][:, predictions.columns].astype(np.float64)
+        for death in deaths:
+            if first <= death.month.ordinal <= last:
+                returns[death.month.ordinal - first, death.fund] = np.nan
+        recorded = recorded_deaths(panel, funds, settings)[predictions.columns]
+        returns[np.arange(first, last + 1)[:, None] >= recorded] = np.nan
         cash = np.zeros(len(panel.days)) if risk_free is None else risk_free
         return cls(
             calendar=SessionCalendar(panel.days, lag),
             decisions=predictions.sessions,
             last=last,
-            returns=panel.returns[rows][:, predictions.columns].astype(np.float64),
+            returns=returns,
             risk_free=cash[rows],
             ids=predictions.ids,
             deaths=deaths,
@@ -138,17 +154,24 @@ class DailyLedger:
         return self.calendar.days[opening + 1 : self.last + 1]
 
     @property
+    def starts(self) -> IntArray:
+        """Row of these days that the book of each decision is the first to earn, shape (D,)."""
+        return self.decisions - self.decisions[0]
+
+    @property
     def earned_risk_free(self) -> FloatArray:
         """Return of cash on these days, shape (n,)."""
         return self.risk_free[len(self.risk_free) - len(self.dates) :]
 
-    def hold(self, book: FloatArray) -> Held | None:
+    def hold(self, book: FloatArray, reason: str = "") -> Held | None:
         """Simulate one book; None where it never decides.
 
         Parameters
         ----------
         book : ndarray, shape (D, N)
             Target weights; a row of NaN holds on.
+        reason : str
+            Why the first of these does.
         """
         used = np.flatnonzero((book > 0.0).any(axis=0))
         if len(used) == 0:
@@ -162,7 +185,8 @@ class DailyLedger:
             tuple(replace(d, fund=place[d.fund]) for d in self.deaths if d.fund in place),
         )
         weights = dict(zip(self.decisions.tolist(), book[:, used], strict=True))
-        return self._run(market, weights, self.terms)
+        held = self._run(market, weights, self.terms)
+        return replace(held, decided=~np.isnan(book).any(axis=1), reason=reason)
 
     def hold_series(self, name: str, returns: FloatArray) -> Held:
         """Simulate a series that is bought once, for nothing.
@@ -186,10 +210,7 @@ class DailyLedger:
         everything, nothing = np.ones(len(market.ids), bool), np.full(len(market.ids), np.nan)
         signals = {s: Signals(s, everything, nothing, nothing) for s in self._sessions}
         track = simulate(market, signals, policy, terms, self.calendar)
-        declined = sum(np.isnan(target).any() for target in weights.values())
-        return Held(
-            track.net, track.turnover, track.cost, len(weights) - int(declined), len(self.decisions)
-        )
+        return Held(track.net, track.turnover, track.cost, np.ones(len(self.decisions), bool))
 
     @cached_property
     def _sessions(self) -> list[Session]:

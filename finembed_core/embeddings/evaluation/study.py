@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 
 from finembed_core.daily_panel import DailyPanel, read_daily
+from finembed_core.embeddings.evaluation.deaths import recorded_deaths
 from finembed_core.embeddings.evaluation.portfolios import fund_groups, simulate_all
 from finembed_core.embeddings.evaluation.predictions import Predictions
 from finembed_core.embeddings.evaluation.simulation import DailyLedger
@@ -28,11 +29,11 @@ from finembed_core.fingerprint import digest
 from finembed_core.panel import FloatArray
 from finembed_core.progress import Progress
 from finembed_core.settings import Settings
-from finembed_core.stage import BuiltPart, Output, Stage, build
+from finembed_core.stage import Output, Stage
 from finembed_core.store import PartStore
 
 KEY = "all"
-READ = ("daily_panel", "daily_funds", PREDICTIONS, "embeddings")
+READ = ("daily_panel", "daily_funds", PREDICTIONS)
 SCHEMAS = (("embedding_portfolios", PORTFOLIOS), ("embedding_evaluations", EVALUATIONS))
 MODULES = (
     "finembed_core.backtest",
@@ -107,16 +108,6 @@ def evaluation_stage(
     )
 
 
-def embedding_study(
-    store: PartStore,
-    settings: Settings,
-    progress: Progress | None = None,
-) -> BuiltPart:
-    """Make the tables, or leave them as they are where they are current."""
-    (built,) = build(evaluation_stage(store, settings, progress), [KEY], store)
-    return built
-
-
 def gather(store: PartStore, settings: Settings) -> StudyInputs:
     """Read the store.
 
@@ -148,7 +139,8 @@ def evaluate(inputs: StudyInputs, progress: Progress | None = None) -> dict[str,
         Funds of a decision are not in the panel.
     """
     own, inference = inputs.settings.embeddings, inputs.settings.backtest.inference
-    predictions = Predictions.of(inputs.predictions, inputs.panel)
+    dead = recorded_deaths(inputs.panel, inputs.funds, inputs.settings)
+    predictions = Predictions.of(inputs.predictions, inputs.panel).without(dead)
     ledger = DailyLedger.of(
         inputs.panel, predictions, inputs.funds, inputs.settings, inputs.risk_free
     )
@@ -157,7 +149,6 @@ def evaluate(inputs: StudyInputs, progress: Progress | None = None) -> dict[str,
         predictions,
         fund_groups(predictions, inputs.funds),
         ledger,
-        market=inputs.panel.market,
         lookback=own.lookback,
         history=own.training.train_sessions,
         horizon=own.horizon,
@@ -165,7 +156,7 @@ def evaluate(inputs: StudyInputs, progress: Progress | None = None) -> dict[str,
     )
     return {
         "embedding_portfolios": portfolio_table(made, ledger),
-        "embedding_evaluations": evaluation_table(made, ledger, inference, own.every_sessions),
+        "embedding_evaluations": evaluation_table(made, ledger, inference),
     }
 
 

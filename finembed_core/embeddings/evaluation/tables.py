@@ -67,7 +67,7 @@ def portfolio_table(portfolios: Portfolios, ledger: DailyLedger) -> pl.DataFrame
 
 
 def evaluation_table(
-    portfolios: Portfolios, ledger: DailyLedger, inference: InferenceSettings, holding: int
+    portfolios: Portfolios, ledger: DailyLedger, inference: InferenceSettings
 ) -> pl.DataFrame:
     """Every comparison, every test, and a row with the reason for each portfolio that is absent.
 
@@ -77,8 +77,6 @@ def evaluation_table(
     ledger : DailyLedger
         That they went through.
     inference : InferenceSettings
-    holding : int
-        Sessions between decisions.
     """
     rows: list[Row] = []
     labels = tuple(portfolios.candidates)
@@ -90,7 +88,7 @@ def evaluation_table(
     ]
     if active:
         paired = PairedDraws.of(
-            np.column_stack(active), holding, draws=inference.draws, seed=inference.seed
+            np.column_stack(active), ledger.starts, draws=inference.draws, seed=inference.seed
         )
         risk_free = ledger.earned_risk_free
         for evaluation in AGAINST:

@@ -22,6 +22,7 @@ WON_BY = {
 LOWER_IS_BETTER = {"volatility"}
 SUPERVISED = "supervised"
 HALF = "half"  # benchmark of a count of wins
+AGREED = "no interval: every draw agrees"
 
 Contest = tuple[Label, Benchmark]
 
@@ -46,12 +47,12 @@ def _won(
     drawn = draws[:, ours] - draws[:, theirs]
     sign = -1.0 if metric in LOWER_IS_BETTER else 1.0
     found = count_wins(sign * (values[ours] - values[theirs]), sign * drawn, comparison.paired)
-    beaten = contests[0][1].name
+    beaten = _names(contests)
     size = comparison.inference.size
     value, other = float(values[ours].mean()), float(values[theirs].mean())
     average = comparison.difference(label, metric, value, beaten, other, drawn.mean(axis=1))
     average["note"] = f"mean of {len(contests)} portfolios; {average['note']}"
-    yield average | {"metric": f"average_{metric}", "n": len(contests)}
+    yield average | {"metric": f"average_{metric}"}
     common = {**label._asdict(), "n": found.n}
     yield {
         **common,
@@ -69,9 +70,10 @@ def _won(
         "benchmark": HALF,
         "benchmark_value": 0.5,
         "difference": found.share - 0.5,
-        "ci_low": found.low,
-        "ci_high": found.high,
-        "note": verdict(found.low - 0.5, found.high - 0.5, comparison.paired.silence),
+        "ci_low": found.low - 0.5,
+        "ci_high": found.high - 0.5,
+        "n": comparison.paired.periods,
+        "note": verdict(found.low - 0.5, found.high - 0.5, comparison.paired.silence or AGREED),
     }
     tests = {
         "sign_test": (found.sign_p, "binomial, two-sided, as if independent"),
@@ -102,7 +104,7 @@ def deflated(comparison: Comparison) -> Iterator[Row]:
     spa: Row = {
         **Label(tried[0][0].evaluation)._asdict(),
         "metric": "spa",
-        "benchmark": tried[0][1].name,
+        "benchmark": _names(tried),
         "n": len(tried),
     }
     if paired.periods < MIN_PERIODS:
@@ -169,6 +171,10 @@ def _same_but_mode(
     ours = [one for one in labels if one.mode == mode and encoder in (None, one.encoder)]
     pairs = [(one, one._replace(mode=SUPERVISED)) for one in ours]
     return [pair for pair in pairs if pair[1] in known]
+
+
+def _names(contests: Sequence[Contest]) -> str:
+    return " or ".join(dict.fromkeys(benchmark.name for _, benchmark in contests))
 
 
 def _judged(p: float, size: float) -> str:

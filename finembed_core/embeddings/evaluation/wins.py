@@ -30,7 +30,8 @@ class Wins:
     sign_p : float
         Two-sided binomial p-value of won of n, as if independent; NaN where n is 0.
     low, high : float
-        95% interval of the share of wins, portfolios dependent as they are.
+        95% interval of the share of wins, portfolios dependent as they are; NaN where every draw
+        agrees, which says that there are few draws apart and not that the share is certain.
     dependent_p : float
         Share of draws without any difference in which the share of wins is as far from one half.
     """
@@ -68,11 +69,14 @@ def count_wins(differences: FloatArray, draws: FloatArray, paired: PairedDraws) 
     sign_p = float(binomtest(won, n).pvalue)
     if len(drawn) == 0:
         return Wins(won, n, sign_p, np.nan, np.nan, np.nan)
-    shares = (drawn > 0.0).mean(axis=1)
-    low, high = paired.interval("win_share", won / n, shares)
-    if np.ptp(shares) == 0.0:  # every draw agrees
-        low = high = float(shares[0])
-    without = (drawn - found > 0.0).mean(axis=1)
+    low, high = paired.interval("win_share", won / n, _shares(drawn))
+    without = _shares(drawn - found)
     as_far = np.abs(without - 0.5) >= abs(won / n - 0.5) - TIE
-    dependent_p = (1.0 + as_far.sum()) / (1.0 + len(drawn))
+    dependent_p = (1.0 + as_far.sum()) / (1.0 + len(without))
     return Wins(won, n, sign_p, low, high, float(dependent_p))
+
+
+def _shares(draws: FloatArray) -> FloatArray:
+    """Share of wins on each draw; what is not defined on a draw is neither won nor lost there."""
+    known = np.isfinite(draws).sum(axis=1)
+    return (draws > 0.0).sum(axis=1)[known > 0] / known[known > 0]

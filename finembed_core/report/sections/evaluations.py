@@ -9,7 +9,7 @@ import duckdb
 import plotly.graph_objects as go
 import polars as pl
 
-from finembed_core.report.charts import FALL, LEAD_WIDTH, RISE, WIDTH, figure, forest
+from finembed_core.report.charts import FALL, LEAD_WIDTH, RISE, WIDTH, figure, forest, reach
 from finembed_core.report.figures import COLORS, GRAY, INK
 from finembed_core.report.run import MODELS, MODES, Run, model_name
 from finembed_core.report.section import Chart, Column, Section, Table, absent, literal, rows_in
@@ -30,17 +30,19 @@ HEADLINES = {"gmv": ("sharpe", "volatility"), "weights": ("sharpe", "annual_retu
 """What is drawn of each evaluation; a ranking by Sharpe ratio alone."""
 PORTFOLIOS = {
     "market": "the market",
+    "previous_ranking": "the previous ranking",
     "equal_weight": "equal weight",
     "gmv_history": "GMV, all history",
     "gmv_ledoit_wolf": "GMV, Ledoit-Wolf",
     "gmv_sample": "GMV, sample covariance",
-    "previous_ranking": "the previous ranking",
     "supervised": "supervised training",
 }
-STRENGTH = f"list_position({[*PORTFOLIOS]}, benchmark)"
-"""The benchmarks of an evaluation in the order above, the strongest first."""
+IN_ORDER = f"list_position({[*PORTFOLIOS]}, benchmark)"
+"""The benchmarks of an evaluation in the order of the study, whose tests take the first."""
+TIE = 1e-12
+"""A difference below it is none, as where the study counts wins."""
 MOST_MODELS = 12
-"""Above this many, differences are drawn against the strongest benchmark alone."""
+"""Above this many, differences are drawn against the first benchmark alone."""
 LOSSES = {"listnet": "ListNet", "neuralndcg": "NeuralNDCG"}
 VERDICTS = {
     "better than the benchmark": "better",
@@ -65,7 +67,7 @@ def embedding_evaluations(connection: duckdb.DuckDBPyConnection, run: Run) -> Se
         blocks += [*_differences(connection, evaluation), *_wealth(connection, evaluation)]
     blocks += [*_rankings(connection), *_modes(connection)]
     lead = (
-        "Portfolios that the models decide, net of costs, all seeds mixed equally, against rules "
+        "Portfolios that the models decide, net of costs, all seeds together, against rules "
         "that need no model. A difference is called one only where its 95% interval leaves 0 out; "
         "distrust the best of many, for of 40 models without skill one looks better by luck alone, "
         "and counts of wins, for portfolios of the same funds and days win and lose together."
@@ -81,7 +83,7 @@ FROM embedding_scoreboard
 WHERE {MODEL} AND fund_group IS NULL AND k IS NULL
     AND metric IN ('sharpe', 'volatility', 'annual_return')
     AND benchmark IS DISTINCT FROM 'supervised'
-ORDER BY evaluation, metric <> 'sharpe', metric, {STRENGTH}, encoder, mode"""
+ORDER BY evaluation, metric <> 'sharpe', metric, {IN_ORDER}, encoder, mode"""
     columns = {
         "evaluation": Column("evaluation", names=EVALUATIONS),
         "metric": Column("statistic", names=METRICS),
@@ -113,8 +115,8 @@ WITH named AS (
 SELECT evaluation, mode, replace(metric, kind || '_', '') AS statistic,
     max(value) FILTER (kind = 'wins')::INTEGER AS won,
     max(n) FILTER (kind = 'wins') AS n,
-    max(ci_low) FILTER (kind = 'win_share') AS share_low,
-    max(ci_high) FILTER (kind = 'win_share') AS share_high,
+    0.5 + max(ci_low) FILTER (kind = 'win_share') AS share_low,
+    0.5 + max(ci_high) FILTER (kind = 'win_share') AS share_high,
     max(value) FILTER (kind = 'sign_test') AS sign_p,
     max(value) FILTER (kind = 'dependent_test') AS dependent_p,
     max(difference) FILTER (kind = 'average') AS average,
@@ -170,20 +172,20 @@ def _differences(connection: duckdb.DuckDBPyConnection, evaluation: str) -> Iter
     known = f"evaluation = {literal(evaluation)} AND {MODEL} AND benchmark <> 'supervised'"
     counted = f"""\
 SELECT benchmark, count(DISTINCT (encoder, mode)) AS models FROM embedding_scoreboard
-WHERE {known} AND difference IS NOT NULL GROUP BY benchmark ORDER BY {STRENGTH}"""
+WHERE {known} AND difference IS NOT NULL GROUP BY benchmark ORDER BY {IN_ORDER}"""
     against = answer(connection, counted)
     if against.is_empty():
         return
-    strongest = against["benchmark"][0]
+    first = against["benchmark"][0]
     alone = against.height > 1 and cast(int, against["models"].max()) > MOST_MODELS
-    only = f" AND benchmark = {literal(strongest)}" if alone else ""
+    only = f" AND benchmark = {literal(first)}" if alone else ""
     sql = f"""\
 SELECT metric, benchmark, encoder, mode, difference, difference - ci_low AS below,
     ci_high - difference AS above, verdict
 FROM embedding_scoreboard
 WHERE {known}{only} AND fund_group IS NULL
     AND metric IN ({literal(metrics[0])}, {literal(metrics[1])}) AND difference IS NOT NULL
-ORDER BY metric <> {literal(metrics[0])}, {STRENGTH}, encoder, mode"""
+ORDER BY metric <> {literal(metrics[0])}, {IN_ORDER}, encoder, mode"""
     frame = answer(connection, sql)
     pictures = tuple(
         (
@@ -194,22 +196,19 @@ ORDER BY metric <> {literal(metrics[0])}, {STRENGTH}, encoder, mode"""
     )
     if pictures:
         caption = f"{_title(evaluation)}: differences, 95% interval"
-        caption += f", against {PORTFOLIOS.get(strongest, strongest)} alone" if alone else ""
+        caption += f", against {PORTFOLIOS.get(first, first)} alone" if alone else ""
         yield Chart(caption, sql, frame, pictures)
 
 
 def _by_verdict(own: pl.DataFrame, tickformat: str) -> go.Figure:
     """A forest in which what differs from 0 has a color."""
     labels = [model_name(*row) for row in own.select("encoder", "mode").iter_rows()]
-    chart = forest(own, labels, {}, tickformat=tickformat)
-    for verdict, short in VERDICTS.items():
-        part = own.filter(verdict=verdict)
-        if part.height:
-            named = [model_name(*row) for row in part.select("encoder", "mode").iter_rows()]
-            points = {short: ("difference", "below", "above", COLOR[short])}
-            for trace in forest(part, named, points).data:
-                chart.add_trace(trace)
-    return chart.update_yaxes(categoryorder="array", categoryarray=labels)
+    found = {full: short for full, short in VERDICTS.items() if full in own["verdict"]}
+    split = own.with_columns(
+        pl.when(verdict=full).then("difference").alias(short) for full, short in found.items()
+    )
+    series = {short: (short, "below", "above", COLOR[short]) for short in found.values()}
+    return forest(split, labels, series, tickformat=tickformat)
 
 
 def _wealth(connection: duckdb.DuckDBPyConnection, evaluation: str) -> Iterator[Chart]:
@@ -267,7 +266,8 @@ FROM embedding_scoreboard
 WHERE evaluation = 'ranking' AND encoder IS NOT NULL AND loss IS NOT NULL AND k IS NOT NULL
     AND metric = 'sharpe' AND benchmark = 'previous_ranking' AND difference IS NOT NULL"""
     sql = f"""\
-SELECT loss, k, count(*) FILTER (difference > 0) AS wins, count(*) AS n,
+SELECT loss, k, count(*) FILTER (difference > {TIE}) AS wins,
+    count(*) FILTER (abs(difference) > {TIE}) AS n,
     count(*) FILTER (ci_low > 0) AS better, count(*) FILTER (ci_high < 0) AS worse
 {known}
 GROUP BY loss, k ORDER BY loss, k"""
@@ -314,22 +314,13 @@ def _caterpillar(own: pl.DataFrame) -> go.Figure:
         part = own.filter(verdict=verdict)
         if part.is_empty():
             continue
-        reach = {name: part[name].fill_null(0).to_numpy() for name in ("above", "below")}
         chart.add_scatter(
             x=part["difference"].to_numpy(),
             y=part["place"].to_numpy(),
             name=short,
             mode="markers",
             marker={"color": COLOR[short], "size": 6},
-            error_x={
-                "type": "data",
-                "symmetric": False,
-                "array": reach["above"],
-                "arrayminus": reach["below"],
-                "color": COLOR[short],
-                "thickness": 1,
-                "width": 0,
-            },
+            error_x=reach(part, "below", "above", COLOR[short]) | {"thickness": 1, "width": 0},
             text=[
                 f"{model_name(encoder, mode)}, {group or 'all'}"
                 for encoder, mode, group in part.select("encoder", "mode", "fund_group").iter_rows()
@@ -346,17 +337,22 @@ def _said(board: pl.DataFrame) -> Iterator[str]:
     sharpe = board.filter(metric="sharpe").drop_nulls("difference")
     for (evaluation, name), own in sharpe.group_by("evaluation", "benchmark", maintain_order=True):
         verdicts = own["verdict"].to_list()
-        better, worse = (
-            verdicts.count(f"{word} than the benchmark") for word in ("better", "worse")
-        )
+        count = {short: verdicts.count(full) for full, short in VERDICTS.items()}
+        better, worse, silent = (count[name] for name in ("better", "worse", "no interval"))
+        without = f"; {silent} have no interval" if silent else ""
         what = _title(str(evaluation))
         against = PORTFOLIOS.get(str(name), str(name))
-        if better + worse == 0:
-            yield f"{what}: no Sharpe ratio of {own.height} is told apart from that of {against}."
+        if silent == own.height:
+            yield f"{what}: no Sharpe ratio of {own.height} has an interval against {against}."
+        elif better + worse == 0:
+            yield (
+                f"{what}: no Sharpe ratio of {own.height} is told apart from that of "
+                f"{against}{without}."
+            )
         else:
             yield (
                 f"{what}: of {own.height} Sharpe ratios {better} are better and {worse} worse than "
-                f"that of {against}; {own.height - better - worse} are not significant."
+                f"that of {against}; {count['not significant']} are not significant{without}."
             )
 
 
