@@ -103,8 +103,9 @@ def information(
     An encoder is a function of its input, so that embeddings share infinitely many nats with it;
     what is reported is I(X; Z + noise). Each of `repeats` draws splits the rows in halves: one fits
     the reductions (standardized columns, at most ten principal components) and the critics, a fifth
-    of it saying when these were at their best; all values are of the other. Entropies are those of the coordinates, in standard deviations of a
-    column; mutual information does not depend on units. Runs on one thread.
+    of it saying when these were at their best; all values are of the other. Entropies are those of
+    the coordinates, in standard deviations of a column; mutual information does not depend on
+    units. Runs on one thread.
 
     Parameters
     ----------

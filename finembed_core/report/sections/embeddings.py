@@ -123,7 +123,8 @@ SELECT "check", encoder, mode, avg(value) AS value, avg(value) - min(value) AS b
         WHEN max(value - baseline) < 0 THEN 'worse, every seed' ELSE 'not told apart'
     END AS against_components,
     count(*) AS seeds, max(date) AS date, max(n) AS funds
-FROM embedding_checks WHERE value IS NOT NULL GROUP BY "check", encoder, mode ORDER BY "check", encoder, mode"""
+FROM embedding_checks WHERE value IS NOT NULL
+GROUP BY "check", encoder, mode ORDER BY "check", encoder, mode"""
     frame = answer(connection, sql)
     if frame.is_empty():
         return absent(title, "too few funds for any check")
@@ -154,7 +155,7 @@ FROM embedding_checks WHERE value IS NOT NULL GROUP BY "check", encoder, mode OR
     facts = [
         f"One date, {day}, {funds} funds.",
         f"Better than principal components of the same windows in {better} of {frame.height} "
-        f"cases, worse in {worse}, over all seeds alike."
+        f"cases, worse in {worse}, over all seeds alike.",
     ]
     lead = (
         "Whether funds of one category lie together, and whether a straight line reads volatility "
