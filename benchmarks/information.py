@@ -1,10 +1,11 @@
 """Estimators of information and entropy on Gaussians, where both are known.
 
-    python -m benchmarks.information [--draws N] [--only PART ...]
+    python -m benchmarks.information [--draws N] [--only PART ...] [--figure PATH]
 
 mutual: d pairs of standard normals with correlation rho share -d/2 ln(1 - rho^2) nats. 4,000
 rows, half of them held out; bias and standard deviation over draws. saturation: the same in ten
-dimensions up to rho = .999, as docs/figures/information.svg. entropy: of d standard normals, 2,000
+dimensions up to rho = .999, drawn where --figure is given (docs/figures/information.svg is that of
+--only saturation --draws 1). entropy: of d standard normals, 2,000
 rows. table: seconds that one whole table of 4,000 windows takes.
 """
 
@@ -12,22 +13,26 @@ import argparse
 import math
 import time
 from collections import defaultdict
+from pathlib import Path
 
 import numpy as np
 import plotly.graph_objects as go
 import torch
 from threadpoolctl import threadpool_limits
 
-from benchmarks.panels import ROOT
 from finembed_core.embeddings.information.critics import Recipe, held_out_bounds
 from finembed_core.embeddings.information.gaussian import gaussian_information
 from finembed_core.embeddings.information.neighbors import ksg
-from finembed_core.embeddings.information.table import ENTROPIES, MOST_ROWS, information
+from finembed_core.embeddings.information.table import (
+    ENTROPIES,
+    MOST_ROWS,
+    VALIDATION,
+    information,
+)
 from finembed_core.learning.loop import reproducible
 from finembed_core.report import svg
 from finembed_core.report.figures import COLORS, GRAY
 
-FIGURE = ROOT / "docs" / "figures" / "information.svg"
 SIZES, CORRELATIONS = (1, 5, 10), (0.0, 0.5, 0.9)
 CURVE = (0.0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999)
 TIMED = ("critics", "ksg", "gaussian")
@@ -42,7 +47,8 @@ def pairs(d, rho, seed):
 def estimates(x, z, seed):
     """Every estimator on the held-out half, and the seconds of each family."""
     half = len(x) // 2
-    parts = [tuple(torch.from_numpy(v[rows]).float() for v in (x, z)) for rows in halves(half)]
+    sizes = [half - round(VALIDATION * half), round(VALIDATION * half), half]
+    parts = zip(*(torch.from_numpy(v).float().split(sizes) for v in (x, z)), strict=True)
     x, z = x[half:], z[half:]
     clock = [time.process_time()]
     with reproducible(seed):
@@ -53,10 +59,6 @@ def estimates(x, z, seed):
     values["gaussian"] = gaussian_information(x, z)
     clock.append(time.process_time())
     return values, dict(zip(TIMED, np.diff(clock), strict=True))
-
-
-def halves(half):
-    return slice(None, half), slice(half, None)
 
 
 def mutual(draws):
@@ -80,7 +82,7 @@ def mutual(draws):
     print("\nSeconds of processor time:", ", ".join(took))
 
 
-def saturation(draws):
+def saturation(draws, path=None):
     known, curves = [], defaultdict(list)
     for rho in CURVE:
         known.append(-5.0 * math.log1p(-(rho**2)))
@@ -97,7 +99,8 @@ def saturation(draws):
         title="Ten pairs of normals: estimates by what they share, nats",
         yaxis={"title": "Estimate by known information, 2,000 held-out rows"},
     )
-    FIGURE.write_text(svg(figure) + "\n")
+    if path is not None:
+        path.write_text(svg(figure) + "\n")
     print("\n| known |", " | ".join(f"{value:.1f}" for value in known), "|")
     print("|---|" + "---:|" * len(known))
     for name, curve in curves.items():
@@ -131,11 +134,13 @@ def main():
     parts = {f.__name__: f for f in (mutual, saturation, entropy, table)}
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--draws", type=int, default=4)
+    parser.add_argument("--figure", type=Path, help="where to draw saturation")
     parser.add_argument("--only", nargs="+", choices=parts, default=list(parts))
     given = parser.parse_args()
     with threadpool_limits(1):
         for name in given.only:
-            parts[name](given.draws)
+            more = [given.figure] if name == "saturation" else []
+            parts[name](given.draws, *more)
 
 
 if __name__ == "__main__":

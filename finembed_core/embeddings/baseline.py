@@ -32,6 +32,5 @@ def standardized_returns(windows: NDArray, visible: NDArray[np.bool_]) -> FloatA
 
 def principal_vectors(windows: NDArray, visible: NDArray[np.bool_], size: int) -> FloatArray:
     """Scores of the `standardized_returns` on their first ``size`` components, (n, <= size)."""
-    returns = standardized_returns(windows, visible)
-    centered = returns - returns.mean(axis=0)
-    return centered @ principal_axes(centered, size)[0]
+    returns = standardized_returns(windows, visible)  # of mean 0
+    return returns @ principal_axes(returns, size)[0]

@@ -14,7 +14,7 @@ from functools import partial
 import numpy as np
 import polars as pl
 
-from finembed_core.embeddings.checkpoint import FundModels
+from finembed_core.embeddings.checkpoint import MODALITIES, FundModels
 from finembed_core.embeddings.checks import SCHEMA as CHECK
 from finembed_core.embeddings.checks import checks
 from finembed_core.embeddings.examples import FundDates
@@ -25,6 +25,7 @@ from finembed_core.embeddings.predictions import embeddings
 from finembed_core.embeddings.sheets import Information, SheetMaker
 from finembed_core.embeddings.stages import MODULES, read_models
 from finembed_core.embeddings.tables import CHECKS, INFORMATION, Schema, model_table
+from finembed_core.errors import SettingsError
 from finembed_core.fingerprint import digest
 from finembed_core.panel import FloatArray
 from finembed_core.settings import EmbeddingsSettings, EncoderName, ModeName, Settings
@@ -67,7 +68,7 @@ def description_stage(
     own = settings.embeddings
 
     def gather(key: str) -> Described:
-        encoder: EncoderName = next(name for name in own.encoders if name == key)
+        encoder = _encoder(own, key)
         computed = set(store.keys(model_table(encoder)))  # a run may end before the data do
         months = [month for month in reader.decision_months if str(month) in computed]
         if not months:
@@ -92,6 +93,17 @@ def description_stage(
         gather=gather,
         compute=partial(describe, settings=own),
         spread=True,
+    )
+
+
+def _encoder(settings: EmbeddingsSettings, key: str) -> EncoderName:
+    for name in settings.encoders:
+        if name == key:
+            return name
+    raise SettingsError(
+        f"there is no encoder {key} to describe",
+        where=f"settings, embeddings.encoders: {', '.join(settings.encoders)}",
+        remedy="name one of these, or add it there and train it",
     )
 
 
@@ -126,27 +138,44 @@ class _Unseen:
         models.require_inputs(information.windows.channels, information.texts)
         maker = SheetMaker(information, settings)
         _, valid = maker.sessions()
-        sessions = range(valid[0], information.session + 1, settings.training.every_sessions)
-        grid = sorted({*sessions, information.session})
+        grid = range(valid[0], information.session + 1, settings.training.every_sessions)
         sheets = [maker.sheet(maker.facts(s), models.characteristics) for s in grid]
         listed = [sheet for sheet in sheets if len(sheet.columns)]
         dates = FundDates(information.windows, listed, models.scale, models.shape.mixes_channels)
         return cls(models, maker, dates)
 
     def information(self, mode: ModeName, seed: int) -> pl.DataFrame:
-        """Estimates from all funds of all dates; dates stay whole when rows are split."""
-        windows, vectors, groups = [], [], []
+        """Estimates from all funds of all dates; a fund stays whole when rows are split.
+
+        Windows of a fund overlap, so that halves by date would hold the same returns. Too few
+        dates lie a look-back apart to estimate anything from them alone.
+        """
+        windows, vectors, funds = [], [], []
         for sheet in self.dates.sheets:
-            values, seen = self.dates.windows.at(sheet.session, sheet.columns)
+            values, seen = self.dates.windows.of(
+                np.full(len(sheet.columns), sheet.session), sheet.columns, common=False
+            )
             windows.append(_filled(values[:, 0], seen[:, 0]))
             vectors.append(embeddings(self.models, mode, [seed], self.dates, sheet)[seed])
-            groups.append(np.full(len(sheet.columns), sheet.session))
-        return information(
+            funds.append(sheet.columns)
+        estimates = information(
             np.concatenate(windows),
             np.concatenate(vectors).astype(np.float64),
             seed=seed,
-            groups=np.concatenate(groups),
+            groups=np.concatenate(funds),
             repeats=REPEATS if len(self.maker.settings.seeds) == 1 else 1,  # seeds tell the spread
+        )
+        return estimates.with_columns(pl.col("note") + pl.lit(f"; {self._asked_about(mode)}"))
+
+    def _asked_about(self, mode: ModeName) -> str:
+        """What rows and inputs are, for the notes."""
+        funds = len(set(np.concatenate([sheet.columns for sheet in self.dates.sheets]).tolist()))
+        beside = ["market and macro factors"] * self.models.shape.mixes_channels
+        beside += ["characteristics and texts"] * (mode in MODALITIES)
+        saw = f"; beside them the encoder saw {' and '.join(beside)}" if beside else ""
+        return (
+            f"windows of {funds} funds on {len(self.dates.sheets)} dates, split by fund; "
+            f"inputs are the fund's own returns{saw}"
         )
 
     def checks(self, mode: ModeName, seed: int) -> pl.DataFrame:

@@ -185,9 +185,9 @@ CREATE TABLE embedding_information (
     unit VARCHAR NOT NULL,
     note VARCHAR
 );
-COMMENT ON TABLE embedding_information IS 'Entropy of inputs and embeddings, and the information that they share.';
+COMMENT ON TABLE embedding_information IS 'Entropy of inputs and embeddings, and the information that they share. Inputs are the funds'' own returns: what an encoder saw beside them (market and macro factors, characteristics, texts) is not counted, and its embedding is no function of them alone.';
 COMMENT ON COLUMN embedding_information.value IS 'in unit';
-COMMENT ON COLUMN embedding_information.std IS 'standard deviation of the estimate, in unit';
+COMMENT ON COLUMN embedding_information.std IS 'standard deviation over splits, in unit; NULL with several seeds, each of which draws one';
 COMMENT ON COLUMN embedding_information.n IS 'rows that the estimate rests on';
 COMMENT ON COLUMN embedding_information.dimension IS 'of what was measured, after reduction; 0 where nothing varies';
 COMMENT ON COLUMN embedding_information.noise IS 'standard deviation of the noise added to standardized embeddings: without it the information of a deterministic encoder is infinite';

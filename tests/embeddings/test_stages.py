@@ -1,5 +1,7 @@
 """Training, predictions and embeddings as parts of the store."""
 
+import json
+
 import numpy as np
 import polars as pl
 import pytest
@@ -7,9 +9,12 @@ import pytest
 from finembed_core.calendar import Month
 from finembed_core.chain import chain, chain_state, discard_foreign_parts
 from finembed_core.daily_panel import read_daily
+from finembed_core.embeddings.checkpoint import FundModels
 from finembed_core.embeddings.description import description_stage
 from finembed_core.embeddings.fitting import TOO_LITTLE
+from finembed_core.embeddings.information.table import information
 from finembed_core.embeddings.information_set import InformationReader
+from finembed_core.embeddings.predictions import asked, embeddings
 from finembed_core.embeddings.stages import embedding_stage, encoder_stage, prediction_stage
 from finembed_core.embeddings.tables import (
     CHECKS,
@@ -19,11 +24,11 @@ from finembed_core.embeddings.tables import (
     PREDICTIONS,
     model_table,
 )
-from finembed_core.errors import MissingPartError
+from finembed_core.errors import MissingPartError, SettingsError
 from finembed_core.histories import ingested_months
 from finembed_core.stage import build
 from finembed_core.store import PartStore
-from tests.embeddings.small_store import FUNDS, returns, small_settings, small_store
+from tests.embeddings.small_store import FUNDS, SESSIONS, returns, small_settings, small_store
 
 SETTINGS = small_settings(every_sessions=30)
 TABLE = model_table("rlinear")
@@ -193,6 +198,53 @@ def test_what_embeddings_hold_is_described_for_every_member(store):
         assert members.height == 5 * 2
         assert members["encoder"].unique().to_list() == ["rlinear"]
     assert set(store.read(INFORMATION, "rlinear")["unit"]) == {"nats"}
+
+
+def test_information_is_that_of_all_windows_split_by_fund(tmp_path):
+    """40 funds on a few dates, none of which a gradient has seen; one network."""
+    settings = small_settings(every_sessions=30, seeds=[1], modes=["multi_modal"])
+    draw = np.random.default_rng(5)
+    common = draw.normal(0.0, 0.01, (SESSIONS, 2))[:, np.arange(40) % 2]
+    made = (common + draw.normal(0.0, 0.006, common.shape)).astype(np.float32)
+    store = small_store(tmp_path, made)
+    reader = InformationReader(store, settings)
+    key = reader.decision_months[-1]
+    encoder = encoder_stage(store, settings, "rlinear", reader)
+    list(build(encoder, [str(key)], store))
+    list(build(description_stage(store, settings, reader), ["rlinear"], store))
+    rows = store.read(INFORMATION, "rlinear")
+
+    known = reader.information(reader.decision(key))
+    files = {
+        name: store.read_file(TABLE, str(key), name) for name in ("model.safetensors", "model.json")
+    }
+    models = FundModels.from_files(files, json.loads(files["model.json"])["fingerprint"])
+    maker, dates, _ = asked(models, known, settings.embeddings)
+    first = maker.sessions()[1][0]
+    sessions = range(first, known.session + 1, 4)
+    sheets = [maker.sheet(maker.facts(session), models.characteristics) for session in sessions]
+    vectors = [embeddings(models, "multi_modal", [1], dates, sheet)[1] for sheet in sheets]
+    windows = [known.windows.at(sheet.session, sheet.columns)[0][:, 0] for sheet in sheets]
+    own = information(
+        np.concatenate(windows).astype(np.float64),
+        np.concatenate(vectors).astype(np.float64),
+        seed=1,
+        groups=np.tile(np.arange(40), len(sheets)),
+    )
+    told = own.drop("note").columns
+    assert rows.select(told).equals(own.select(told))
+    assert rows["value"].null_count() == rows["std"].null_count() == 0
+    assert rows["n"].unique().to_list() == [20 * len(sheets)]
+    about = f"windows of 40 funds on {len(sheets)} dates, split by fund; inputs are the fund's own"
+    assert all(about in note and "characteristics and texts" in note for note in rows["note"])
+    checked = store.read(CHECKS, "rlinear")
+    assert checked["value"].null_count() == 0 and set(checked["n"]) == {40}
+
+
+def test_an_encoder_that_is_not_in_the_settings_is_named(store):
+    stage = description_stage(store, SETTINGS, InformationReader(store, SETTINGS))
+    with pytest.raises(SettingsError, match="there is no encoder patchtst to describe"):
+        stage.gather("patchtst")
 
 
 def test_the_panel_is_mapped_not_copied(store):

@@ -147,19 +147,29 @@ def test_facts_say_how_many_are_not_significant(sections: dict[str, Section]) ->
     assert "supervised" not in set(board["benchmark"])
 
 
-def test_intervals_of_information_hold_seeds_and_splits(sections: dict[str, Section]) -> None:
+def test_bars_of_information_are_the_range_of_the_seeds(sections: dict[str, Section]) -> None:
     frame = block(sections, "embedding_information", "as numbers")
     row = frame.filter(estimator="mine", encoder="rlinear", mode="probe").row(0, named=True)
-    own = fake.information().filter(estimator="mine", encoder="rlinear", mode="probe")
-    spread = np.sqrt(np.var(own["value"].to_numpy(), ddof=1) + 0.05**2)
-    assert row["half_width"] == pytest.approx(1.96 * spread, rel=1e-9)
-    assert row["value"] == pytest.approx(own["value"].mean())
+    rows = fake.information().filter(estimator="mine", encoder="rlinear", mode="probe")
+    own = rows["value"].to_list()
+    assert rows["std"].null_count() == row["seeds"] == len(own) == rows["seed"].n_unique()
+    assert (row["lowest"], row["highest"]) == (min(own), max(own))
+    assert row["value"] - row["below"] == pytest.approx(min(own))
+    assert row["value"] + row["above"] == pytest.approx(max(own))
+    chart = block(sections, "embedding_information", "range of the seeds")
+    assert chart.equals(frame)
+    assert "no interval" in sections["embedding_information"].lead
+
+
+def test_checks_are_of_one_date(sections: dict[str, Section]) -> None:
+    section = sections["embedding_checks"]
+    assert section.facts[0] == f"One date, {fake.DATES[-1]}, 25 funds."
+    assert "overlap" not in section.lead
 
 
 def test_checks_compare_with_components_seed_by_seed(sections: dict[str, Section]) -> None:
     frame = block(sections, "embedding_checks", "as numbers")
-    each = fake.checks().group_by("check", "encoder", "mode", "seed").agg(pl.col("value").mean())
-    own = each.filter(check="category_retrieval", encoder="rlinear", mode="probe")["value"]
+    own = fake.checks().filter(check="category_retrieval", encoder="rlinear", mode="probe")["value"]
     row = frame.filter(check="category_retrieval", encoder="rlinear", mode="probe")
     row = row.row(0, named=True)
     assert (row["below"], row["above"]) == pytest.approx(

@@ -237,7 +237,7 @@ def information() -> pl.DataFrame:
             "quantity": quantity,
             "estimator": estimator,
             "value": base + 0.1 * rng.normal(),
-            "std": 0.05,
+            "std": None,  # one split for each of several seeds
             "n": 1000,
             "dimension": 10,
             "noise": 0.1,
@@ -260,7 +260,7 @@ def checks() -> pl.DataFrame:
             "encoder": encoder,
             "mode": mode,
             "seed": seed,
-            "date": date,
+            "date": DATES[-1],
             "check": check,
             "value": 0.6 + 0.05 * rng.normal(),
             "baseline": 0.5,
@@ -268,7 +268,6 @@ def checks() -> pl.DataFrame:
             "n": 25,
         }
         for encoder, mode, seed in product(ENCODERS, MODES, SEEDS)
-        for date in DATES
         for check in ("category_retrieval", "linear_probe_volatility")
     ]
     return pl.DataFrame(rows)

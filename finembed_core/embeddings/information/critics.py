@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import torch
@@ -23,14 +23,16 @@ BOUNDS: dict[str, Callable[[Tensor], Tensor]] = {
     "infonce": infonce,
     "smile": smile,
 }
-VALIDATION = 0.2
-"""Share of the rows to learn from that only says when a critic was at its best."""
+CRITERIA = (donsker_varadhan, infonce, jensen_shannon)
+"""What says when each critic of `BOUNDS` is at its best: its bound. `smile` is none, and would be
+highest where it lies above the information; its critic is at its best in what it ascends."""
 
 
 class Recipe(NamedTuple):
     """How critics learn: few parameters, for a few thousand rows.
 
-    ``look``: steps between two looks at the validation rows.
+    ``look``: steps between two looks at the validation rows; after ``patience`` looks at which no
+    critic was better than before they stop.
     """
 
     hidden: int = 64
@@ -40,6 +42,7 @@ class Recipe(NamedTuple):
     learning_rate: float = 2e-3
     weight_decay: float = 1e-3
     look: int = 25
+    patience: int = 4
 
 
 class _Towers(nn.Module):
@@ -85,36 +88,50 @@ class Critics(nn.Module):
 
 
 def held_out_bounds(
-    learn: tuple[Tensor, Tensor], held_out: tuple[Tensor, Tensor], recipe: Recipe
+    learn: tuple[Tensor, Tensor],
+    valid: tuple[Tensor, Tensor],
+    held_out: tuple[Tensor, Tensor],
+    recipe: Recipe,
 ) -> dict[str, float]:
     """Each of `BOUNDS` on rows that its critic has not seen, nats.
 
     Parameters
     ----------
-    learn, held_out : (x, z)
-        float32, shapes (n, d_x) and (n, d_z), columns of about unit spread. Critics draw from
-        torch's generator, which the caller seeds.
+    learn, valid, held_out : (x, z)
+        float32, shapes (n, d_x) and (n, d_z), columns of about unit spread: rows to learn from,
+        rows that only say when a critic was at its best, rows that the values are of. Critics draw
+        from torch's generator, which the caller seeds.
     recipe : Recipe
+
+    Returns
+    -------
+    dict of str to float
+        NaN of a critic that was finite at no look.
     """
-    x, z = learn
-    critics = Critics(len(BOUNDS), x.shape[1], z.shape[1], recipe)
-    order = torch.randperm(len(x))
-    aside, rows = order.split([round(VALIDATION * len(x)), len(x) - round(VALIDATION * len(x))])
-    _train(critics, (x[rows], z[rows]), (x[aside], z[aside]), recipe)
+    critics = Critics(len(BOUNDS), learn[0].shape[1], learn[1].shape[1], recipe)
+    best = _train(critics, learn, valid, recipe)
     with torch.no_grad():
-        return dict(zip(BOUNDS, _values(critics(*held_out)).tolist(), strict=True))
+        values = _each(BOUNDS.values(), critics(*held_out))
+    return dict(zip(BOUNDS, values.where(best.isfinite(), math.nan).tolist(), strict=True))
 
 
 def _train(
     critics: Critics, learn: tuple[Tensor, Tensor], valid: tuple[Tensor, Tensor], recipe: Recipe
-) -> None:
-    """Leave each critic where its own bound was highest on the validation rows."""
+) -> Tensor:
+    """Leave each critic where its own criterion was highest on the validation rows.
+
+    Returns
+    -------
+    Tensor, shape (M,)
+        The highest values; -inf of a critic that never had any.
+    """
     optimizer = torch.optim.AdamW(
         critics.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
     )
     x, z = learn
     best, best_values = copy.deepcopy(critics.state_dict()), torch.full((len(BOUNDS),), -math.inf)
     log_average: Tensor | None = None
+    waited = 0
     for step in range(1, recipe.steps + 1):
         rows = torch.randperm(len(x))[: recipe.batch]
         scores = critics(x[rows], z[rows])
@@ -123,15 +140,21 @@ def _train(
         optimizer.zero_grad()
         (-objective).backward()
         optimizer.step()
-        if step % recipe.look == 0:
-            with torch.no_grad():
-                values = _values(critics(*valid))
-            better = values > best_values  # False where a critic ran off to NaN
-            best_values = torch.where(better, values, best_values)
-            for name, parameter in critics.state_dict().items():
-                best[name][better] = parameter[better]
+        if step % recipe.look and step < recipe.steps:
+            continue
+        with torch.no_grad():
+            values = _each(CRITERIA, critics(*valid))
+        better = values > best_values  # False where a critic ran off to NaN
+        best_values = torch.where(better, values, best_values)
+        for name, parameter in critics.state_dict().items():
+            best[name][better] = parameter[better]
+        waited = 0 if better.any() else waited + 1
+        if waited == recipe.patience:
+            break
     critics.load_state_dict(best)
+    return best_values
 
 
-def _values(scores: Tensor) -> Tensor:
-    return torch.stack([bound(own) for bound, own in zip(BOUNDS.values(), scores, strict=True)])
+def _each(bounds: Iterable[Callable[[Tensor], Tensor]], scores: Tensor) -> Tensor:
+    """Every bound of the scores of its own critic, shape (M,)."""
+    return torch.stack([bound(own) for bound, own in zip(bounds, scores, strict=True)])

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from finembed_core.embeddings.information.bounds import infonce_cap
-from finembed_core.embeddings.information.critics import Recipe, held_out_bounds
+from finembed_core.embeddings.information.critics import BOUNDS, Recipe, held_out_bounds
 from finembed_core.embeddings.information.gaussian import gaussian_entropy, gaussian_information
 from finembed_core.embeddings.information.neighbors import kozachenko_leonenko, ksg
 from finembed_core.embeddings.information.reduction import Reduction
@@ -25,6 +25,9 @@ MOST_ROWS = 4_000
 FEWEST_ROWS = 100
 REPEATS = 3
 RECIPE = Recipe()
+VALIDATION = 0.2
+"""Share of the rows to learn from that only says when a critic was at its best."""
+FEWEST_VALID = 5
 NOISE = 0.5
 """Standard deviations of an embedding's column. Small noise means much information, which no
 estimator can tell from a few thousand rows."""
@@ -36,9 +39,18 @@ ENTROPIES: dict[str, Callable[[FloatArray], float]] = {
 ENTROPY_ROWS = [(q, e) for q in ("entropy_input", "entropy_embedding") for e in ENTROPIES]
 ESTIMATES = [
     *ENTROPY_ROWS,
-    *(("mutual_information", e) for e in ("mine", "infonce", "smile", "ksg", "gaussian")),
+    *(("mutual_information", e) for e in (*BOUNDS, "ksg", "gaussian")),
 ]
 """(quantity, estimator) of each row, in order."""
+WITHOUT_ENTROPY = {
+    "kozachenko_leonenko": "points coincide: the entropy is -infinity",
+    "gaussian": "the covariance is singular: the entropy is -infinity",
+}
+WITHOUT_INFORMATION = {
+    **dict.fromkeys(BOUNDS, "the critic ran off to infinity before it had learned anything"),
+    "gaussian": "a combination of one side is one of the other: the information is infinite",
+}
+"""Why an estimator gave no number."""
 SCHEMA = {
     "quantity": pl.String,
     "estimator": pl.String,
@@ -50,6 +62,22 @@ SCHEMA = {
     "unit": pl.String,
     "note": pl.String,
 }
+
+
+class _Split(NamedTuple):
+    """Rows to learn from, and those among them that say when to stop; the values are of the rest.
+
+    Groups stay whole in both: a critic that is chosen on near copies of what it learned from is
+    chosen for what it knows by heart.
+    """
+
+    learn: NDArray[np.bool_]
+    valid: NDArray[np.bool_]
+
+    def possible(self) -> bool:
+        """Whether every part has rows enough."""
+        halves = np.bincount(self.learn, minlength=2)
+        return min(halves) >= FEWEST_ROWS // 4 and self.valid.sum() >= FEWEST_VALID
 
 
 class _Sample(NamedTuple):
@@ -74,9 +102,10 @@ def information(
 
     An encoder is a function of its input, so that embeddings share infinitely many nats with it;
     what is reported is I(X; Z + noise). Each of `repeats` draws splits the rows in halves: one fits
-    the reductions (standardized columns, at most ten principal components) and the critics, all
-    values are of the other. Entropies are those of the coordinates, in standard deviations of a
-    column; mutual information does not depend on units. Runs on one thread.
+    the reductions (standardized columns, at most ten principal components) and the critics, a fifth
+    of it saying when these were at their best; all values are of the other. Entropies are those of
+    the coordinates, in standard deviations of a column; mutual information does not depend on
+    units. Runs on one thread.
 
     Parameters
     ----------
@@ -88,7 +117,7 @@ def information(
     noise : float
         Standard deviation of the Gaussian noise, in those of an embedding's column.
     groups : ndarray, shape (n,), optional
-        Rows of one group (a date, say) stay in one half.
+        Rows of one group (a fund, say) stay together in every split.
     repeats : int
         Draws; with one there is no std.
 
@@ -115,10 +144,10 @@ def information(
     samples = []
     with threadpool_limits(1):
         for _ in range(repeats):
-            first = _half(labels, rng)
-            if min(np.bincount(first, minlength=2)) < FEWEST_ROWS // 4:
-                return _absent(len(x), noise, "the groups cannot be split in two halves")
-            samples.append(_estimate(x, z, first, noise, rng))
+            split = _split(labels, rng)
+            if not split.possible():
+                return _absent(len(x), noise, "too few groups: they cannot be split in halves")
+            samples.append(_estimate(x, z, split, noise, rng))
     return _table(samples, noise, remark)
 
 
@@ -153,19 +182,27 @@ def _rows(x: FloatArray, rng: np.random.Generator) -> tuple[NDArray[np.intp], li
     return distinct, said
 
 
-def _half(labels: NDArray, rng: np.random.Generator) -> NDArray[np.bool_]:
-    """True for whole groups, drawn until they hold half of the rows."""
+def _split(labels: NDArray, rng: np.random.Generator) -> _Split:
+    learn = _drawn(labels, 0.5, rng)
+    valid = np.zeros(len(labels), dtype=bool)
+    valid[learn] = _drawn(labels[learn], VALIDATION, rng)
+    return _Split(learn, valid)
+
+
+def _drawn(labels: NDArray, share: float, rng: np.random.Generator) -> NDArray[np.bool_]:
+    """True for whole groups, drawn until they hold this share of the rows."""
     names, own, sizes = np.unique(labels, return_inverse=True, return_counts=True)
     order = rng.permutation(len(names))
-    before = np.cumsum(sizes[order]) - sizes[order]
+    middle = np.cumsum(sizes[order]) - sizes[order] / 2
     chosen = np.zeros(len(names), dtype=bool)
-    chosen[order[2 * before + sizes[order] <= len(labels)]] = True
+    chosen[order[middle <= share * len(labels)]] = True
     return chosen[own]
 
 
 def _estimate(
-    x: FloatArray, z: FloatArray, first: NDArray[np.bool_], noise: float, rng: np.random.Generator
+    x: FloatArray, z: FloatArray, split: _Split, noise: float, rng: np.random.Generator
 ) -> _Sample:
+    first = split.learn
     reduce_x, reduce_z = Reduction.fit(x[first]), Reduction.fit(z[first])
     x, z = reduce_x.apply(x), reduce_z.apply(z)
     sizes = {"entropy_input": x.shape[1], "entropy_embedding": z.shape[1]}
@@ -178,7 +215,7 @@ def _estimate(
     if x.shape[1] and z.shape[1]:
         noisy = z + noise * rng.standard_normal(z.shape)  # a rotation leaves such noise as it is
         x, noisy = x / x[first].std(axis=0), noisy / noisy[first].std(axis=0)
-        for estimator, value in _mutual(x, noisy, first, int(rng.integers(2**31))).items():
+        for estimator, value in _mutual(x, noisy, split, int(rng.integers(2**31))).items():
             values["mutual_information", estimator] = value
     return _Sample(values, int((~first).sum()), sizes, (reduce_x.share, reduce_z.share))
 
@@ -191,15 +228,15 @@ def _or_nothing(entropy: Callable[[FloatArray], float], values: FloatArray) -> f
         return -math.inf
 
 
-def _mutual(x: FloatArray, z: FloatArray, first: NDArray[np.bool_], seed: int) -> dict[str, float]:
-    learn, held_out = (
+def _mutual(x: FloatArray, z: FloatArray, split: _Split, seed: int) -> dict[str, float]:
+    learn, valid, held_out = (
         (torch.from_numpy(x[rows]).float(), torch.from_numpy(z[rows]).float())
-        for rows in (first, ~first)
+        for rows in (split.learn & ~split.valid, split.valid, ~split.learn)
     )
     with reproducible(seed):
-        values = held_out_bounds(learn, held_out, RECIPE)
-    values["ksg"] = ksg(x[~first], z[~first])
-    values["gaussian"] = gaussian_information(x[~first], z[~first])
+        values = held_out_bounds(learn, valid, held_out, RECIPE)
+    values["ksg"] = ksg(x[~split.learn], z[~split.learn])
+    values["gaussian"] = gaussian_information(x[~split.learn], z[~split.learn])
     return values
 
 
@@ -232,10 +269,9 @@ def _remarks(
     quantity: str, estimator: str, values: FloatArray, n: int, shares: FloatArray
 ) -> list[str]:
     """What one must know to read the value, and why there is none."""
-    if np.isnan(values).any():
-        return ["the critic ran off to infinity"]
-    if np.isneginf(values).any():
-        return ["points coincide: the entropy is -infinity"]
+    if not np.isfinite(values).all():
+        own = WITHOUT_INFORMATION if quantity == "mutual_information" else WITHOUT_ENTROPY
+        return [own[estimator]]
     if quantity != "mutual_information":
         share = shares[0] if quantity == "entropy_input" else shares[1]
         return [f"in standard deviations of a column; components keep {share:.0%} of the variance"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import duckdb
+import polars as pl
 
 from finembed_core.report.charts import FALL, RISE, forest
 from finembed_core.report.figures import COLORS, GRAY
@@ -12,7 +13,6 @@ from finembed_core.report.run import MODELS, MODES, Run, model_name
 from finembed_core.report.section import Chart, Column, Section, Table, absent, rows_in
 from finembed_core.warehouse.query import answer
 
-QUANTILE = 1.96
 QUANTITIES = {
     "entropy_input": "Entropy of the inputs",
     "entropy_embedding": "Entropy of the embeddings",
@@ -66,9 +66,9 @@ def embedding_information(connection: duckdb.DuckDBPyConnection, run: Run) -> Se
     reason = rows_in(connection, "embedding_information")
     if reason:
         return absent(title, reason)
-    sql = f"""\
-SELECT quantity, estimator, encoder, mode, avg(value) AS value,
-    {QUANTILE} * sqrt(coalesce(var_samp(value), 0) + coalesce(avg(std ** 2), 0)) AS half_width,
+    sql = """\
+SELECT quantity, estimator, encoder, mode, avg(value) AS value, min(value) AS lowest,
+    max(value) AS highest, avg(value) - min(value) AS below, max(value) - avg(value) AS above,
     count(value) AS seeds, min(n) AS n, max(dimension) AS dimension, any_value(noise) AS noise,
     any_value(unit) AS unit, arg_min(note, seed) AS note
 FROM embedding_information GROUP BY quantity, estimator, encoder, mode
@@ -81,7 +81,7 @@ ORDER BY quantity, encoder, mode, estimator"""
             if own.height:
                 labels = [model_name(*row) for row in own.select("encoder", "mode").iter_rows()]
                 color = COLORS[list(ESTIMATORS).index(estimator)]
-                bars = {name: ("value", "half_width", "half_width", color)}
+                bars = {name: ("value", "below", "above", color)}
                 picture = forest(own, labels, bars).update_xaxes(title={"text": "nats"})
                 pictures.append((f"{heading}, {name}", picture))
     columns = {
@@ -90,7 +90,9 @@ ORDER BY quantity, encoder, mode, estimator"""
         "encoder": Column("encoder", names=MODELS),
         "mode": Column("training", names=MODES),
         "value": Column("value", ".2f"),
-        "half_width": Column("±", ".2f"),
+        "lowest": Column("lowest seed", ".2f"),
+        "highest": Column("highest seed", ".2f"),
+        "seeds": Column("seeds"),
         "unit": Column("unit"),
         "n": Column("rows"),
         "dimension": Column("dimensions"),
@@ -98,13 +100,13 @@ ORDER BY quantity, encoder, mode, estimator"""
         "note": Column("note"),
     }
     lead = (
-        "How much embeddings hold, and how much of it is about their inputs, in nats; intervals "
-        "are 1.96 standard deviations of seeds and splits together. Distrust sizes: an entropy "
-        "depends on the scaling that its note states, the information of a deterministic encoder "
-        "on the noise that is added; compare models within one estimator only."
+        "How much embeddings hold, and how much of it is about the funds' own returns, in nats; "
+        "bars are the range of the seeds, no interval. Distrust sizes: an entropy depends on the "
+        "scaling that its note states, the information of a deterministic encoder on the noise "
+        "that is added; compare models within one estimator only."
     )
     table = Table("The same as numbers", sql, frame, columns)
-    chart = Chart("By encoder and training, 95% interval", sql, frame, tuple(pictures))
+    chart = Chart("By encoder and training, range of the seeds", sql, frame, tuple(pictures))
     return Section(title, lead, (chart, table) if pictures else (table,))
 
 
@@ -115,18 +117,14 @@ def embedding_checks(connection: duckdb.DuckDBPyConnection, run: Run) -> Section
     if reason:
         return absent(title, reason)
     sql = """\
-WITH seeds AS (
-    SELECT "check", encoder, mode, seed, avg(value) AS value, avg(baseline) AS baseline,
-        avg(chance) AS chance, count(DISTINCT date) AS dates, avg(n) AS n
-    FROM embedding_checks WHERE value IS NOT NULL GROUP BY ALL
-)
 SELECT "check", encoder, mode, avg(value) AS value, avg(value) - min(value) AS below,
     max(value) - avg(value) AS above, avg(baseline) AS baseline, avg(chance) AS chance,
     CASE WHEN min(value - baseline) > 0 THEN 'better, every seed'
         WHEN max(value - baseline) < 0 THEN 'worse, every seed' ELSE 'not told apart'
     END AS against_components,
-    count(*) AS seeds, max(dates) AS dates, avg(n)::INTEGER AS funds
-FROM seeds GROUP BY "check", encoder, mode ORDER BY "check", encoder, mode"""
+    count(*) AS seeds, max(date) AS date, max(n) AS funds
+FROM embedding_checks WHERE value IS NOT NULL
+GROUP BY "check", encoder, mode ORDER BY "check", encoder, mode"""
     frame = answer(connection, sql)
     if frame.is_empty():
         return absent(title, "too few funds for any check")
@@ -149,19 +147,20 @@ FROM seeds GROUP BY "check", encoder, mode ORDER BY "check", encoder, mode"""
         "chance": Column("chance", ".3f"),
         "against_components": Column("against components"),
         "seeds": Column("seeds"),
-        "dates": Column("dates"),
         "funds": Column("funds"),
     }
     better = frame["against_components"].str.starts_with("better").sum()
     worse = frame["against_components"].str.starts_with("worse").sum()
+    day, funds = frame.select(pl.max("date", "funds")).row(0)
     facts = [
+        f"One date, {day}, {funds} funds.",
         f"Better than principal components of the same windows in {better} of {frame.height} "
-        f"cases, worse in {worse}, over all seeds alike."
+        f"cases, worse in {worse}, over all seeds alike.",
     ]
     lead = (
         "Whether funds of one category lie together, and whether a straight line reads volatility "
         "and beta off the embedding; distrust a good score where principal components, which learn "
-        "nothing, have it too. The range is that of the seeds, no interval: dates overlap."
+        "nothing, have it too. The range is that of the seeds, no interval."
     )
     chart = Chart("By encoder and training", sql, frame, tuple(pictures))
     return Section(title, lead, (chart, Table("The same as numbers", sql, frame, columns)), facts)
