@@ -172,3 +172,17 @@ class EmbeddingsSettings(Section):
                 f"{self.published_mode} must be among encoders and modes"
             )
         return self
+
+    @property
+    def of_any_decision(self) -> EmbeddingsSettings:
+        """These without what says which decisions there are: one does not change another."""
+        return self.model_copy(update={"first_decision": None, "last_decision": None})
+
+    def around(self, encoder: EncoderName) -> EmbeddingsSettings:
+        """What can change the networks around one encoder, the rest as if it were alone."""
+        alone = {
+            "encoders": [encoder],
+            "published_encoder": encoder,
+            "published_mode": self.modes[0],
+        }
+        return self.of_any_decision.model_copy(update=alone)
