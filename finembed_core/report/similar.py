@@ -210,8 +210,8 @@ def _other_date(before: dt.date | None, first: dt.date | None) -> str:
     if first is None:
         return "no other date has one either"
     if before is None:
-        return f"ask for {first} or later: its first is of that date"
-    return f"ask for {before}, its last date before"
+        return f"ask for {first}, the first date on which it has one"
+    return f"ask for {before}, the last date before on which it has one"
 
 
 def _category(

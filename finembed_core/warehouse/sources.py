@@ -18,7 +18,8 @@ from finembed_core.store import Manifest, PartStore
 from finembed_core.warehouse.schema import SIZE, warehouse_schema
 
 # Columns that a part's frame does not hold, from the part's own place in the store.
-MONTH_OF_KEY = "last_day((part.key || '-01')::DATE)"
+# Asked of every part where DuckDB filters before it joins: other keys are no months.
+MONTH_OF_KEY = "last_day(try_cast(part.key || '-01' AS DATE))"
 DERIVED: Mapping[str, Mapping[str, str]] = {
     "fund_observations": {"known": MONTH_OF_KEY},
     "series_observations": {"known": MONTH_OF_KEY},
