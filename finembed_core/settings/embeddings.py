@@ -48,9 +48,9 @@ class ObjectiveSettings(Section):
     """Losses: what is hidden, how lists are ranked, how weights come about, how losses balance.
 
     ``hidden_share`` and ``hidden_steps`` are PatchTST's (Nie et al. 2023: 40% of blocks of 12).
-    ``risk_aversion`` of the best weights in hindsight: 10 is the most that Mehra and Prescott (1985)
-    call plausible, and the smaller it is, the fewer funds a label holds. ``balance``: ``learned``
-    uncertainty weights (Kendall et al. 2018), or all losses alike.
+    ``risk_aversion`` of the best weights in hindsight: 10 is the most that Mehra and Prescott
+    (1985) call plausible, and the smaller it is, the fewer funds a label holds. ``balance``:
+    ``learned`` uncertainty weights (Kendall et al. 2018), or all losses alike.
     """
 
     hidden_share: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.4
@@ -116,14 +116,15 @@ class EmbeddingsSettings(Section):
     """Embeddings of the funds that have daily returns.
 
     A decision falls every ``every_sessions`` trading days from ``anchor`` on; models are trained
-    anew with each. ``market`` names the daily series that stands beside every fund. ``lookback`` is
-    two horizons, half a year. ``min_visible`` of it must have returns: a fund may lack a day now and
-    then, one that reports weekly stays out. ``max_abs_return`` limits the ratio of two prices, where
-    a fall counts as the rise that makes up for it: with 0.5, returns above +50% or below -33.3% are
-    kept aside, beyond any day of an index (S&P 500, 1987-10-19: -20.5%). ``published_encoder`` and
-    ``published_mode`` are those whose vectors go to the warehouse. ``statistics`` hands the mean and
-    the volatility that a normalized window lost to the heads. Two of the five encoders and three of
-    the five modes are the default, as each costs its training in every decision.
+    anew with each. ``market`` names the daily series that stands beside every fund. ``lookback``
+    is two horizons, half a year. ``min_visible`` of it must have returns: a fund may lack a day now
+    and then, one that reports weekly stays out. ``max_abs_return`` limits the ratio of two prices,
+    where a fall counts as the rise that makes up for it: with 0.5, returns above +50% or below
+    -33.3% are kept aside, beyond the worst day of an index (S&P 500, 1987-10-19: -20.5%).
+    ``published_encoder`` and ``published_mode`` are those whose vectors go to the warehouse.
+    ``statistics`` hands the mean and the volatility that a normalized window lost to the heads. Two
+    of the five encoders and three of the five modes are the default, as each costs its training in
+    every decision.
     """
 
     enabled: bool = True
