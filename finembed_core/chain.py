@@ -44,6 +44,8 @@ class Link:
         about the daily panel.
     branch : str
         What is computed beside the chain that portfolios rest on; empty for that chain itself.
+    leaf : bool
+        Whether no other link reads its parts.
     reader : InformationReader or None
         Knows the decisions.
     """
@@ -51,6 +53,7 @@ class Link:
     stage: Stage[Any]
     keyed_by: Literal["month", "retraining", "kept", "decision"] = "month"
     branch: Literal["", "pairs", "embeddings"] = ""
+    leaf: bool = False
     reader: InformationReader | None = None
 
     @property
@@ -109,16 +112,23 @@ def chain(store: PartStore, settings: Settings) -> dict[str, Link]:
         model_table(kind): Link(training_stage(store, settings, kind, reader), "retraining")
         for kind in settings.learning.models
     }
-    pairs = settings.pairs
     return {
         "universe": Link(universe_stage(store, settings)),
         "macro_factors": Link(macro_stage(store, settings)),
         "polymodel_features": Link(polymodel_stage(store, settings)),
-        **({PAIRS: Link(pairs_stage(store, settings, pairs), "kept", "pairs")} if pairs else {}),
+        **_pairs_link(store, settings),
         **training,
         "predictions": Link(prediction_stage(store, settings, reader)),
         **(_embedding_links(store, settings) if settings.embeds else {}),
     }
+
+
+def _pairs_link(store: PartStore, settings: Settings) -> dict[str, Link]:
+    """Pair statistics, where any are kept."""
+    pairs = settings.pairs
+    if pairs is None:
+        return {}
+    return {PAIRS: Link(pairs_stage(store, settings, pairs), "kept", "pairs", leaf=True)}
 
 
 def _embedding_links(store: PartStore, settings: Settings) -> dict[str, Link]:
@@ -130,8 +140,8 @@ def _embedding_links(store: PartStore, settings: Settings) -> dict[str, Link]:
             fund_model_table(name): at_decision(encoder_stage(store, settings, name, reader))
             for name in settings.embeddings.encoders
         },
-        EMBEDDINGS: Link(embedding_stage(store, settings, reader), branch="embeddings"),
-        FUND_PREDICTIONS: at_decision(fund_prediction_stage(store, settings, reader)),
+        FUND_PREDICTIONS: at_decision(fund_prediction_stage(store, settings, reader), leaf=True),
+        EMBEDDINGS: Link(embedding_stage(store, settings, reader), branch="embeddings", leaf=True),
     }
 
 
@@ -175,8 +185,8 @@ def chain_state(
 ) -> list[LinkState]:
     """State of every part that these months need, computed from what stands in the store now.
 
-    A part whose inputs cannot be gathered is missing; from the first open part of a stage on,
-    later stages are at best stale, since their inputs are about to change.
+    From the first open part of a stage on, later stages that may rest on it are at best stale,
+    since their inputs are about to change.
     """
     progress = progress or Silent()
     states: list[LinkState] = []
@@ -189,12 +199,13 @@ def chain_state(
         progress.start(f"checking {name}", len(keys))
         found: dict[str, State] = {}
         for key in keys:
-            found[key] = _part_state(link, store, key, changed)
+            changing = changed is not None and Month.parse(key) >= changed
+            found[key] = part_state(link.stage, store, key, changing=changing)
             progress.advance(key)
         progress.finish()
         state = LinkState(name, found, link.keyed_by, link.dead_end)
         states.append(state)
-        if state.first_open is not None and link.branch != "pairs":
+        if state.first_open is not None and not link.leaf:
             opened = Month.parse(state.first_open)
             changed_from[link.branch] = min(opened, changed_from.get(link.branch, opened))
     return states
@@ -225,27 +236,29 @@ def discard_foreign_parts(store: PartStore, settings: Settings) -> int:
 
     A study that ends earlier or begins later than before must not keep what was made from the
     rest: its months would show in tables and backtests. Pair statistics and embeddings that nobody
-    asks for any more would fill the disk.
+    asks for any more would fill the disk, and what was said of them would be published.
     """
     months = decision_months(store)
-    unasked = (PAIRS, EMBEDDINGS, FUND_PREDICTIONS, EXCLUSIONS, *map(fund_model_table, ENCODERS))
+    unasked = (PAIRS, EMBEDDINGS, EXCLUSIONS, FUND_PREDICTIONS, *map(fund_model_table, ENCODERS))
     wanted: dict[str, list[str]] = {table: [] for table in unasked}
     for link in chain(store, settings).values():
         wanted |= dict.fromkeys(link.stage.tables, link.keys(months, settings))
+    for stage, keys in study_stages(store, settings):
+        wanted |= dict.fromkeys(stage.tables, keys if settings.embeds else [])
     foreign = [(t, key) for t, keys in wanted.items() for key in set(store.keys(t)) - set(keys)]
     for table, key in foreign:
         store.delete(table, key)
     return len(foreign)
 
 
-def _part_state(link: Link, store: PartStore, key: str, changed_from: Month | None) -> State:
-    tables = link.stage.tables
-    if any(store.manifest(table, key) is None for table in tables):
+def part_state(stage: Stage[Any], store: PartStore, key: str, *, changing: bool = False) -> State:
+    """State of the parts of a key; stale where their inputs are changing or not all there."""
+    if any(store.manifest(table, key) is None for table in stage.tables):
         return "missing"
-    if changed_from is not None and Month.parse(key) >= changed_from:
+    if changing:
         return "stale"
     try:
-        return link.stage.state(store, key, link.stage.gather(key).digest())
+        return stage.state(store, key, stage.gather(key).digest())
     except MissingPartError:
         return "stale"
 

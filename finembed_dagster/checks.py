@@ -14,6 +14,7 @@ from finembed_core.embeddings.tables import EMBEDDINGS, PREDICTED, PREDICTIONS
 from finembed_core.settings import Settings
 from finembed_core.sources import month_bounds
 from finembed_core.store import PartStore
+from finembed_core.warehouse.checks import TOLERANCE
 from finembed_dagster.partitions import months_of
 from finembed_dagster.study import Study
 
@@ -22,7 +23,6 @@ FEATURES = ("sharpe", "mrar", "svar", "lta", "ltr", "lts", "best_score")
 
 MEMBER = ("encoder", "mode", "seed")
 WEIGHTS = ("weight", "gmv")
-ROUNDING = 1e-6
 
 Finding = tuple[bool, dict[str, Any]]
 
@@ -101,15 +101,17 @@ def unique_fund_predictions(study: Study, months: Sequence[Month]) -> Finding:
 def whole_portfolios(study: Study, months: Sequence[Month]) -> Finding:
     """Weights of a decision, direct and of least variance, are not negative and sum to one."""
     frame = _decided(study.store, months)
-    sums = frame.group_by("date", *MEMBER).agg(  # no sum where nothing could be certified
-        pl.when(pl.col(WEIGHTS).count() > 0).then(pl.col(WEIGHTS).sum()),
+    sums = frame.group_by("date", *MEMBER).agg(
+        # no sum where nothing could be certified: nulls sum to null
+        *(pl.when(pl.col(name).count() > 0).then(pl.col(name).sum()) for name in WEIGHTS),
         least=pl.min_horizontal(*(pl.min(name) for name in WEIGHTS)),
     )
     off = sums.filter(
-        (pl.col("least") < -ROUNDING)
-        | pl.any_horizontal((pl.col(name) - 1.0).abs() > ROUNDING for name in WEIGHTS)
+        (pl.col("least") < -TOLERANCE)
+        | pl.any_horizontal((pl.col(name) - 1.0).abs() > TOLERANCE for name in WEIGHTS)
     )
-    return off.is_empty(), {"portfolios": sums.height * len(WEIGHTS), "members_off": off.height}
+    whole = sum(sums[name].count() for name in WEIGHTS)
+    return off.is_empty(), {"portfolios": whole, "members_off": off.height}
 
 
 def finite_vectors(study: Study, months: Sequence[Month]) -> Finding:

@@ -184,6 +184,27 @@ def test_all_trained_models_but_the_majority_select_unless_others_are_named() ->
     assert Settings.model_validate(named).portfolio.models == ["persistence"]
 
 
+@pytest.mark.parametrize(
+    "tree",
+    [
+        {"embeddings": {"seeds": [1]}},
+        {"embeddings": {"first_decision": None}},
+        {"dataset": {"source": "packaged"}},
+        {"dataset": {"source": "simulated"}, "embeddings": {"encoder": {"width": 16}}},
+        {"learning": {"models": ["majority", "logistic"]}},
+        {"learning": {"models": ["logistic"]}, "portfolio": {"models": ["logistic"]}},
+    ],
+)
+def test_objects_make_the_same_study_as_the_file(
+    tmp_path: Path, tree: dict[str, dict[str, Any]]
+) -> None:
+    file = tmp_path / "finembed.yaml"
+    file.write_text(yaml.safe_dump(tree))
+    kinds = {name: Settings.model_fields[name].annotation for name in tree}
+    objects: dict[str, Any] = {name: kinds[name](**given) for name, given in tree.items()}
+    assert Settings(**objects) == load_settings(file)
+
+
 def test_a_model_is_not_trained_again_for_the_settings_of_another(tmp_path: Path) -> None:
     store = PartStore(tmp_path)
     before = chain(store, Settings())

@@ -72,7 +72,7 @@ def encoder_stage(
     reader : InformationReader
         Shared between the stages.
     """
-    table, own = model_table(encoder), relevant(settings.embeddings, encoder)
+    table, own = model_table(encoder), settings.embeddings.around(encoder)
 
     def gather(key: str) -> Information:
         return reader.information(reader.decision(Month.parse(key)))
@@ -133,8 +133,8 @@ class ModelInputs:
 def prediction_stage(
     store: PartStore, settings: Settings, reader: InformationReader
 ) -> Stage[ModelInputs]:
-    """What every encoder, mode and seed predicts at a decision, and who could not be asked."""
-    own = of_any_decision(settings.embeddings)
+    """What every encoder, mode and seed predicts at a decision."""
+    own = settings.embeddings.of_any_decision
 
     def gather(key: str) -> ModelInputs:
         month = Month.parse(key)
@@ -144,7 +144,7 @@ def prediction_stage(
 
     return Stage(
         name=PREDICTIONS,
-        tables=(PREDICTIONS, EXCLUSIONS),
+        tables=(PREDICTIONS,),
         sections=(own,),
         modules=MODULES,
         gather=gather,
@@ -156,8 +156,6 @@ def prediction_stage(
 def predict(inputs: ModelInputs, settings: EmbeddingsSettings) -> Mapping[str, Output]:
     """Rows of one decision from all encoders."""
     information = inputs.information[0]
-    windows, session = information.windows, information.session
-    day = windows.panel.days[session].item()
     frames, gmv = [pl.DataFrame(schema=PREDICTED)], {}
     for _, fingerprint, files in inputs.models.values():
         models = FundModels.from_files(files, fingerprint)
@@ -167,20 +165,15 @@ def predict(inputs: ModelInputs, settings: EmbeddingsSettings) -> Mapping[str, O
             frame, notes = predictions(models, dates, sheet, past, settings)
             frames.append(frame)
             gmv |= notes
-    excluded = [(day, *each) for each in windows.listed(session).excluded]
-    return {
-        PREDICTIONS: Output(
-            pl.concat(frames), notes={"absent_encoders": inputs.absent, "gmv": gmv}
-        ),
-        EXCLUSIONS: Output(pl.DataFrame(excluded, schema=EXCLUDED, orient="row")),
-    }
+    notes = {"absent_encoders": inputs.absent, "gmv": gmv}
+    return {PREDICTIONS: Output(pl.concat(frames), notes=notes)}
 
 
 def embedding_stage(
     store: PartStore, settings: Settings, reader: InformationReader
 ) -> Stage[ModelInputs]:
-    """Vectors of the published encoder and mode, at each month's end and at its decision."""
-    own = of_any_decision(settings.embeddings)
+    """Vectors of the published encoder and mode, and who has none, at month ends and decisions."""
+    own = settings.embeddings.of_any_decision
 
     def gather(key: str) -> ModelInputs:
         month = Month.parse(key)
@@ -195,7 +188,7 @@ def embedding_stage(
 
     return Stage(
         name=EMBEDDINGS,
-        tables=(EMBEDDINGS,),
+        tables=(EMBEDDINGS, EXCLUSIONS),
         sections=(own,),
         modules=MODULES,
         gather=gather,
@@ -216,25 +209,26 @@ def embed(inputs: ModelInputs, settings: EmbeddingsSettings) -> Mapping[str, Out
             panel = information.windows.panel
             frames.append(
                 embedding_rows(
-                    panel.days[information.session].item(),
+                    _day(information),
                     [panel.ids[column] for column in sheet.columns],
                     embeddings(models, mode, settings.seeds, dates, sheet),
                     {"encoder": encoder, "mode": mode, "retrained": inputs.retrained},
                     size,
                 )
             )
-    return {EMBEDDINGS: Output(pl.concat(frames), notes={"absent_encoders": inputs.absent})}
+    excluded = [
+        (_day(information), *each)
+        for information in inputs.information
+        for each in information.windows.listed(information.session).excluded
+    ]
+    return {
+        EMBEDDINGS: Output(pl.concat(frames), notes={"absent_encoders": inputs.absent}),
+        EXCLUSIONS: Output(pl.DataFrame(excluded, schema=EXCLUDED, orient="row")),
+    }
 
 
-def relevant(settings: EmbeddingsSettings, encoder: EncoderName) -> EmbeddingsSettings:
-    """The settings that can change the networks of one encoder, the others at their defaults."""
-    own = {"encoders": [encoder], "published_encoder": encoder, "published_mode": settings.modes[0]}
-    return of_any_decision(settings).model_copy(update=own)
-
-
-def of_any_decision(settings: EmbeddingsSettings) -> EmbeddingsSettings:
-    """The settings without what says which decisions there are: one does not change another."""
-    return settings.model_copy(update={"first_decision": None, "last_decision": None})
+def _day(information: Information) -> dt.date:
+    return information.windows.panel.days[information.session].item()
 
 
 def read_models(
@@ -255,6 +249,6 @@ def read_models(
             absent[encoder] = str(manifest.notes["reason"])
             continue
         files = {name: store.read_file(table, str(month), name) for name in (TENSORS, PLAIN)}
-        fingerprint = settings_fingerprint(relevant(settings, encoder))
+        fingerprint = settings_fingerprint(settings.around(encoder))
         models[encoder] = (manifest.content, fingerprint, files)
     return models, absent

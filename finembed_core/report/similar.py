@@ -19,7 +19,7 @@ from finembed_core.warehouse.query import answer
 
 MOST = 10
 REASONS = {
-    "too_short": "its history is shorter than the look-back",
+    "too_short": "too few days of the look-back have a return",
     "constant": "its returns do not move",
     "silent": "it had no return in the last five sessions",
     "all_hidden": "nothing in the look-back was known by then",
@@ -95,8 +95,8 @@ def find_date(
     InputError
         There is none by that day, or none of this fund on that date; the message says why.
     """
-    first, last = _span(connection, "")
-    own_first, own_last = _span(connection, f"WHERE fund_id = {literal(fund_id)}")
+    first, last = _span(connection)
+    own_first, own_last = _span(connection, fund_id)
     if day is None and own_last is not None:
         return own_last
     (date,) = connection.execute(
@@ -108,14 +108,12 @@ def find_date(
             where=f"table embeddings: {first} to {last}",
             remedy=f"ask for {first} or later",
         )
-    own = "SELECT 1 FROM embeddings WHERE date = ? AND fund_id = ? LIMIT 1"
-    if not connection.execute(own, [date, fund_id]).fetchall():
+    _, own_date = _span(connection, fund_id, date)
+    if own_date != date:
         raise InputError(
             f"{fund_id} has no embedding on {date}: {_reason(connection, date, fund_id)}",
             where="tables embeddings and embedding_exclusions",
-            remedy="no other date has one either"
-            if own_last is None
-            else f"ask for a date from {own_first} to {own_last}",
+            remedy=_other_date(own_date, own_first),
         )
     return date
 
@@ -185,22 +183,35 @@ def page(
 
 
 def _span(
-    connection: duckdb.DuckDBPyConnection, where: str
+    connection: duckdb.DuckDBPyConnection,
+    fund_id: str | None = None,
+    until: dt.date | None = None,
 ) -> tuple[dt.date | None, dt.date | None]:
-    sql = f"SELECT min(date), max(date) FROM embeddings {where}"
-    return connection.execute(sql).fetchall()[0]
+    """First and last date with embeddings, of a fund or of any, up to a day."""
+    sql = (
+        "SELECT min(date), max(date) FROM embeddings"
+        " WHERE ($fund IS NULL OR fund_id = $fund) AND ($until IS NULL OR date <= $until)"
+    )
+    return connection.execute(sql, {"fund": fund_id, "until": until}).fetchall()[0]
 
 
 def _reason(connection: duckdb.DuckDBPyConnection, date: dt.date, fund_id: str) -> str:
     found = connection.execute(
-        "SELECT reason FROM embedding_exclusions WHERE fund_id = ? AND date <= ?"
-        " ORDER BY date DESC, reason LIMIT 1",
-        [fund_id, date],
+        "SELECT reason FROM embedding_exclusions WHERE fund_id = ? AND date = ?", [fund_id, date]
     ).fetchall()
     if not found:
         return "no reason is recorded, it may not have been listed"
     reason = str(found[0][0])
     return REASONS.get(reason, reason)
+
+
+def _other_date(before: dt.date | None, first: dt.date | None) -> str:
+    """Where a fund has an embedding: the last date before the one asked for, else its first."""
+    if first is None:
+        return "no other date has one either"
+    if before is None:
+        return f"ask for {first}, the first date on which it has one"
+    return f"ask for {before}, the last date before on which it has one"
 
 
 def _category(

@@ -141,7 +141,7 @@ class Settings(Section):
         """Unless others are named: all but the majority class, which ranks nothing."""
         if not isinstance(tree, dict):
             return tree
-        learning, portfolio = tree.get("learning"), tree.get("portfolio", {})
+        learning, portfolio = _given(tree.get("learning")), _given(tree.get("portfolio", {}))
         trained = learning.get("models") if isinstance(learning, dict) else None
         if isinstance(trained, list) and isinstance(portfolio, dict) and "models" not in portfolio:
             chosen = [model for model in trained if model != "majority"]
@@ -154,7 +154,7 @@ class Settings(Section):
         """Unless told otherwise: from when the packaged daily panel holds its factor funds."""
         if not isinstance(tree, dict):
             return tree
-        dataset, own = tree.get("dataset") or {}, tree.get("embeddings") or {}
+        dataset, own = _given(tree.get("dataset") or {}), _given(tree.get("embeddings") or {})
         plain = isinstance(dataset, dict) and isinstance(own, dict)
         if plain and dataset.get("source", "packaged") == "packaged":
             return tree | {"embeddings": {"first_decision": PACKAGED_FROM} | own}
@@ -203,6 +203,11 @@ class Settings(Section):
             "dataset": {"files"},
         }
         return self.model_dump(mode="json", exclude=left_out)
+
+
+def _given(section: Any) -> Any:
+    """What was set in a section, of an object as of a mapping."""
+    return section.model_dump(exclude_unset=True) if isinstance(section, Section) else section
 
 
 def load_settings(path: Path | None) -> Settings:

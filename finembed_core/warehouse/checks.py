@@ -9,11 +9,7 @@ import duckdb
 from finembed_core.warehouse.schema import Table
 
 TOLERANCE = 1e-9
-SINGLE = 1e-5  # of what models compute in single precision
 KEYS_WITH_NULLS = {
-    "embedding_curves": (
-        *("encoder", "retraining", "mode", "task", "seed", "epoch", "split", "objective"),
-    ),
     "embedding_portfolios": (
         *("evaluation", "portfolio", "encoder", "mode", "loss", "fund_group", "k", "seed", "date"),
     ),
@@ -21,7 +17,6 @@ KEYS_WITH_NULLS = {
         *("evaluation", "encoder", "mode", "loss", "fund_group", "k", "seed", "metric"),
         "benchmark",
     ),
-    "embedding_information": ("encoder", "mode", "seed", "quantity", "estimator", "noise"),
 }
 """Columns that tell rows apart in tables where some of them do not apply to every row."""
 
@@ -127,7 +122,7 @@ CHECKS = (
         f"""
         SELECT date, encoder, mode, seed, sum(weight) AS weights, sum(gmv) AS gmv
         FROM fund_predictions GROUP BY date, encoder, mode, seed
-        HAVING abs(sum(weight) - 1) > {SINGLE} OR abs(sum(gmv) - 1) > {SINGLE}
+        HAVING abs(sum(weight) - 1) > {TOLERANCE} OR abs(sum(gmv) - 1) > {TOLERANCE}
         """,
     ),
     *(

@@ -77,18 +77,19 @@ CREATE TABLE embedding_curves (
     encoder VARCHAR NOT NULL,
     retraining DATE NOT NULL,
     mode VARCHAR NOT NULL,
-    task VARCHAR,
+    task VARCHAR NOT NULL,
     seed BIGINT NOT NULL,
     epoch BIGINT NOT NULL,
     split VARCHAR NOT NULL,
-    objective VARCHAR,
-    loss DOUBLE
+    objective VARCHAR NOT NULL,
+    loss DOUBLE,
+    PRIMARY KEY (encoder, retraining, mode, task, seed, epoch, split, objective)
 );
 COMMENT ON TABLE embedding_curves IS 'Loss by epoch of each retraining of fund models (store tables fund_model_*).';
 COMMENT ON COLUMN embedding_curves.retraining IS 'month of the retraining';
-COMMENT ON COLUMN embedding_curves.task IS 'what was learned; NULL where one training learns all';
+COMMENT ON COLUMN embedding_curves.task IS 'what was learned: forecast, weights, listnet, neuralndcg or pretraining; all where one network learns them together';
 COMMENT ON COLUMN embedding_curves.split IS 'train or valid';
-COMMENT ON COLUMN embedding_curves.objective IS 'part of the loss; NULL where there is one';
+COMMENT ON COLUMN embedding_curves.objective IS 'part of the loss';
 COMMENT ON COLUMN embedding_curves.loss IS 'in the unit of the objective';
 
 CREATE TABLE fund_predictions (
@@ -139,7 +140,7 @@ COMMENT ON COLUMN embedding_portfolios.k IS 'ranking: funds held';
 COMMENT ON COLUMN embedding_portfolios.seed IS 'NULL: all seeds together, or none';
 COMMENT ON COLUMN embedding_portfolios.date IS 'session';
 COMMENT ON COLUMN embedding_portfolios.ret IS 'net of costs, decimal';
-COMMENT ON COLUMN embedding_portfolios.turnover IS 'traded as a share of NAV';
+COMMENT ON COLUMN embedding_portfolios.turnover IS 'half of what was bought and sold, as a share of NAV';
 COMMENT ON COLUMN embedding_portfolios.cost IS 'share of NAV';
 
 CREATE TABLE embedding_evaluations (
@@ -172,9 +173,9 @@ COMMENT ON COLUMN embedding_evaluations.ci_high IS 'its upper end';
 COMMENT ON COLUMN embedding_evaluations.n IS 'observations behind the interval: holding periods; of counts of wins and of tests the portfolios';
 
 CREATE TABLE embedding_information (
-    encoder VARCHAR,
-    mode VARCHAR,
-    seed BIGINT,
+    encoder VARCHAR NOT NULL,
+    mode VARCHAR NOT NULL,
+    seed BIGINT NOT NULL,
     quantity VARCHAR NOT NULL,
     estimator VARCHAR NOT NULL,
     value DOUBLE,
@@ -183,7 +184,8 @@ CREATE TABLE embedding_information (
     dimension BIGINT CHECK (dimension >= 0),
     noise DOUBLE CHECK (noise >= 0),
     unit VARCHAR NOT NULL,
-    note VARCHAR
+    note VARCHAR,
+    PRIMARY KEY (encoder, mode, seed, quantity, estimator)
 );
 COMMENT ON TABLE embedding_information IS 'Entropy of inputs and embeddings, and the information that they share. Inputs are the funds'' own returns: what an encoder saw beside them (market and macro factors, characteristics, texts) is not counted, and its embedding is no function of them alone.';
 COMMENT ON COLUMN embedding_information.value IS 'in unit';

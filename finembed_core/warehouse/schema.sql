@@ -428,7 +428,7 @@ COMMENT ON COLUMN returns.benchmark IS 'return of the benchmark series, decimal 
 COMMENT ON COLUMN returns.nav IS 'after the month, in the unit of the initial NAV';
 COMMENT ON COLUMN returns.cash IS 'share of NAV after dealing';
 COMMENT ON COLUMN returns.receivables IS 'share of NAV owed by funds, less what is payable';
-COMMENT ON COLUMN returns.turnover IS 'traded as a share of NAV';
+COMMENT ON COLUMN returns.turnover IS 'half of what was bought and sold, as a share of NAV';
 COMMENT ON COLUMN returns.n_funds IS 'funds held';
 
 CREATE TABLE metrics (

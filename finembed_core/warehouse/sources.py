@@ -13,12 +13,13 @@ import polars as pl
 from finembed_core.calendar import Month
 from finembed_core.errors import IntegrityError
 from finembed_core.fingerprint import settings_fingerprint
-from finembed_core.settings import Settings
+from finembed_core.settings import Section, Settings
 from finembed_core.store import Manifest, PartStore
 from finembed_core.warehouse.schema import SIZE, warehouse_schema
 
 # Columns that a part's frame does not hold, from the part's own place in the store.
-MONTH_OF_KEY = "last_day((part.key || '-01')::DATE)"
+# Asked of every part where DuckDB filters before it joins: other keys are no months.
+MONTH_OF_KEY = "last_day(try_cast(part.key || '-01' AS DATE))"
 DERIVED: Mapping[str, Mapping[str, str]] = {
     "fund_observations": {"known": MONTH_OF_KEY},
     "series_observations": {"known": MONTH_OF_KEY},
@@ -37,6 +38,9 @@ MADE = "embedding_map"  # made here, of what was loaded
 PAIRS = "polymodel_pairs"  # not loaded either: a view reads its files
 TREND_MODEL = "trend_model_"
 FUND_MODEL = "fund_model_"
+AT_DATES = ("embeddings", "embedding_exclusions", "fund_predictions")
+DESCRIBED = ("embedding_information", "embedding_checks")  # of the last decision, by encoder
+EVALUATED = ("embedding_portfolios", "embedding_evaluations")
 INPUTS = ("fund_observations", "series_observations")
 MONTH_KEY = re.compile(r"\d{4}-\d{2}")
 
@@ -85,9 +89,9 @@ def committed_parts(
 ) -> list[Part]:
     """All committed parts of a store, by table and key.
 
-    Left out are models that the settings do not have, pair statistics that they do not keep, and
-    what was computed for months after `through`, which may rest on other settings or on values that
-    were restated since.
+    Left out are models that the settings do not have, pair statistics that they do not keep,
+    embeddings and what is said of them made with other settings, and what was computed for months
+    after `through`, which may rest on other settings or on values that were restated since.
     """
     return [
         Part(
@@ -112,6 +116,11 @@ def _not_in_force(manifest: Manifest, settings: Settings, through: Month | None)
         return "no encoder of the settings"
     if table == PAIRS and not _is_kept(manifest, settings):
         return "not what the settings keep of pair statistics"
+    made_with = _embedding_sections(table, settings)
+    if made_with and not settings.embeds:
+        return "the settings want no embeddings"
+    if made_with and manifest.settings != settings_fingerprint(*made_with):
+        return "made with other settings of embeddings than those in force"
     computed = table not in INPUTS and MONTH_KEY.fullmatch(manifest.key) is not None
     if through is not None and computed and Month.parse(manifest.key) > through:
         return f"after {through}, up to which the study was computed"
@@ -123,6 +132,21 @@ def _is_kept(manifest: Manifest, settings: Settings) -> bool:
     if pairs is None or not pairs.holds(manifest.key):
         return False
     return manifest.settings == settings_fingerprint(settings.polymodel, pairs.choice)
+
+
+def _embedding_sections(table: str, settings: Settings) -> tuple[Section, ...]:
+    """What the parts of a table of embeddings are made with; nothing for other tables."""
+    own = settings.embeddings
+    for encoder in own.encoders:
+        if table == FUND_MODEL + encoder:
+            return (own.around(encoder),)
+    if table in AT_DATES:
+        return (own.of_any_decision,)
+    if table in DESCRIBED:
+        return (own,)
+    if table in EVALUATED:
+        return (own, settings.backtest, settings.ingest)
+    return ()
 
 
 def _created_at(store: PartStore, manifest: Manifest) -> dt.datetime:

@@ -21,6 +21,7 @@ from finembed_core.chain import (
     chain_state,
     decision_months,
     first_open_month,
+    part_state,
     study_stages,
 )
 from finembed_core.daily_panel import TABLE as DAILY
@@ -172,7 +173,7 @@ def _embedding_study(study: Study) -> list[LinkState]:
     if not settings.embeds or store.manifest(DAILY, "all") is None:
         return []
     found: dict[str, State] = {
-        key: stage.state(store, key, stage.gather(key).digest())
+        key: part_state(stage, store, key)
         for stage, keys in study_stages(store, settings)
         for key in keys
     }

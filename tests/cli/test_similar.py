@@ -17,7 +17,7 @@ from finembed_core.warehouse.publish import publish
 from finembed_core.warehouse.query import query
 from tests.report.browser import Browser
 from tests.study_runs import finembed, store_bytes
-from tests.warehouse.fake_embeddings import SEEDS, write_embeddings
+from tests.warehouse.fake_embeddings import DATES, SEEDS, rewrite, write_embeddings
 from tests.warehouse.fake_store import fake_store
 
 
@@ -93,7 +93,7 @@ def test_an_id_that_is_sql_is_only_a_name(home: Path, capsys: pytest.CaptureFixt
     for table in ("daily_funds", "embeddings"):
         for key in store.keys(table):
             renamed = pl.col("fund_id").replace("D3", nasty)
-            store.write(table, key, store.read(table, key).with_columns(renamed))
+            rewrite(store, table, key, store.read(table, key).with_columns(renamed))
     publish(store, home / "warehouse.duckdb", Settings())
     assert finembed("similar", nasty, "--output", "nasty.html") == 0
     assert lines(capsys)[0].startswith(nasty)
@@ -150,7 +150,7 @@ def test_help_teaches_by_example(capsys: pytest.CaptureFixture[str]) -> None:
         (["D3", "--date", "1999-01-01"], ["no embeddings by 1999-01-01", "2000-10-31 or later"]),
         (
             ["D0", "--date", "2001-01-01"],
-            ["D0 has no embedding on 2000-12-29", "shorter than the look-back", "to 2000-11-30"],
+            ["D0 has no embedding on 2000-12-29", "too few days of the look", "ask for 2000-11-30"],
         ),
         (["D3", "--date", "May"], ["--date", "YYYY-MM-DD"]),
         (["D3", "--count", "0"], ["--count", "from 1 on"]),
@@ -167,6 +167,46 @@ def test_a_mistake_is_one_message_and_exit_code_2(
     assert all(word in said.err for word in words), said.err
     assert "Traceback" not in said.err
     assert said.out == ""
+
+
+@pytest.mark.parametrize(
+    ("missing", "asked", "words"),
+    [
+        (["2000-11", "2000-12"], "2000-11-30", "ask for 2000-10-31, the last date before"),
+        (["2000-11"], "2000-11-30", "ask for 2000-10-31, the last date before"),
+        (["2000-10"], "2000-11-15", "ask for 2000-11-30, the first date"),
+    ],
+)
+def test_a_gap_is_answered_with_a_date_that_the_fund_has(
+    home: Path,
+    capsys: pytest.CaptureFixture[str],
+    missing: list[str],
+    asked: str,
+    words: str,
+) -> None:
+    store = Home(home).store
+    for key in missing:
+        frame = store.read("embeddings", key)
+        rewrite(store, "embeddings", key, frame.filter(pl.col("fund_id") != "D5"))
+    publish(store, home / "warehouse.duckdb", Settings())
+    assert finembed("similar", "D5", "--date", asked) == 2
+    assert words in " ".join(capsys.readouterr().err.split())
+
+
+def test_the_reason_is_that_of_the_very_date(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Too young once, it fell silent later: an old reason is not the one of this date."""
+    store = Home(home).store
+    frame = store.read("embeddings", "2000-12")
+    rewrite(store, "embeddings", "2000-12", frame.filter(pl.col("fund_id") != "D5"))
+    old = {"date": [DATES[0]], "fund_id": ["D5"], "reason": ["too_short"]}
+    rows = pl.concat([store.read("embedding_exclusions", "2000-12"), pl.DataFrame(old)])
+    rewrite(store, "embedding_exclusions", "2000-12", rows)
+    publish(store, home / "warehouse.duckdb", Settings())
+    assert finembed("similar", "D5", "--date", "2000-12-29") == 2
+    said = capsys.readouterr().err
+    assert "no reason is recorded" in said and "look-back" not in said
 
 
 @pytest.mark.parametrize("how", ["empty", "older version"])

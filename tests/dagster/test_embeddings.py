@@ -11,6 +11,7 @@ import dagster as dg
 import polars as pl
 import pytest
 
+from finembed_core.chain import chain_state, decision_months
 from finembed_core.embeddings import text
 from finembed_core.store import PartStore
 from finembed_dagster.assets.monthly import NONE_DUE
@@ -137,6 +138,28 @@ def test_similar_funds_report_and_status(daily: Study, capsys: pytest.CaptureFix
     assert rows["embedding_study"] == ["whole", "2", "0", "0"]
 
 
+@pytest.mark.parametrize(
+    ("lost", "other"), [("embeddings", "fund_predictions"), ("fund_predictions", "embeddings")]
+)
+def test_what_nothing_reads_makes_nothing_stale(daily: Study, lost: str, other: str) -> None:
+    key = daily.store.keys(MODEL)[-2]
+    daily.store.delete(lost, key)
+    months = decision_months(daily.store)
+    states = {s.name: s.keys for s in chain_state(daily.store, daily.settings, months)}
+    assert states[lost][key] == "missing"
+    assert set(states[other].values()) == {"current"}
+
+
+def test_status_of_the_study_where_macro_factors_are_missing(
+    daily: Study, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for key in daily.store.keys("macro_factors"):
+        daily.store.delete("macro_factors", key)
+    assert finembed("status") == 0
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["embedding_study", "whole", "1", "1", "0"] in [row[:5] for row in rows]
+
+
 @pytest.fixture
 def fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The current folder, of a study that has not been computed."""
@@ -197,10 +220,13 @@ def test_checks_find_what_is_wrong(daily: Study) -> None:
     for check in (whole_portfolios, finite_vectors, known_funds):
         assert check(daily, months)[0]
     frame = store.read("fund_predictions", key)
-    store.write("fund_predictions", key, frame.with_columns(gmv=pl.lit(None, pl.Float64)))
-    assert whole_portfolios(daily, months)[0]  # none was certified: nothing has to sum to one
-    store.write("fund_predictions", key, frame.with_columns(gmv=pl.col("gmv") * 1.1))
-    assert whole_portfolios(daily, months)[1]["members_off"] == 4
+    for far in (1.1, 1.0 + 1e-7):
+        store.write("fund_predictions", key, frame.with_columns(gmv=pl.col("gmv") * far))
+        assert whole_portfolios(daily, months)[1]["members_off"] == 4
+    first = pl.col("seed") == frame["seed"][0]
+    without = pl.when(~first).then(pl.col("gmv")).alias("gmv")
+    store.write("fund_predictions", key, frame.with_columns(without))
+    assert whole_portfolios(daily, months) == (True, {"portfolios": 6, "members_off": 0})
     frame = store.read("embeddings", key)
     first = pl.int_range(pl.len()) == 0
     nothing = pl.lit([float("nan")] * 6, dtype=pl.Array(pl.Float32, 6))

@@ -152,10 +152,10 @@ def test_nobody_listed_leaves_empty_tables_with_reasons(asked):
     silent = known.windows.panel.returns.copy()
     silent[-5:] = np.nan
     nobody = dataclasses.replace(asked, information=(with_returns(known, silent, FUSED),))
-    found = predict(nobody, FUSED.embeddings)
-    assert found[PREDICTIONS].frame.is_empty()
+    assert predict(nobody, FUSED.embeddings)[PREDICTIONS].frame.is_empty()
+    found = embed(nobody, FUSED.embeddings)
+    assert found[EMBEDDINGS].frame.is_empty()
     assert set(found[EXCLUSIONS].frame["reason"]) == {"silent"}
-    assert embed(nobody, FUSED.embeddings)[EMBEDDINGS].frame.is_empty()
 
 
 def test_one_fund_alone_is_all_of_every_portfolio(asked):

@@ -11,6 +11,7 @@ from finembed_core.chain import chain, chain_state, discard_foreign_parts
 from finembed_core.daily_panel import read_daily
 from finembed_core.embeddings.checkpoint import FundModels
 from finembed_core.embeddings.description import description_stage
+from finembed_core.embeddings.evaluation.study import KEY, SCHEMAS
 from finembed_core.embeddings.fitting import TOO_LITTLE
 from finembed_core.embeddings.information.table import information
 from finembed_core.embeddings.information_set import InformationReader
@@ -102,6 +103,24 @@ def test_a_young_fund_is_left_out_with_its_reason(store):
     assert set(seen["reason"]) <= {"too_short", "silent", "constant", "all_hidden"}
 
 
+def test_every_date_of_embeddings_says_who_has_none(store):
+    reader = InformationReader(store, SETTINGS)
+    assert store.keys(EXCLUSIONS) == store.keys(EMBEDDINGS)
+    between = 0
+    for key in store.keys(EMBEDDINGS):
+        month = Month.parse(key)
+        dates = reader.dates_of(month) if key >= min(store.keys(TABLE)) else []
+        panel = reader.windows.panel
+        expected = [
+            (panel.days[session].item(), *each)
+            for session in dates
+            for each in reader.windows.listed(session).excluded
+        ]
+        assert store.read(EXCLUSIONS, key).rows() == expected
+        between += key not in store.keys(TABLE) and bool(expected)
+    assert between, "no month between decisions leaves a fund out"
+
+
 def test_embeddings_stand_at_month_ends_and_decisions(store):
     reader = InformationReader(store, SETTINGS)
     days = reader.windows.panel.days
@@ -184,8 +203,17 @@ def test_what_nobody_asks_for_any_more_is_deleted(tmp_path):
     store = small_store(tmp_path)
     built(store, small_settings(every_sessions=30, modes=["probe"], published_mode="probe"))
     assert store.keys(TABLE) and store.keys(EMBEDDINGS)
+    for encoder in ("rlinear", "linear"):
+        for table in (INFORMATION, CHECKS):
+            store.write(table, encoder, pl.DataFrame({"encoder": [encoder]}))
+    for table, _ in SCHEMAS:
+        store.write(table, KEY, pl.DataFrame({"encoder": ["rlinear"]}))
+    discard_foreign_parts(store, SETTINGS)
+    assert store.keys(INFORMATION) == store.keys(CHECKS) == ["rlinear"]
+    assert all(store.keys(table) == [KEY] for table, _ in SCHEMAS)
     discard_foreign_parts(store, small_settings(enabled=False))
-    assert not any(store.keys(name) for name in (TABLE, EMBEDDINGS, PREDICTIONS, EXCLUSIONS))
+    made = (TABLE, EMBEDDINGS, PREDICTIONS, EXCLUSIONS, INFORMATION, CHECKS)
+    assert not any(store.keys(name) for name in (*made, *(table for table, _ in SCHEMAS)))
 
 
 def test_what_embeddings_hold_is_described_for_every_member(store):

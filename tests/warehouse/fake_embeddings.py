@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from finembed_core.chain import chain, study_stages
 from finembed_core.embeddings.evaluation.tables import EVALUATIONS, PORTFOLIOS
-from finembed_core.settings import EmbeddingsSettings
+from finembed_core.settings import EmbeddingsSettings, Settings
 from finembed_core.sources.tables import FUNDS
 from finembed_core.store import PartStore
 
@@ -40,28 +41,52 @@ def vectors(n: int, seed: int, categories: int, size: int = SIZE) -> np.ndarray:
     return ((each + noise) @ turn).astype(np.float32)
 
 
+def made_with(store: PartStore, settings: Settings) -> dict[str, str]:
+    """Fingerprint of the settings by table, as the stages write it into their parts."""
+    links = [link.stage for link in chain(store, settings).values() if link.branch == "embeddings"]
+    stages = [*links, *(stage for stage, _ in study_stages(store, settings))]
+    return {table: stage.settings for stage in stages for table in stage.tables}
+
+
+def rewrite(store: PartStore, table: str, key: str, frame: pl.DataFrame) -> None:
+    """Another frame in a part of the same settings."""
+    manifest = store.manifest(table, key)
+    assert manifest is not None
+    store.write(table, key, frame, settings=manifest.settings)
+
+
 def write_embeddings(
-    store: PartStore, n: int = 25, categories: int = 4, seeds: Sequence[int] = SEEDS
+    store: PartStore,
+    n: int = 25,
+    categories: int = 4,
+    seeds: Sequence[int] = SEEDS,
+    settings: Settings | None = None,
 ) -> None:
     """Three months of `n` funds, two encoders in two modes, all evaluations and checks."""
     ids = fund_ids(n)
+    marks = made_with(store, settings or Settings())
+
+    def write(table: str, key: str, frame: pl.DataFrame, **files: bytes) -> None:
+        store.write(table, key, frame, files=files, settings=marks[table])
+
     store.write("daily_funds", "all", funds(ids, categories))
     for k, date in enumerate(DATES):
         key = f"{date:%Y-%m}"
         shown = ids[1:] if date == DATES[-1] else ids
-        store.write("embeddings", key, embeddings(shown, date, n, categories, seeds))
-        store.write("fund_predictions", key, predictions(ids[1:], date, k))
-    store.write(
-        "embedding_exclusions",
-        f"{DATES[-1]:%Y-%m}",
-        pl.DataFrame({"date": [DATES[-1]], "fund_id": [EXCLUDED[0]], "reason": [EXCLUDED[1]]}),
-    )
+        write("embeddings", key, embeddings(shown, date, n, categories, seeds))
+        write("fund_predictions", key, predictions(ids[1:], date, k))
+    out = pl.DataFrame({"date": [DATES[-1]], "fund_id": [EXCLUDED[0]], "reason": [EXCLUDED[1]]})
+    write("embedding_exclusions", f"{DATES[-1]:%Y-%m}", out)
     for encoder in ENCODERS:
-        store.write(f"fund_model_{encoder}", "2000-10", curves(), files={"model.json": b"{}"})
-    store.write("embedding_portfolios", "all", portfolios())
-    store.write("embedding_evaluations", "all", evaluations())
-    store.write("embedding_information", "all", information())
-    store.write("embedding_checks", "all", checks())
+        write(f"fund_model_{encoder}", "2000-10", curves(), model=b"{}")
+    write("embedding_portfolios", "all", portfolios())
+    write("embedding_evaluations", "all", evaluations())
+    for encoder in ENCODERS:
+        for table, frame in (
+            ("embedding_information", information()),
+            ("embedding_checks", checks()),
+        ):
+            write(table, encoder, frame.filter(encoder=encoder))
 
 
 def funds(ids: list[str], categories: int) -> pl.DataFrame:
@@ -124,12 +149,11 @@ def curves() -> pl.DataFrame:
                 "objective": "total",
                 "loss": 1.0 / epoch,
             }
-            for mode, task in zip(MODES, (None, "forecast"), strict=True)
+            for mode, task in zip(MODES, ("all", "pretraining"), strict=True)
             for seed in SEEDS
             for epoch in (1, 2)
             for split in ("train", "valid")
-        ],
-        schema_overrides={"task": pl.String},
+        ]
     )
 
 

@@ -21,10 +21,26 @@ from finembed_core.warehouse.maps import principal_map
 from finembed_core.warehouse.publish import publish
 from finembed_core.warehouse.query import export, query
 from finembed_core.warehouse.schema import warehouse_macros, warehouse_schema
-from tests.warehouse.fake_embeddings import DATES, EXCLUDED, PUBLISHED, SEEDS, SIZE
+from finembed_core.warehouse.sources import committed_parts
+from tests.warehouse.fake_embeddings import (
+    DATES,
+    EXCLUDED,
+    PUBLISHED,
+    SEEDS,
+    SIZE,
+    made_with,
+    rewrite,
+    write_embeddings,
+)
 from tests.warehouse.fake_store import fake_store
 
 LAST = f"{DATES[-1]:%Y-%m}"
+OF_DATES = ("embeddings", "embedding_exclusions", "fund_predictions", "embedding_map")
+EVALUATED = ("embedding_portfolios", "embedding_evaluations")
+MADE_OF_EMBEDDINGS = (
+    *(*OF_DATES, *EVALUATED),
+    *("embedding_curves", "embedding_information", "embedding_checks"),
+)
 TABLES = [
     *("embeddings", "embedding_map", "embedding_exclusions", "embedding_curves"),
     *("embedding_portfolios", "embedding_evaluations", "embedding_information"),
@@ -100,7 +116,7 @@ def test_an_id_is_a_text_and_nothing_else(store: PartStore, path: Path, nasty: s
     quoted = nasty.replace("'", "''")
     assert query(path, f"FROM similar_funds('{quoted}', DATE '2000-12-29')").is_empty()
     frame = store.read("embeddings", LAST)
-    store.write("embeddings", LAST, frame.with_columns(pl.col("fund_id").replace("D3", nasty)))
+    rewrite(store, "embeddings", LAST, frame.with_columns(pl.col("fund_id").replace("D3", nasty)))
     publish(store, path, Settings())
     found = query(path, f"FROM similar_funds('{quoted}', DATE '2000-12-29')")
     assert found.height == 23 and nasty not in found["fund_id"]
@@ -110,7 +126,7 @@ def test_a_vector_of_zeros_is_similar_to_none(store: PartStore, path: Path) -> N
     frame = store.read("embeddings", LAST)
     zeros = pl.lit([0.0] * SIZE, dtype=pl.Array(pl.Float32, SIZE))
     zeroed = pl.when(pl.col("fund_id") == "D3").then(zeros).otherwise("vector")
-    store.write("embeddings", LAST, frame.with_columns(vector=zeroed))
+    rewrite(store, "embeddings", LAST, frame.with_columns(vector=zeroed))
     publish(store, path, Settings())
     assert query(path, "FROM similar_funds('D3', DATE '2000-12-29')").is_empty()
     assert "D3" not in query(path, "FROM similar_funds('D4', DATE '2000-12-29')")["fund_id"]
@@ -121,7 +137,7 @@ def test_a_vector_of_zeros_is_similar_to_none(store: PartStore, path: Path) -> N
 def test_embeddings_of_another_size_stay_out_with_the_reason(store: PartStore, path: Path) -> None:
     frame = store.read("embeddings", LAST)
     short = frame.with_columns(pl.col("vector").arr.head(5).list.to_array(5))
-    store.write("embeddings", LAST, short)
+    rewrite(store, "embeddings", LAST, short)
     report = publish(store, path, Settings())
     [warning] = report.warnings
     assert f"embeddings {LAST}" in warning and f"FLOAT[{SIZE}]" in warning
@@ -130,24 +146,64 @@ def test_embeddings_of_another_size_stay_out_with_the_reason(store: PartStore, p
 
 
 def test_the_size_is_that_of_the_settings(store: PartStore, path: Path) -> None:
-    for key in store.keys("embeddings"):
-        frame = store.read("embeddings", key)
-        store.write(
-            "embeddings", key, frame.with_columns(pl.col("vector").arr.head(5).list.to_array(5))
-        )
     chosen = Settings.model_validate({"embeddings": {"size": 5}})
+    write_embeddings(store, settings=chosen)
+    for key in store.keys("embeddings"):
+        short = pl.col("vector").arr.head(5).list.to_array(5)
+        rewrite(store, "embeddings", key, store.read("embeddings", key).with_columns(short))
     report = publish(store, path, chosen)
     assert report.warnings == () and report.tables["embeddings"] == 3 * (25 + 25 + 24)
     assert query(path, "SELECT len(vector) FROM embeddings LIMIT 1").item() == 5
     assert not publish(store, path, Settings()).skipped  # another size is another warehouse
 
 
-def test_a_model_of_no_setting_stays_out(store: PartStore, path: Path) -> None:
+def test_an_encoder_of_no_setting_stays_out_with_all_that_is_said_of_it(
+    store: PartStore, path: Path
+) -> None:
     chosen = Settings.model_validate({"embeddings": {"encoders": ["itransformer"]}})
     report = publish(store, path, chosen)
     assert any("fund_model_rlinear" in warning for warning in report.warnings)
     curves = query(path, "SELECT DISTINCT encoder, retraining FROM embedding_curves")
     assert curves.rows() == [("itransformer", dt.date(2000, 10, 31))]
+    for table in set(MADE_OF_EMBEDDINGS) - {"embedding_curves"}:
+        assert report.tables[table] == 0, table
+
+
+@pytest.mark.parametrize(
+    ("changes", "stays"),
+    [
+        ({}, {*MADE_OF_EMBEDDINGS}),
+        ({"embeddings": {"first_decision": "2000-12-01"}}, {*OF_DATES, "embedding_curves"}),
+        ({"embeddings": {"published_mode": "probe"}}, {"embedding_curves"}),
+        ({"embeddings": {"horizon": 32}}, set()),
+        ({"embeddings": {"enabled": False}}, set()),
+        ({"ingest": {"drop_first_months": 3}}, {*MADE_OF_EMBEDDINGS} - {*EVALUATED}),
+    ],
+)
+def test_what_other_settings_made_is_not_published(
+    store: PartStore, path: Path, changes: dict[str, dict[str, object]], stays: set[str]
+) -> None:
+    """Publishing alone does not let the vectors of the old mode stand for those of the new."""
+    chosen = Settings.model_validate(changes)
+    report = publish(store, path, chosen)
+    assert {table for table in MADE_OF_EMBEDDINGS if report.tables[table]} == stays
+    told = "other settings of embeddings" if chosen.embeds else "the settings want no embeddings"
+    assert bool(report.warnings) == (stays != {*MADE_OF_EMBEDDINGS})
+    assert all(told in warning for warning in report.warnings)
+
+
+@pytest.mark.parametrize(
+    "changes", [{}, {"seeds": [4]}, {"first_decision": "2016-01-01", "published_mode": "probe"}]
+)
+def test_the_fingerprints_are_those_that_the_stages_write(
+    store: PartStore, changes: dict[str, object]
+) -> None:
+    chosen = Settings.model_validate({"embeddings": changes})
+    write_embeddings(store, settings=chosen)
+    out = [
+        p for p in committed_parts(store, chosen) if p.manifest.table in made_with(store, chosen)
+    ]
+    assert out and not [part for part in out if part.left_out]
 
 
 def changed(column: str, value: object) -> Callable[[pl.DataFrame], pl.DataFrame]:
@@ -172,7 +228,7 @@ def twice(frame: pl.DataFrame) -> pl.DataFrame:
         ("embedding_portfolios", "all", twice, "one row per"),
         ("embedding_evaluations", "all", changed("ci_low", 9.0), "ci_low <= ci_high"),
         ("embedding_evaluations", "all", twice, "one row per"),
-        ("embedding_information", "all", twice, "one row per"),
+        ("embedding_information", "rlinear", twice, "one row per"),
         ("fund_model_rlinear", "2000-10", twice, "one row per"),
         ("embedding_exclusions", LAST, changed("reason", ""), "reason"),
     ],
@@ -186,7 +242,7 @@ def test_a_fact_that_breaks_a_rule_stops_the_publication(
     words: str,
 ) -> None:
     before = path.read_bytes()
-    store.write(table, key, breaks(store.read(table, key)))
+    rewrite(store, table, key, breaks(store.read(table, key)))
     with pytest.raises(WarehouseError, match=words):
         publish(store, path, Settings())
     assert path.read_bytes() == before
@@ -196,7 +252,8 @@ def test_a_vector_with_a_hole_stops_the_publication(store: PartStore, path: Path
     frame = store.read("embeddings", LAST)
     holed = pl.lit([float("nan")] * SIZE, dtype=pl.Array(pl.Float32, SIZE))
     first = pl.int_range(pl.len()) == 0
-    store.write(
+    rewrite(
+        store,
         "embeddings",
         LAST,
         frame.with_columns(vector=pl.when(first).then(holed).otherwise("vector")),
@@ -223,10 +280,6 @@ def test_without_embeddings_their_tables_are_empty_and_the_rest_is_as_before(
     assert query(path, "FROM similar_funds('D1', DATE '2000-12-29')").is_empty()
     same = "SELECT * FROM leaderboard"
     assert query(path, same).equals(query(template / "warehouse.duckdb", same))
-
-
-def test_a_learning_curve_without_a_task_is_kept(path: Path) -> None:
-    assert query(path, "SELECT count(*) FROM embedding_curves WHERE task IS NULL").item() > 0
 
 
 def test_the_verdict_is_that_of_the_interval(path: Path) -> None:
@@ -263,7 +316,7 @@ def test_less_volatility_is_better(store: PartStore, path: Path) -> None:
         name: pl.when(mixed).then(v).otherwise(name)
         for name, v in (("difference", -0.02), ("ci_low", -0.03), ("ci_high", -0.01))
     }
-    store.write("embedding_evaluations", "all", frame.with_columns(**ends))
+    rewrite(store, "embedding_evaluations", "all", frame.with_columns(**ends))
     publish(store, path, Settings())
     sql = "SELECT DISTINCT verdict FROM embedding_scoreboard WHERE metric = 'volatility'"
     assert query(path, sql)["verdict"].to_list() == ["better than the benchmark"]
