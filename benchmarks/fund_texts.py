@@ -1,9 +1,9 @@
 """What names alone tell of Indian funds, and what the other modalities cost.
 
-``python -m benchmarks.fund_texts FUNDS.parquet [--funds 10000] [--threads 2]``, with the extra
-`text`. The file has the columns ``scheme`` and ``asset``, the second guessed from the first. Every
-scheme votes with the five schemes of *other* fund houses (column ``amc``) whose names are nearest
-by cosine; how often the right category wins is set against naming the largest one, and chance.
+``python -m benchmarks.fund_texts FUNDS.parquet [--funds 10000]``, with the extra `text`.
+The file has the columns ``scheme`` and ``asset``, the second guessed from the first. Every scheme
+votes with the five schemes of *other* fund houses (column ``amc``) whose names are nearest by
+cosine; how often the right category wins is set against naming the largest one, and chance.
 
 Then the time per name, and that of the characteristics of ``--funds`` simulated funds at a session:
 seconds of the wall, of the processor, and the load of the machine.
@@ -15,7 +15,6 @@ import time
 
 import numpy as np
 import polars as pl
-import torch
 
 from finembed_core.daily_panel import DailyPanel
 from finembed_core.embeddings.characteristics import characteristics
@@ -30,9 +29,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("file")
     parser.add_argument("--funds", type=int, default=10_000)
-    parser.add_argument("--threads", type=int, default=2)
     given = parser.parse_args()
-    torch.set_num_threads(given.threads)
     names(pl.read_parquet(given.file))
     numbers(given.funds)
 
