@@ -193,19 +193,19 @@ def all_funds(encoder, count=FUNDS):
     import numpy as np
     import torch
 
-    from finembed_core.daily_panel import DailyPanel, daily_files, read_daily
+    from finembed_core.daily_panel import read_daily
     from finembed_core.store import PartStore
+    from tests.daily_worlds import panel, write_panel
 
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     rng = np.random.default_rng(0)
     days = np.busday_offset("2020-01-06", np.arange(SESSIONS)).astype("datetime64[D]")
     returns, market = (rng.normal(0, 0.01, (SESSIONS, n)).astype(np.float32) for n in (count, 1))
-    known = np.broadcast_to(np.arange(SESSIONS, dtype=np.int32)[:, None], returns.shape)
     ids = tuple(f"f{k:05d}" for k in range(count))
-    panel = DailyPanel(days, ids, returns, known, ("market",), market, known[:, :1])
+    made = panel(returns, days=days, market=market, ids=ids)
     with tempfile.TemporaryDirectory() as folder:
         store = PartStore(Path(folder))
-        store.write("daily_panel", "all", files=daily_files(panel))
+        write_panel(store, made)
         return stages_of(read_daily(store), encoder, rng)
 
 

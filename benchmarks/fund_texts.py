@@ -16,10 +16,10 @@ import time
 import numpy as np
 import polars as pl
 
-from finembed_core.daily_panel import DailyPanel
 from finembed_core.embeddings.characteristics import characteristics
 from finembed_core.embeddings.text import TABLE, TextVectors, fund_texts, text_vectors
 from finembed_core.sources.tables import conform
+from tests.daily_worlds import panel
 
 NEIGHBORS = 5
 SERIES = 9  # the market among them
@@ -65,13 +65,12 @@ def numbers(funds):
     days = np.busday_offset("2015-01-05", np.arange(1000)).astype("datetime64[D]")
     returns = draw.normal(0, 0.01, (len(days), funds)).astype(np.float32)
     series = draw.normal(0, 0.01, (len(days), SERIES)).astype(np.float32)
-    known = np.broadcast_to(np.arange(len(days), dtype=np.int32)[:, None], returns.shape)
     ids = tuple(f"f{k:05d}" for k in range(funds))
-    series_ids = tuple(f"s{k}" for k in range(SERIES))
-    panel = DailyPanel(days, ids, returns, known, series_ids, series, known[:, :SERIES])
+    names = tuple(f"s{k}" for k in range(SERIES))
+    world = panel(returns, days=days, market=series, ids=ids, series_ids=names)
     table = conform("funds", pl.DataFrame({"fund_id": ids}))
     name = f"characteristics of {funds} funds at a session"
-    timed(name, lambda: characteristics(panel, table, len(days) - 1, np.arange(funds), "s0"))
+    timed(name, lambda: characteristics(world, table, len(days) - 1, np.arange(funds), "s0"))
 
 
 def timed(name, work):

@@ -19,7 +19,7 @@ from finembed_core.embeddings.evaluation.study import (
 from finembed_core.embeddings.evaluation.tables import EVALUATIONS, PORTFOLIOS
 from finembed_core.errors import MissingPartError, NothingToEvaluateError
 from finembed_core.store import PartStore
-from tests.embeddings.daily_worlds import EVERY, DailyWorld, own_settings, write_world
+from tests.embeddings.evaluation_worlds import EVERY, DailyWorld, own_settings, write_world
 
 WORLD = DailyWorld(
     sessions=320, funds=20, skill=2.0, modes=("supervised", "probe"), seeds=(1, 2), seed=3
