@@ -257,8 +257,8 @@ def test_every_option_changes_the_networks(store, unchanged, encoder, change):
 
 
 def test_patience_changes_the_networks(store):
-    """A rate so high that a loss rises before it falls again."""
-    restless = {"max_epochs": 8, "learning_rate": 0.1}
+    """At a rate so high the loss rises from the second epoch on and is least in the seventh."""
+    restless = {"max_epochs": 8, "learning_rate": 0.03}
     one, other = (
         networks(store, training={**restless, "patience": patience}) for patience in (1, 8)
     )
