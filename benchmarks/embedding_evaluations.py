@@ -23,7 +23,7 @@ from finembed_core.embeddings.evaluation.simulation import DailyLedger, Held
 from finembed_core.embeddings.evaluation.tables import evaluation_table
 from finembed_core.embeddings.evaluation.wins import count_wins
 from finembed_core.settings import Settings
-from tests.embeddings.daily_worlds import DailyWorld
+from tests.embeddings.evaluation_worlds import DailyWorld
 
 HOLDING, STUDIES, DRAWS, PORTFOLIOS = 64, 400, 300, 12
 SHARED = {"mostly shared": 3.0, "mostly own": 0.5}  # luck of a book, next to its own

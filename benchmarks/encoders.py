@@ -18,10 +18,11 @@ so that other work on the machine weighs on both alike. Memory is the peak of a 
 takes a few steps, over what it held before the first.
 
 Inference goes from a memory-mapped panel to everything that a `multi_modal` model of the default
-settings says of the funds of a date, with random weights, returns and sentence vectors. sheet: who
-is listed, and characteristics. windows: gathered and scaled. as a decision does: windows and
-network by `answers` on one thread, whose first call in a process also starts torch. Texts are taken
-as encoded: that is done once per text. The panel is in the page cache.
+settings says of the funds of a date, with random weights, returns and sentence vectors. cut: what
+is known on the date, out of the panel. facts: who is listed, and characteristics. sheet: those
+scaled. windows: gathered and scaled. as a decision does: windows and network by `answers` on one
+thread, whose first call in a process also starts torch. Texts are taken as encoded: that is done
+once per text. The panel is in the page cache.
 """
 
 import argparse
@@ -36,20 +37,8 @@ from statistics import median
 SECONDS = 12.0  # of steps, ours and theirs
 STEPS = 3  # until memory has reached its peak
 FUNDS, SESSIONS, THREADS = 10_000, 600, 2
-MACRO = 4  # macro factors
-CHANNELS = 2 + MACRO  # the fund and its market beside them
 TEXT = 384  # entries of a sentence vector
-SIZES = {
-    "default": {
-        "lookback": 128,
-        "horizon": 64,
-        "width": 32,
-        "feed_forward": 64,
-        "layers": 2,
-        "heads": 4,
-        "channels": CHANNELS,
-        "batch": 64,
-    },
+PAPERS = {
     "paper, PatchTST": {
         "lookback": 336,
         "horizon": 96,
@@ -71,14 +60,27 @@ SIZES = {
         "batch": 16,
     },
 }
+ALIKE = {"dropout": 0.1, "patch": 16, "stride": 8, "trend_window": 25}  # in both papers
 TRAINING = (
     ("patchtst", "default"),
     ("patchtst", "paper, PatchTST"),
     ("itransformer", "default"),
     ("itransformer", "paper, iTransformer"),
 )
-PATCH, STRIDE, DROPOUT, TREND_WINDOW = 16, 8, 0.1, 25
-OWN_OPTIONS = ("width", "feed_forward", "layers", "heads")
+NOT_OURS = ("channels", "batch")
+
+
+def size_of(name):
+    """Sizes of a paper or, where this project is installed, those that the settings give."""
+    if name != "default":
+        return PAPERS[name] | ALIKE
+    from finembed_core.settings import Settings
+
+    settings = Settings()
+    own = settings.embeddings
+    channels = 2 + settings.macro.n_components  # the fund and its market beside them
+    shape = {"lookback": own.lookback, "horizon": own.horizon, "channels": channels, "batch": 64}
+    return own.encoder.model_dump() | shape
 
 
 def ours(encoder, size):
@@ -87,16 +89,7 @@ def ours(encoder, size):
 
     from finembed_core.encoders.build import build_encoder
 
-    network = build_encoder(
-        encoder,
-        size["lookback"],
-        size["horizon"],
-        **{name: size[name] for name in OWN_OPTIONS},
-        dropout=DROPOUT,
-        patch=PATCH,
-        stride=STRIDE,
-        trend_window=TREND_WINDOW,
-    )
+    network = build_encoder(encoder, **{k: size[k] for k in size if k not in NOT_OURS})
     visible = torch.ones(size["batch"], size["channels"], size["lookback"], dtype=torch.bool)
     return network, lambda windows: network(windows, visible).forecast
 
@@ -111,7 +104,7 @@ def theirs(encoder, size):
         "input_size": size["lookback"],
         "hidden_size": size["width"],
         "n_heads": size["heads"],
-        "dropout": DROPOUT,
+        "dropout": size["dropout"],
         "loss": MSE(),
     }
     if encoder == "itransformer":
@@ -125,8 +118,8 @@ def theirs(encoder, size):
     network = PatchTST(
         linear_hidden_size=size["feed_forward"],
         encoder_layers=size["layers"],
-        patch_len=PATCH,
-        stride=STRIDE,
+        patch_len=size["patch"],
+        stride=size["stride"],
         revin_subtract_last=False,
         **common,
     )
@@ -142,10 +135,10 @@ def stepper(side, encoder, size):
     """A function that takes one step of training."""
     import torch
 
-    network, forecast = SIDES[side](encoder, SIZES[size])
-    batch = [SIZES[size][name] for name in ("batch", "channels")]
-    windows = torch.randn(*batch, SIZES[size]["lookback"])
-    future = torch.randn(*batch, SIZES[size]["horizon"])
+    network, forecast = SIDES[side](encoder, size)
+    batch = [size[name] for name in ("batch", "channels")]
+    windows = torch.randn(*batch, size["lookback"])
+    future = torch.randn(*batch, size["horizon"])
     network.train()
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3)
 
@@ -158,8 +151,9 @@ def stepper(side, encoder, size):
     return step
 
 
-def duel(encoder, size):
-    """Windows per second and bytes of either side."""
+def duel(encoder, told):
+    """Windows per second and bytes of either side; `told` is a size as JSON."""
+    size = json.loads(told)
     held = {side: forked(lambda side=side: bytes_of(side, encoder, size)) for side in SIDES}
     steps = {side: stepper(side, encoder, size) for side in SIDES}
     seconds = {side: [] for side in SIDES}
@@ -169,7 +163,7 @@ def duel(encoder, size):
             start = time.process_time()
             step()
             seconds[side].append(time.process_time() - start)
-    return {side: (SIZES[size]["batch"] / median(seconds[side][1:]), held[side]) for side in SIDES}
+    return {side: (size["batch"] / median(seconds[side][1:]), held[side]) for side in SIDES}
 
 
 def bytes_of(side, encoder, size):
@@ -192,26 +186,26 @@ def forked(work):
     return int(os.read(reading, 64))
 
 
-def all_funds(encoder):
+def all_funds(encoder, count=FUNDS):
     """Wall and processor seconds by stage, from the memory-mapped panel to what a model says."""
     import tempfile
 
     import numpy as np
     import torch
 
-    from finembed_core.daily_panel import DailyPanel, daily_files, read_daily
+    from finembed_core.daily_panel import read_daily
     from finembed_core.store import PartStore
+    from tests.daily_worlds import panel, write_panel
 
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     rng = np.random.default_rng(0)
     days = np.busday_offset("2020-01-06", np.arange(SESSIONS)).astype("datetime64[D]")
-    returns, market = (rng.normal(0, 0.01, (SESSIONS, n)).astype(np.float32) for n in (FUNDS, 1))
-    known = np.broadcast_to(np.arange(SESSIONS, dtype=np.int32)[:, None], returns.shape)
-    ids = tuple(f"f{k:05d}" for k in range(FUNDS))
-    panel = DailyPanel(days, ids, returns, known, ("market",), market, known[:, :1])
+    returns, market = (rng.normal(0, 0.01, (SESSIONS, n)).astype(np.float32) for n in (count, 1))
+    ids = tuple(f"f{k:05d}" for k in range(count))
+    made = panel(returns, days=days, market=market, ids=ids)
     with tempfile.TemporaryDirectory() as folder:
         store = PartStore(Path(folder))
-        store.write("daily_panel", "all", files=daily_files(panel))
+        write_panel(store, made)
         return stages_of(read_daily(store), encoder, rng)
 
 
@@ -236,20 +230,11 @@ def stages_of(panel, encoder, rng):
 
     settings = Settings()
     months = np.unique(month_ordinals(panel.days))
-    factors = MacroFit(months, rng.normal(size=(len(months), MACRO)).astype(np.float32))
-    macro = MacroSteps(tuple(f"F{k + 1}" for k in range(MACRO)), panel.days[:1], (factors,))
-    windows = Windows(panel, settings.embeddings, macro)
-    funds = {"fund_id": panel.ids, "category": [f"c{k % 8}" for k in range(FUNDS)]}
-    vectors = rng.normal(size=(FUNDS, TEXT)).astype(np.float32)
-    texts = TextVectors(panel.ids, vectors, np.ones(FUNDS, np.bool_))
-    information = Information(
-        session=SESSIONS - 1,
-        windows=windows,
-        calendar=settings.dataset.calendar,
-        funds=conform("daily_funds", pl.DataFrame(funds)),
-        texts=texts,
-    )
-    maker = SheetMaker(information, settings.embeddings)
+    factors = tuple(f"F{k + 1}" for k in range(settings.macro.n_components))
+    fit = MacroFit(months, rng.normal(size=(len(months), len(factors))).astype(np.float32))
+    whole = Windows(panel, settings.embeddings, MacroSteps(factors, panel.days[:1], (fit,)))
+    kinds = [f"c{k % 8}" for k in range(len(panel.ids))]
+    vectors = rng.normal(size=(len(panel.ids), TEXT)).astype(np.float32)
     took = {}
 
     def timed(name, work):
@@ -259,7 +244,16 @@ def stages_of(panel, encoder, rng):
         took[name] = [clock() - start for clock, start in zip(clocks, before, strict=True)]
         return made
 
-    facts = maker.facts(SESSIONS - 1)
+    windows = timed("cut", lambda: whole.as_of(SESSIONS - 1, SESSIONS))
+    information = Information(
+        session=SESSIONS - 1,
+        windows=windows,
+        calendar=settings.dataset.calendar,
+        funds=conform("daily_funds", pl.DataFrame({"fund_id": panel.ids, "category": kinds})),
+        texts=TextVectors(panel.ids, vectors, np.ones(len(vectors), np.bool_)),
+    )
+    maker = SheetMaker(information, settings.embeddings)
+    facts = timed("facts", lambda: maker.facts(SESSIONS - 1))
     scaler = CharacteristicScaler.fit([facts.characteristics])
     shape = ModelShape.of(
         settings.embeddings,
@@ -270,13 +264,13 @@ def stages_of(panel, encoder, rng):
     )
     model = shape.build(modalities=True).eval()
     scale = ChannelScale(np.ones(len(windows.channels)))
-    sheet = timed("sheet", lambda: maker.sheet(maker.facts(SESSIONS - 1), scaler))
+    sheet = timed("sheet", lambda: maker.sheet(facts, scaler))
     dates = FundDates(windows, [sheet], scale, shape.mixes_channels)
     inputs = timed("windows", lambda: dates.inputs(sheet))
 
     def network():
         with torch.no_grad():
-            for start in range(0, FUNDS, BATCH):
+            for start in range(0, len(sheet.columns), BATCH):
                 model(type(inputs)(*(value[start : start + BATCH] for value in inputs)))
 
     timed("as a decision does, first", lambda: answers(model, dates, sheet))
@@ -319,7 +313,7 @@ def training(peer):
         "ours / theirs |\n|" + "---|" * 8
     )
     for encoder, size in TRAINING:
-        found = measured(peer, 1, "duel", encoder, size)
+        found = measured(peer, 1, "duel", encoder, json.dumps(size_of(size)))
         (rate, held), (other, their) = found["ours"], found["theirs"]
         print(
             f"| {encoder} | {size} | {rate:,.0f} | {other:,.0f} | {rate / other:.2f} | "

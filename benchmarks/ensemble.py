@@ -20,34 +20,41 @@ from torch.nn.functional import mse_loss
 from finembed_core.encoders.itransformer import ITransformer
 from finembed_core.learning.ensemble import Members
 from finembed_core.learning.loop import LoopOptions, Loss, reproducible, train_network
+from finembed_core.settings import Settings
 
-LOOKBACK, HORIZON, CHANNELS, WIDTH = 128, 64, 7, 32  # as the settings of embeddings
+SETTINGS = Settings()
+LOOKBACK, HORIZON = SETTINGS.embeddings.lookback, SETTINGS.embeddings.horizon
+CHANNELS = 2 + SETTINGS.macro.n_components  # the fund and its market beside them
+SIZES = SETTINGS.embeddings.encoder
+WIDTH = SIZES.width
 REPEATS = 3
 
 
-class Forecaster(nn.Module):
-    """All channels through an encoder and one linear head; without dropout, so that seeds agree."""
+class Whole(nn.Module):
+    """Forecasts (B, C, S) of an encoder that sees all of its windows (B, C, L)."""
 
     def __init__(self, encoder):
         super().__init__()
-        self.encoder, self.head = encoder, nn.Linear(WIDTH, HORIZON)
+        self.encoder = encoder
 
     def forward(self, windows):
-        """Windows (B, C, L) to forecasts (B, C, S)."""
-        return self.head(self.encoder(windows))  # (B, C, L) -> (B, C, D) -> (B, C, S)
+        """Windows to forecasts."""
+        return self.encoder(windows, torch.ones_like(windows, dtype=torch.bool)).forecast
 
 
 def linear():
-    return nn.Linear(LOOKBACK, WIDTH)
+    return nn.Sequential(nn.Linear(LOOKBACK, WIDTH), nn.Linear(WIDTH, HORIZON))
 
 
 def perceptron():
     inner = [nn.Linear(LOOKBACK, WIDTH), nn.GELU(), nn.Linear(WIDTH, WIDTH), nn.GELU()]
-    return nn.Sequential(*inner)
+    return nn.Sequential(*inner, nn.Linear(WIDTH, HORIZON))
 
 
 def itransformer():
-    return ITransformer(LOOKBACK, WIDTH, 2 * WIDTH, layers=2, heads=4, dropout=0.0)
+    """Without dropout, so that seeds agree."""
+    size = LOOKBACK, HORIZON, WIDTH, SIZES.feed_forward
+    return Whole(ITransformer(*size, layers=SIZES.layers, heads=SIZES.heads, dropout=0.0))
 
 
 KINDS = {"linear": linear, "perceptron": perceptron, "itransformer": itransformer}
@@ -89,7 +96,7 @@ def compare(kind, members, batch):
     networks = []
     for seed in range(members):
         torch.manual_seed(seed)
-        networks.append(Forecaster(KINDS[kind]()))
+        networks.append(KINDS[kind]())
     times = {"alone": [], "together": []}
     for _ in range(REPEATS):
         alone, grouped = copy.deepcopy(networks), copy.deepcopy(networks)
@@ -114,8 +121,6 @@ def main():
     parser.add_argument("--batches", type=int, nargs="+", default=[4, 64, 1024])
     given = parser.parse_args()
     torch.set_num_threads(1)
-    # the fused layer of inference has no batching rule, and would be called member by member
-    torch.backends.mha.set_fastpath_enabled(False)
     print("kind           members  batch  alone s  together s  ratio    apart")
     for kind in given.kinds:
         for members in given.members:

@@ -1,9 +1,9 @@
 """What names alone tell of Indian funds, and what the other modalities cost.
 
-``python -m benchmarks.fund_texts FUNDS.parquet [--funds 10000] [--threads 2]``, with the extra
-`text`. The file has the columns ``scheme`` and ``asset``, the second guessed from the first. Every
-scheme votes with the five schemes of *other* fund houses (column ``amc``) whose names are nearest
-by cosine; how often the right category wins is set against naming the largest one, and chance.
+``python -m benchmarks.fund_texts FUNDS.parquet [--funds 10000]``, with the extra `text`.
+The file has the columns ``scheme`` and ``asset``, the second guessed from the first. Every scheme
+votes with the five schemes of *other* fund houses (column ``amc``) whose names are nearest by
+cosine; how often the right category wins is set against naming the largest one, and chance.
 
 Then the time per name, and that of the characteristics of ``--funds`` simulated funds at a session:
 seconds of the wall, of the processor, and the load of the machine.
@@ -15,12 +15,11 @@ import time
 
 import numpy as np
 import polars as pl
-import torch
 
-from finembed_core.daily_panel import DailyPanel
 from finembed_core.embeddings.characteristics import characteristics
 from finembed_core.embeddings.text import TABLE, TextVectors, fund_texts, text_vectors
 from finembed_core.sources.tables import conform
+from tests.daily_worlds import panel
 
 NEIGHBORS = 5
 SERIES = 9  # the market among them
@@ -30,9 +29,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("file")
     parser.add_argument("--funds", type=int, default=10_000)
-    parser.add_argument("--threads", type=int, default=2)
     given = parser.parse_args()
-    torch.set_num_threads(given.threads)
     names(pl.read_parquet(given.file))
     numbers(given.funds)
 
@@ -68,13 +65,12 @@ def numbers(funds):
     days = np.busday_offset("2015-01-05", np.arange(1000)).astype("datetime64[D]")
     returns = draw.normal(0, 0.01, (len(days), funds)).astype(np.float32)
     series = draw.normal(0, 0.01, (len(days), SERIES)).astype(np.float32)
-    known = np.broadcast_to(np.arange(len(days), dtype=np.int32)[:, None], returns.shape)
     ids = tuple(f"f{k:05d}" for k in range(funds))
-    series_ids = tuple(f"s{k}" for k in range(SERIES))
-    panel = DailyPanel(days, ids, returns, known, series_ids, series, known[:, :SERIES])
+    names = tuple(f"s{k}" for k in range(SERIES))
+    world = panel(returns, days=days, market=series, ids=ids, series_ids=names)
     table = conform("funds", pl.DataFrame({"fund_id": ids}))
     name = f"characteristics of {funds} funds at a session"
-    timed(name, lambda: characteristics(panel, table, len(days) - 1, np.arange(funds), "s0"))
+    timed(name, lambda: characteristics(world, table, len(days) - 1, np.arange(funds), "s0"))
 
 
 def timed(name, work):

@@ -10,13 +10,13 @@ weights   best weights of a window of 64 sessions: ours, and cvxpy with Clarabel
 
 import time
 
-import cvxpy as cp
 import numpy as np
 import torch
 
 from finembed_core.learning.objectives import grades, listnet, neural_ndcg, weights_loss
 from finembed_core.learning.objectives import neural_sort as ns
-from finembed_core.portfolio.best_weights import RIDGE, best_weights
+from finembed_core.portfolio.best_weights import best_weights
+from tests.portfolio.hindsight import clarabel
 
 DATES, SESSIONS, REPEATS = 4, 64, 5
 
@@ -47,9 +47,9 @@ def by_autograd(scores, gains, listed):
     return matrix, (matrix @ gains[:, :, None])[..., 0] @ (1.0 / torch.log2(ranks + 1.0))
 
 
-def sorting():
+def sorting(sizes=(100, 300, 1000)):
     print("places  ours s  autograd s  column sums miss 1 by")
-    for places in (100, 300, 1000):
+    for places in sizes:
         scores, labels, listed = lists(places)
         graded = grades(labels, listed)
         ours = best_seconds(lambda: neural_ndcg(scores, graded, listed, 1.0).backward())  # noqa: B023
@@ -58,7 +58,7 @@ def sorting():
         print(f"{places:6d} {ours:7.3f} {theirs:11.3f} {missed:22.4f}")
 
 
-def steep():
+def steep(draws=20):
     even = torch.full((DATES, 300), 1.0 / 300)
     losses = {
         "listnet": lambda s, y, m: listnet(s, y, m, 1.0),
@@ -70,7 +70,7 @@ def steep():
     print("scores  " + "".join(f"{name:>9}" for name in losses))
     for deviation in (1e-3, 1.0, 30.0, 1e3):
         worst = dict.fromkeys(losses, 0.0)
-        for seed in range(20):
+        for seed in range(draws):
             for name, loss in losses.items():
                 scores, labels, listed = lists(300, seed, deviation)
                 leaf = scores.detach().requires_grad_()
@@ -88,18 +88,9 @@ def window(funds, seed):
     return 3e-4 + common + own * rng.normal(size=(SESSIONS, funds))
 
 
-def clarabel(returns, risk_aversion):
-    sample = 252 * np.cov(returns.T)
-    sigma = (1 - RIDGE) * sample + RIDGE * np.diag(np.diag(sample))
-    weights = cp.Variable(returns.shape[1])
-    utility = 252 * returns.mean(axis=0) @ weights
-    utility -= risk_aversion / 2 * cp.quad_form(weights, cp.psd_wrap(sigma))
-    cp.Problem(cp.Maximize(utility), [cp.sum(weights) == 1, weights >= 0]).solve(solver="CLARABEL")
-
-
-def weights():
+def weights(sizes=(100, 300, 1000)):
     print("funds  risk aversion  ours ms  Clarabel ms  held")
-    for funds in (100, 300, 1000):
+    for funds in sizes:
         for risk_aversion in (1.0, 10.0, 100.0):
             returns = [window(funds, seed) for seed in range(5)]
             ours = [best_seconds(lambda: best_weights(r, risk_aversion)) for r in returns]  # noqa: B023

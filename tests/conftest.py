@@ -19,6 +19,15 @@ def environment_of_its_own() -> Iterator[None]:
 
 
 @pytest.fixture
+def alone() -> Iterator[None]:
+    """Torch on one thread: over small networks more of them only wait for each other."""
+    from finembed_core.learning.loop import one_thread  # most tests never load torch
+
+    with one_thread():
+        yield
+
+
+@pytest.fixture
 def store(tmp_path: Path) -> PartStore:
     """An empty part store."""
     return PartStore(tmp_path / "store")

@@ -66,21 +66,34 @@ def embedding_settings(**embeddings) -> Settings:
     )
 
 
-def panel(returns, known=None, days=None, market=None, market_known=None) -> DailyPanel:
-    """A panel from a (T, N) matrix, every cell known in its own session unless said otherwise."""
+def panel(
+    returns,
+    known=None,
+    days=None,
+    market=None,
+    market_known=None,
+    ids=None,
+    series_ids=("MARKET",),
+) -> DailyPanel:
+    """A panel from a (T, N) matrix, every cell known in its own session unless said otherwise.
+
+    `market` holds the series as well where there are several: (T,) or (T, S).
+    """
     returns = np.asarray(returns, dtype=np.float32)
     length, width = returns.shape
     own = np.arange(length, dtype=np.int32)
-    market = np.full(length, 0.01) if market is None else market
+    series = np.full(length, 0.01) if market is None else np.asarray(market)
+    series = series.reshape(length, -1).astype(np.float32)
+    told = own if market_known is None else np.asarray(market_known, dtype=np.int32)
     known = np.broadcast_to(own[:, None], returns.shape) if known is None else known
     return DailyPanel(
         sessions(length) if days is None else days,
-        tuple(f"F{k:02d}" for k in range(width)),
+        tuple(f"F{k:02d}" for k in range(width)) if ids is None else ids,
         returns,
         np.where(np.isnan(returns), length, known).astype(np.int32),
-        ("MARKET",),
-        np.asarray(market, dtype=np.float32)[:, None],
-        (own if market_known is None else np.asarray(market_known, dtype=np.int32))[:, None],
+        series_ids,
+        series,
+        np.repeat(told.reshape(length, -1), series.shape[1], axis=1),
     )
 
 

@@ -9,6 +9,8 @@ import numpy as np
 import polars as pl
 
 from finembed_core.calendar import Month, month_ordinals
+from finembed_core.embeddings.information_set import InformationReader
+from finembed_core.embeddings.sheets import Information
 from finembed_core.embeddings.text import text_stage
 from finembed_core.ingest.stage import OBSERVATIONS
 from finembed_core.settings import Settings
@@ -58,6 +60,12 @@ def small_settings(**changes: Any) -> Settings:
     files = {"daily_observations": [{"path": "daily.csv"}]}  # never read: ingest is not run here
     dataset = {"source": "files", "files": files}
     return Settings.model_validate({"dataset": dataset, "embeddings": tree})
+
+
+def information(store: PartStore, settings: Settings) -> Information:
+    """What may be known at the last decision."""
+    reader = InformationReader(store, settings)
+    return reader.information(reader.decision(reader.decision_months[-1]))
 
 
 def returns(seed: int = 3) -> np.ndarray:

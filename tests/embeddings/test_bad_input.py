@@ -20,16 +20,10 @@ from finembed_core.errors import InputError, IntegrityError, SettingsError, Solv
 from finembed_core.learning.objectives import PerformanceScale
 from finembed_core.settings import Settings
 from finembed_core.stage import build
-from finembed_core.store import PartStore
-from tests.embeddings.small_store import returns, small_settings, small_store
+from tests.embeddings.small_store import information, returns, small_settings, small_store
 
 ONE = small_settings(seeds=[1], modes=["supervised"], published_mode="supervised")
 FUSED = small_settings(seeds=[1], modes=["multi_modal"])
-
-
-def information(store: PartStore, settings: Settings) -> Information:
-    reader = InformationReader(store, settings)
-    return reader.information(reader.decision(reader.decision_months[-1]))
 
 
 @pytest.fixture(scope="module")

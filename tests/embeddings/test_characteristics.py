@@ -25,6 +25,7 @@ from finembed_core.embeddings.characteristics import (
 from finembed_core.errors import InputError
 from finembed_core.panel import FloatArray, Panel
 from finembed_core.sources.tables import conform
+from tests.daily_worlds import panel as daily_panel
 
 T, N, SESSION = 420, 6, 399
 ALL = np.arange(N)
@@ -54,17 +55,8 @@ def panel() -> DailyPanel:
     returns[draw.random(T) < 0.2, 3] = np.nan
     returns[: SESSION - 30, 4] = np.nan
     returns[: SESSION + 1, 5] = np.nan
-    rows = np.broadcast_to(np.arange(T)[:, None], (T, N)).astype(np.int32)
-    series_rows = rows[:, :3].copy()
-    return DailyPanel(
-        DAYS,
-        IDS,
-        returns.astype(np.float32),
-        rows.copy(),
-        ("rates", "spx", "value"),
-        series.astype(np.float32),
-        series_rows,
-    )
+    names = ("rates", "spx", "value")
+    return daily_panel(returns, days=DAYS, market=series, ids=IDS, series_ids=names)
 
 
 def at(panel: DailyPanel, session: int = SESSION, **options) -> Characteristics:
@@ -114,16 +106,7 @@ def test_a_planted_beta_is_found():
     market = draw.normal(0, 0.01, T)
     planted = np.array([-1.0, 0.0, 0.5, 1.0, 1.5, 2.0])
     returns = np.outer(market, planted) + draw.normal(0, 0.001, (T, N))
-    rows = np.broadcast_to(np.arange(T)[:, None], (T, N)).astype(np.int32)
-    world = DailyPanel(
-        DAYS,
-        IDS,
-        returns.astype(np.float32),
-        rows,
-        ("spx",),
-        market[:, None].astype(np.float32),
-        rows[:, :1],
-    )
+    world = daily_panel(returns, days=DAYS, market=market, ids=IDS, series_ids=("spx",))
     beta = column(at(world), "beta_market")
     assert np.abs(beta - planted).max() < 4 * 0.001 / 0.01 / TRAILING**0.5
 

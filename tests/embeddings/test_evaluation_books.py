@@ -21,7 +21,7 @@ from finembed_core.embeddings.evaluation.portfolios import fund_groups
 from finembed_core.embeddings.evaluation.predictions import Predictions, previous_returns, visible
 from finembed_core.errors import InputError
 from finembed_core.portfolio.covariance import ESTIMATORS, RiskModel
-from tests.embeddings.daily_worlds import DailyWorld
+from tests.embeddings.evaluation_worlds import DailyWorld
 
 NAN = np.nan
 ALL = np.ones((1, 6), dtype=bool)

@@ -11,7 +11,7 @@ import pytest
 
 from finembed_core.embeddings.evaluation.portfolios import AGAINST
 from finembed_core.embeddings.evaluation.study import StudyInputs, evaluate
-from tests.embeddings.daily_worlds import DailyWorld, own_settings
+from tests.embeddings.evaluation_worlds import DailyWorld, own_settings
 
 PAGE = (Path(__file__).parents[2] / "docs" / "embedding_evaluations.md").read_text()
 BLOCK = re.search(r"## How to read the tables\n\n((?:    .*\n|\n)+)", PAGE)

@@ -14,7 +14,7 @@ from finembed_core.embeddings.evaluation.predictions import Predictions
 from finembed_core.embeddings.evaluation.simulation import DailyLedger
 from finembed_core.errors import InputError
 from finembed_core.settings import Settings
-from tests.embeddings.daily_worlds import EVERY, DailyWorld, own_settings
+from tests.embeddings.evaluation_worlds import EVERY, DailyWorld, own_settings
 
 NAN = np.nan
 

@@ -17,7 +17,7 @@ from finembed_core.errors import MissingPartError, NothingToEvaluateError
 from finembed_core.settings import Settings
 from finembed_core.stage import BuiltPart, build
 from finembed_core.store import PartStore
-from tests.embeddings.daily_worlds import EVERY, DailyWorld, own_settings, write_world
+from tests.embeddings.evaluation_worlds import EVERY, DailyWorld, own_settings, write_world
 
 WORLD = DailyWorld(
     sessions=320, funds=20, skill=2.0, modes=("supervised", "probe"), seeds=(1, 2), seed=3

@@ -1,10 +1,13 @@
 """The fund model: what goes in, what comes out, and what must not matter."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
 
 from finembed_core.embeddings.model import FundModel
+from finembed_core.embeddings.objectives import OBJECTIVES, FundBatch, Learner
 from finembed_core.encoders.build import build_encoder
 from finembed_core.encoders.fusion import Fusion
 from finembed_core.encoders.inputs import FundInputs
@@ -13,9 +16,15 @@ from finembed_core.settings import ENCODERS
 B, C, L, S, SIZE = 6, 3, 32, 5, 7
 
 
-def model(encoder: str = "rlinear", *, fusion: bool = False, statistics: bool = True) -> FundModel:
+def model(
+    encoder: str = "rlinear",
+    *,
+    fusion: bool = False,
+    statistics: bool = True,
+    dropout: float = 0.1,
+) -> FundModel:
     torch.manual_seed(1)
-    options = {"width": 8, "feed_forward": 16, "layers": 1, "heads": 2, "dropout": 0.1}
+    options = {"width": 8, "feed_forward": 16, "layers": 1, "heads": 2, "dropout": dropout}
     made = build_encoder(encoder, L, S, **options, patch=8, stride=4, trend_window=5)
     joined = Fusion(SIZE, 4, 2, 0, "gated", 0.3) if fusion else None
     return FundModel(made, SIZE, joined, statistics=statistics).eval()
@@ -95,3 +104,31 @@ def test_a_probe_learns_all_but_the_encoder():
     assert {"project.weight", "weight.weight", "rankings.weight"} <= learned
     made(inputs()).embedding.sum().backward()
     assert np.isfinite(made.project.weight.grad.numpy()).all()
+
+
+def test_a_frozen_encoder_drops_nothing_while_the_rest_learns():
+    made, given = model("itransformer"), inputs()
+    assert not torch.equal(made.train().filled(given), made.eval().filled(given))
+    made.freeze_encoder()
+    assert torch.equal(made.train().filled(given), made.eval().filled(given))
+    assert made.train().project.training and not made.encoder.training
+
+
+@pytest.mark.parametrize(
+    ("objectives", "whole"), [(OBJECTIVES, True), (("reconstruction",), False)]
+)
+def test_batchnorm_learns_from_what_the_heads_learn_from(objectives, whole):
+    """From whole windows, but where filling in is all that is learned."""
+    made, given = model("patchtst", dropout=0.0), inputs()
+    shown = given.visible & (torch.arange(L) % 3 > 0)
+    learner = Learner(copy.deepcopy(made), objectives).train()
+    learner(FundBatch(given, shown))
+    expected = made.train()
+    expected(given if whole else given._replace(visible=shown))
+    running = {n: v for n, v in expected.named_buffers() if n.split(".")[-1].startswith("running")}
+    found = dict(learner.model.named_buffers())
+    assert running
+    for name, value in running.items():
+        assert torch.equal(found[name], value), name
+    norms = [part for part in learner.modules() if isinstance(part, torch.nn.BatchNorm1d)]
+    assert {norm.momentum for norm in norms} == {0.1}  # and they go on learning

@@ -67,14 +67,6 @@ def model() -> SentenceModel:
     return SentenceModel()
 
 
-@pytest.fixture
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
@@ -182,7 +174,7 @@ def test_a_changed_text_makes_the_part_stale_and_nothing_else_does(store, monkey
 
 
 @needs_model
-def test_equals_the_published_model(model, one_thread):
+def test_equals_the_published_model(model):
     texts = [str(NAMES[name]) for name in GOLDEN]
     found = model.encode([*texts, "word " * 2000])
     expected = [*GOLDEN.values(), WORD_2000_TIMES]
@@ -193,16 +185,16 @@ def test_equals_the_published_model(model, one_thread):
 
 
 @needs_model
-def test_a_text_does_not_depend_on_what_else_is_encoded(model, one_thread):
+def test_a_text_does_not_depend_on_what_else_is_encoded(model):
     texts = [str(NAMES["english"]), "Gold", "A", "Axis Gold Debt Fund Growth", str(NAMES["arabic"])]
     together = model.encode(texts * 9).vectors[: len(texts)]
     alone = np.concatenate([model.encode([one]).vectors for one in texts])
-    np.testing.assert_allclose(together, alone, atol=1e-6)
+    np.testing.assert_array_equal(together, alone)
     np.testing.assert_array_equal(together, model.encode(texts * 9).vectors[: len(texts)])
 
 
 @needs_model
-def test_similar_funds_lie_close(model, one_thread):
+def test_similar_funds_lie_close(model):
     gilt, treasury, equity = model.encode(
         ["Long Term Gilt Fund", "Government Bond Fund", "Small Cap Equity Fund"]
     ).vectors
@@ -210,7 +202,7 @@ def test_similar_funds_lie_close(model, one_thread):
 
 
 @needs_model
-def test_texts_in_any_language_missing_or_endless(store: PartStore, one_thread):
+def test_texts_in_any_language_missing_or_endless(store: PartStore):
     store.write("daily_funds", "all", funds(NAMES))
     (part,) = build(text_stage(store), ["all"], store)
     assert part.manifests[TABLE].notes == {
@@ -228,7 +220,7 @@ def test_texts_in_any_language_missing_or_endless(store: PartStore, one_thread):
 
 
 @needs_model
-def test_a_text_outside_the_vocabulary_has_no_vector(one_thread):
+def test_a_text_outside_the_vocabulary_has_no_vector():
     strange = "\U00012000\U00012001"  # cuneiform
     frame = text_vectors(FundTexts(("a", "b"), (strange, "Gold"), "model"))[TABLE].frame
     assert frame is not None

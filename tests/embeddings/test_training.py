@@ -1,5 +1,7 @@
 """Training modes: which networks come out, what starts from what, and that every option counts."""
 
+from functools import cache
+
 import numpy as np
 import pytest
 import torch
@@ -7,23 +9,20 @@ import torch
 from finembed_core.embeddings.checkpoint import FundModels
 from finembed_core.embeddings.fitting import Fitted, fit_models
 from finembed_core.embeddings.information_set import InformationReader
+from finembed_core.embeddings.model import FundModel
 from finembed_core.embeddings.objectives import OBJECTIVES, TASKS, FundBatch, Learner
 from finembed_core.embeddings.predictions import answers, asked
+from finembed_core.embeddings.sentences import installed
 from finembed_core.embeddings.training import JOINT, NetworkName
 from finembed_core.errors import IntegrityError
 from finembed_core.learning.masks import hide_steps
-from finembed_core.settings import ENCODERS, MODES, Settings
-from tests.embeddings.small_store import small_settings, small_store
+from finembed_core.settings import ENCODERS, MODES, EmbeddingsSettings, Settings
+from tests.embeddings.small_store import information, small_settings, small_store
 
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
     return small_store(tmp_path_factory.mktemp("store"))
-
-
-def information(store, settings: Settings):
-    reader = InformationReader(store, settings)
-    return reader.information(reader.decision(reader.decision_months[-1]))
 
 
 def fit(store, settings: Settings) -> Fitted:
@@ -62,18 +61,30 @@ def test_seeds_differ(fitted):
     assert any(not torch.equal(one[name], other[name]) for name in one)
 
 
-def test_a_probe_keeps_the_encoder_that_finetuning_moves(store):
-    """Trained for no epoch beyond the pretraining, both have the same encoder."""
-    settings = small_settings(seeds=[1], modes=["probe", "finetune"], published_mode="probe")
-    models = fit(store, settings).models
-    probe = weights(models, "probe", JOINT)
-    inner = [k for k in probe if k.startswith("encoder.") and not k.startswith("encoder.head")]
-    assert inner
-    alone = fit(store, small_settings(seeds=[1], modes=["probe"], published_mode="probe")).models
-    for name in inner:
-        assert torch.equal(probe[name], weights(alone, "probe", JOINT)[name])
-    tuned = weights(models, "finetune", "forecast")
-    assert any(not torch.equal(probe[name], tuned[name]) for name in inner)
+def beside_the_head(model: FundModel) -> dict[str, torch.Tensor]:
+    """State of the encoder but for its forecast head, buffers included."""
+    state = model.encoder.state_dict().items()
+    return {name: value.clone() for name, value in state if not name.startswith("head.")}
+
+
+@pytest.mark.parametrize("encoder", ENCODERS)
+def test_a_probe_keeps_the_pretrained_encoder_that_finetuning_moves(store, encoder, monkeypatch):
+    pretrained, freeze = [], FundModel.freeze_encoder
+
+    def watched(model: FundModel) -> None:
+        pretrained.append(beside_the_head(model))
+        freeze(model)
+
+    monkeypatch.setattr(FundModel, "freeze_encoder", watched)
+    own = {"encoders": [encoder], "published_encoder": encoder, "published_mode": "probe"}
+    networks = fit(store, small_settings(**own, seeds=[1], modes=["probe", "finetune"])).models
+    [before] = pretrained
+    probe = networks.answering("probe", JOINT, 1)
+    after, tuned = map(beside_the_head, (probe, networks.answering("finetune", "forecast", 1)))
+    assert before.keys() == after.keys()
+    assert all(torch.equal(after[name], value) for name, value in before.items())
+    assert any(not torch.equal(tuned[name], value) for name, value in before.items())
+    assert all(value.any() for value in probe.encoder.head.parameters())  # they begin at 0
 
 
 def test_what_is_hidden_reaches_no_guess_and_heads_read_whole_windows(store):
@@ -161,7 +172,11 @@ OPTIONS = {
         {"risk_aversion": 50.0},
         {"balance": "equal"},
     ],
-    "fusion": [{"kind": "attention"}, {"characteristics": False}, {"modality_dropout": 0.0}],
+    "fusion": [
+        {"kind": "attention"},
+        {"characteristics": False},
+        {"modality_dropout": 0.0},
+    ],
     "training": [
         {"train_sessions": 100},
         {"valid_sessions": 24},
@@ -178,49 +193,78 @@ OPTIONS = {
     "horizon": 6,
     "lookback": 17,
 }
-CHANGES = [
-    {name: value}
-    for name, values in OPTIONS.items()
-    for value in (values if isinstance(values, list) else [values])
-]
-
-
-@pytest.mark.parametrize("change", CHANGES, ids=lambda change: str(change))
-def test_every_option_changes_the_networks(store, change):
-    base: dict = {"seeds": [1], "modes": ["multi_modal"], "published_mode": "multi_modal"}
-    files = [
-        fit(store, small_settings(**base, **own)).models.to_files()["model.safetensors"]
-        for own in ({}, change)
-    ]
-    assert files[0] != files[1]
-
-
-@pytest.mark.parametrize(
-    ("encoder", "option"),
-    [
-        ("patchtst", {"patch": 4}),
-        ("patchtst", {"stride": 8}),
-        ("patchtst", {"layers": 2}),
-        ("patchtst", {"heads": 4}),
-        ("patchtst", {"feed_forward": 9}),
-        ("patchtst", {"dropout": 0.5}),
-        ("itransformer", {"layers": 2}),
-        ("itransformer", {"heads": 4}),
-        ("itransformer", {"feed_forward": 9}),
-        ("itransformer", {"dropout": 0.5}),
-        ("dlinear", {"trend_window": 3}),
+ENCODER_OPTIONS = {
+    "patchtst": [
+        {"patch": 4},
+        {"stride": 8},
+        {"layers": 2},
+        {"heads": 4},
+        {"feed_forward": 9},
+        {"dropout": 0.5},
     ],
-)
-def test_every_option_of_an_encoder_changes_its_networks(store, encoder, option):
-    base: dict = {
-        "seeds": [1],
-        "encoders": [encoder],
-        "published_encoder": encoder,
-        "modes": ["supervised"],
-        "published_mode": "supervised",
-    }
-    files = [
-        fit(store, small_settings(**base, encoder=own)).models.to_files()["model.safetensors"]
-        for own in ({}, option)
-    ]
-    assert files[0] != files[1]
+    "itransformer": [{"layers": 2}, {"heads": 4}, {"feed_forward": 9}, {"dropout": 0.5}],
+    "dlinear": [{"trend_window": 3}],
+}
+CHANGES = [
+    *(
+        ("rlinear", {name: value})
+        for name, values in OPTIONS.items()
+        for value in (values if isinstance(values, list) else [values])
+    ),
+    *(
+        (encoder, {"encoder": option})
+        for encoder, options in ENCODER_OPTIONS.items()
+        for option in options
+    ),
+]
+ON_THEIR_OWN = [{"training": {"patience": 1}}, {"fusion": {"text": False}}]
+ELSEWHERE = {  # which panel, when, which networks: none of them is about how one is trained
+    *("enabled", "market", "daily_lag_days", "max_abs_return", "anchor", "every_sessions"),
+    *("first_decision", "last_decision", "encoders", "modes", "seeds"),
+    *("published_encoder", "published_mode"),
+}
+
+
+def leaves(tree: dict, above: str = "") -> set[str]:
+    """Options by their path."""
+    inner = (
+        leaves(v, f"{above}{k}.") if isinstance(v, dict) else {above + k} for k, v in tree.items()
+    )
+    return set().union(*inner)
+
+
+def test_no_option_is_forgotten():
+    covered = set().union(*map(leaves, [*(change for _, change in CHANGES), *ON_THEIR_OWN]))
+    assert covered == leaves(EmbeddingsSettings().model_dump()) - ELSEWHERE
+
+
+def networks(store, encoder: str = "rlinear", /, **own) -> bytes:
+    """One network as a file."""
+    one = {"seeds": [1], "modes": ["multi_modal"], "published_mode": "multi_modal"}
+    settings = small_settings(**one, encoders=[encoder], published_encoder=encoder, **own)
+    return fit(store, settings).models.to_files()["model.safetensors"]
+
+
+@pytest.fixture(scope="module")
+def unchanged(store):
+    """Networks around an encoder with the small settings, trained once."""
+    return cache(lambda encoder: networks(store, encoder))
+
+
+@pytest.mark.parametrize(("encoder", "change"), CHANGES, ids=str)
+def test_every_option_changes_the_networks(store, unchanged, encoder, change):
+    assert networks(store, encoder, **change) != unchanged(encoder)
+
+
+def test_patience_changes_the_networks(store):
+    """At a rate so high the loss rises from the second epoch on and is least in the seventh."""
+    restless = {"max_epochs": 8, "learning_rate": 0.03}
+    one, other = (
+        networks(store, training={**restless, "patience": patience}) for patience in (1, 8)
+    )
+    assert one != other
+
+
+@pytest.mark.skipif(not installed(), reason="the extra `text` is not installed")
+def test_texts_change_the_networks(store, unchanged):
+    assert networks(store, fusion={"text": False}) != unchanged("rlinear")

@@ -2,10 +2,7 @@
 
 import pytest
 
-from finembed_core.learning.loop import one_thread
-
 
 @pytest.fixture(autouse=True)
-def _alone():
-    with one_thread():
-        yield
+def _alone(alone):
+    """All of them."""

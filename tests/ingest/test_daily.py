@@ -165,6 +165,20 @@ def test_a_jump_of_the_nav_hides_that_return_alone():
     np.testing.assert_allclose(column(found)[1:3], [np.nan, 0.01], rtol=1e-6)
 
 
+@pytest.mark.parametrize("wrong", [5.64, 16.0])  # -43.6% and +77.3%; +60% and -37.5%
+def test_of_a_wrong_nav_neither_the_way_there_nor_the_way_back_stays(wrong):
+    found = made(prints("A", DAYS[:4], "nav", [10.0, wrong, 10.0, 10.1]))
+    days = ["2000-01-04", "2000-01-05"]
+    assert rules(found) == [("daily_return_above_limit", day, "ret") for day in days]
+    np.testing.assert_allclose(column(found)[:4], [np.nan, np.nan, np.nan, 0.01], rtol=1e-5)
+
+
+def test_a_fall_and_the_rise_that_makes_up_for_it_stay_within_the_limit():
+    found = made(prints("A", DAYS[:3], "nav", [10.0, 6.7, 10.0]))  # -33.0% and +49.3%
+    assert rules(found) == []
+    np.testing.assert_allclose(column(found)[1:3], [-0.33, 3.3 / 6.7], rtol=1e-6)
+
+
 def test_a_day_that_is_told_before_it_came_goes():
     rows = prints("A", DAYS[:3], "nav", [10.0, 11.0, 12.1], [None, DAYS[0].item(), None])
     found = made(rows)
@@ -220,6 +234,7 @@ def test_the_market_is_the_settings_the_sources_the_benchmark_or_the_first(
     assert found is not None
     assert found.panel.market == expected
     assert sorted(found.panel.series_ids) == ["B", "C", "MARKET"]
+    np.testing.assert_allclose(found.panel.series[1:], 0.01, rtol=1e-5)  # whatever sorts first
 
 
 def test_a_market_that_is_no_daily_series_is_named():

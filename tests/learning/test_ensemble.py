@@ -6,8 +6,9 @@ from torch import nn
 
 from finembed_core.errors import InputError, SolverError
 from finembed_core.learning.ensemble import Members, OwnOrder
-from finembed_core.learning.loop import LoopOptions, Loss, reproducible, train_network
+from finembed_core.learning.loop import LoopOptions, Loss, reproducible
 from finembed_core.learning.objectives import UncertaintyWeights, neural_ndcg, uncertainty_weighted
+from tests.learning.runs import run
 
 OPTIONS = LoopOptions(
     learning_rate=0.05,
@@ -72,14 +73,7 @@ def ranker(seed):
 
 
 def fit(network, objective=loss, train=None, valid=None, **changes):
-    """Batches are drawn by one seed, whatever the network's."""
-    epochs = []
-    options = LoopOptions(**(vars(OPTIONS) | changes))
-    with reproducible(0):
-        ended = train_network(
-            network, train or Dates(1), valid or Dates(2), objective, options, epochs.append
-        )
-    return epochs, ended
+    return run(network, train or Dates(1), valid or Dates(2), objective, OPTIONS, **changes)
 
 
 def together(train=None, valid=None, objective=loss, own_batches=False, **changes):

@@ -8,7 +8,8 @@ import torch
 from torch import nn
 
 from finembed_core.errors import InputError, SolverError
-from finembed_core.learning.loop import LoopOptions, Loss, evaluate, reproducible, train_network
+from finembed_core.learning.loop import LoopOptions, Loss, evaluate, reproducible
+from tests.learning.runs import run
 
 OPTIONS = LoopOptions(
     learning_rate=0.05,
@@ -64,15 +65,15 @@ def squared(outputs, targets):
     return Loss(error + 0.01 * size, {"error": error, "size": size}, {"over": over})
 
 
-def trained(train=None, valid=None, loss=squared, network=None, seed=0, **changes):
-    epochs = []
-    options = LoopOptions(**(vars(OPTIONS) | changes))
-    with reproducible(seed):
-        network = Line() if network is None else network
-        ended = train_network(
-            network, train or Plane(1), valid or Plane(2, 25), loss, options, epochs.append
-        )
-    return network, epochs, ended
+def line():
+    with reproducible(0):
+        return Line()
+
+
+def trained(train=None, valid=None, loss=squared, network=None, **changes):
+    network = network or line()
+    given = train or Plane(1), valid or Plane(2, 25)
+    return network, *run(network, *given, loss, OPTIONS, **changes)
 
 
 def test_structures_pass_and_parts_are_means_over_all_examples():

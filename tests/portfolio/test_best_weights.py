@@ -1,13 +1,13 @@
 """Best weights in hindsight against cvxpy, and what must hold of them."""
 
-import cvxpy as cp
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from finembed_core.errors import InputError
-from finembed_core.portfolio.best_weights import RIDGE, best_weights
+from finembed_core.portfolio.best_weights import best_weights
+from tests.portfolio.hindsight import clarabel, utility
 
 
 def world(seed, sessions=64, funds=12):
@@ -18,29 +18,14 @@ def world(seed, sessions=64, funds=12):
     return 3e-4 + deviations * (common + rng.normal(size=(sessions, funds)))
 
 
-def utility(returns, weights, risk_aversion):
-    mean, sample = 252 * returns.mean(axis=0), 252 * np.cov(returns.T)
-    sigma = (1 - RIDGE) * sample + RIDGE * np.diag(np.diag(sample))
-    return mean @ weights - risk_aversion / 2 * weights @ sigma @ weights
-
-
-def clarabel(returns, risk_aversion):
-    sample = 252 * np.cov(returns.T)
-    sigma = (1 - RIDGE) * sample + RIDGE * np.diag(np.diag(sample))
-    weights = cp.Variable(returns.shape[1])
-    value = 252 * returns.mean(axis=0) @ weights
-    value -= risk_aversion / 2 * cp.quad_form(weights, cp.psd_wrap(sigma))
-    cp.Problem(cp.Maximize(value), [cp.sum(weights) == 1, weights >= 0]).solve(
-        solver=cp.CLARABEL, tol_gap_abs=1e-12, tol_gap_rel=1e-12, tol_feas=1e-12
-    )
-    return weights.value
-
-
 @pytest.mark.parametrize("risk_aversion", [1.0, 10.0, 300.0])
 @pytest.mark.parametrize(("sessions", "funds"), [(64, 5), (64, 40), (64, 150), (5, 30)])
 def test_agrees_with_clarabel(sessions, funds, risk_aversion):
     returns = world(funds, sessions, funds)
-    ours, theirs = best_weights(returns, risk_aversion), clarabel(returns, risk_aversion)
+    ours, theirs = (
+        best_weights(returns, risk_aversion),
+        clarabel(returns, risk_aversion, tolerance=1e-12),
+    )
     np.testing.assert_allclose(ours, theirs, atol=1e-5)
     best = utility(returns, ours, risk_aversion)
     assert best >= utility(returns, theirs, risk_aversion) - 1e-8 * abs(best)

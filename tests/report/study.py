@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -11,9 +12,13 @@ import polars as pl
 from finembed_core.backtest.metrics import Series
 from finembed_core.backtest.periods import rolling
 from finembed_core.calendar import Month, month_range
+from finembed_core.report.run import read_run
+from finembed_core.report.section import Section
+from finembed_core.report.sections import SECTIONS
 from finembed_core.settings import Settings
 from finembed_core.store import PartStore
 from finembed_core.warehouse.publish import publish
+from finembed_core.warehouse.query import reading
 from tests.warehouse.fake_run import write_run
 from tests.warehouse.fake_store import fake_store
 
@@ -72,6 +77,13 @@ def complete(folder: Path) -> Path:
         _attribution(connection)
         _tests(connection)
     return path
+
+
+def section(path: Path, name: str, **chosen: Any) -> Section:
+    """A section of the report about a run of a warehouse; `chosen` are options of `read_run`."""
+    make = next(make for make in SECTIONS if make.__name__ == name)
+    with reading(path) as connection:
+        return make(connection, read_run(connection, **chosen))
 
 
 def _insert(connection: duckdb.DuckDBPyConnection, table: str, frame: pl.DataFrame) -> None:

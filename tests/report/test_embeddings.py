@@ -13,14 +13,13 @@ import pytest
 from finembed_core.embeddings.evaluation import wins
 from finembed_core.embeddings.evaluation.portfolios import AGAINST
 from finembed_core.report.maps import MOST_CATEGORIES, fund_map
-from finembed_core.report.run import read_run
 from finembed_core.report.section import Section
-from finembed_core.report.sections import SECTIONS
 from finembed_core.report.sections.evaluations import PORTFOLIOS, TIE
 from finembed_core.settings import Settings
 from finembed_core.store import PartStore
 from finembed_core.warehouse.publish import publish
 from finembed_core.warehouse.query import reading
+from tests.report import study
 from tests.report.browser import Browser
 from tests.report.study import NASTY
 from tests.warehouse import fake_embeddings as fake
@@ -76,10 +75,7 @@ def test_of_many_models_the_first_benchmark_alone_is_drawn(full: Path, tmp_path:
             "INSERT INTO embedding_evaluations SELECT * REPLACE ('equal_weight' AS benchmark)"
             " FROM embedding_evaluations WHERE evaluation = 'ranking' AND benchmark IS NOT NULL"
         )
-    make = next(make for make in SECTIONS if make.__name__ == "embedding_evaluations")
-    with reading(path) as connection:
-        section = make(connection, read_run(connection))
-    found = {"embedding_evaluations": section}
+    found = {"embedding_evaluations": study.section(path, "embedding_evaluations")}
     drawn = block(found, "embedding_evaluations", "GMV from forecasts: differences")
     assert set(drawn["benchmark"]) == {"gmv_history"} and drawn.height == 15
     board = block(found, "embedding_evaluations", "Scoreboard")
@@ -103,9 +99,7 @@ def test_ties_are_no_contest_and_no_interval_is_not_called_insignificant(
             "UPDATE embedding_evaluations SET ci_low = NULL, ci_high = NULL WHERE"
             f" {first.format('gmv')} AND benchmark = 'gmv_sample'"
         )
-    make = next(make for make in SECTIONS if make.__name__ == "embedding_evaluations")
-    with reading(path) as connection:
-        section = make(connection, read_run(connection))
+    section = study.section(path, "embedding_evaluations")
     won = block({"embedding_evaluations": section}, "embedding_evaluations", "higher Sharpe ratio")
     assert won["n"].to_list() == [11] * 4
     [fact] = [x for x in section.facts if x.startswith("GMV")]
@@ -195,9 +189,7 @@ def test_without_rows_a_section_says_why(name: str, how: str, full: Path, tmp_pa
     table = TABLES[name]
     with duckdb.connect(str(path)) as connection:
         connection.execute(f"{'DELETE FROM' if how == 'empty' else 'DROP TABLE'} {table}")
-    make = next(make for make in SECTIONS if make.__name__ == name)
-    with reading(path) as connection:
-        section = make(connection, read_run(connection))
+    section = study.section(path, name)
     assert section.lead.startswith("Absent: ") and table in section.lead
     assert not section.blocks
 

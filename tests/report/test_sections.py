@@ -88,11 +88,9 @@ def test_a_chart_draws_the_numbers_of_its_answer_and_no_others(
 
 @pytest.mark.parametrize("name", LATER)
 def test_a_table_that_is_not_there_is_named(name: str, bare: Path) -> None:
-    make = next(make for make in SECTIONS if make.__name__ == name)
     with reading(bare) as opened:
-        run = read_run(opened)
-        reason = rows_of(opened, LATER[name], run)
-        section = make(opened, run)
+        reason = rows_of(opened, LATER[name], read_run(opened))
+    section = study.section(bare, name)
     assert section.lead.startswith("Absent: ") and reason in section.lead
     assert LATER[name] in reason
     assert not section.blocks
@@ -100,9 +98,7 @@ def test_a_table_that_is_not_there_is_named(name: str, bare: Path) -> None:
 
 @pytest.mark.parametrize("name", LATER)
 def test_a_table_without_rows_of_the_run_is_named(name: str, full: Path) -> None:
-    make = next(make for make in SECTIONS if make.__name__ == name)
-    with reading(full) as opened:
-        section = make(opened, read_run(opened, study.OTHER))
+    section = study.section(full, name, run_id=study.OTHER)
     assert f"table {LATER[name]} holds nothing about this run" in section.lead
 
 
@@ -159,8 +155,7 @@ def test_a_purchase_after_months_in_cash_is_still_the_first(tmp_path: Path) -> N
             f"UPDATE returns SET turnover = 0.5 WHERE {chosen} AND date ="
             f" (SELECT min(date) FROM returns WHERE {chosen} AND turnover > 0)"
         )
-    with reading(path) as opened:
-        section = SECTIONS[NAMES.index("turnover")](opened, read_run(opened))
+    section = study.section(path, "turnover")
     found = section.blocks[1].frame.filter(strategy=LEAD)["turnover"].item()
     assert found == pytest.approx(12 * 0.2)  # not the half that comes in
 
@@ -173,9 +168,7 @@ def test_ownership_is_money_over_assets(sections: dict[str, Section]) -> None:
 
 
 def test_the_size_of_the_portfolio_is_an_assumption_that_is_said(full: Path) -> None:
-    make = next(make for make in SECTIONS if make.__name__ == "ownership")
-    with reading(full) as opened:
-        section = make(opened, read_run(opened, portfolio_size=2.5e6))
+    section = study.section(full, "ownership", portfolio_size=2.5e6)
     assert section.facts[0].startswith("Assumed: a portfolio of 2.5 million")
     assert section.blocks[0].frame["largest_share"][0] == pytest.approx(2.5e6 * 0.4 / 5.1e7)
 
@@ -234,8 +227,7 @@ def test_what_waits_is_told_where_nothing_new_is_ordered(tmp_path: Path) -> None
         )
         last = "(SELECT max(last_month) FROM runs)"
         opened.execute(f"DELETE FROM trades WHERE decision >= {last}")
-    with reading(path) as opened:
-        section = SECTIONS[NAMES.index("orders")](opened, read_run(opened))
+    section = study.section(path, "orders")
     assert "orders nothing new" in section.facts[0]
     waiting = section.blocks[0].frame.filter(status="waiting").height
     assert waiting > 0 and section.facts[1].startswith(f"{waiting} orders of earlier decisions")

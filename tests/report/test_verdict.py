@@ -10,13 +10,10 @@ import pytest
 
 from finembed_core.report.run import Run, read_run
 from finembed_core.report.section import Section
-from finembed_core.report.sections import SECTIONS
 from finembed_core.warehouse.query import reading
 from finembed_core.warehouse.trials import count_trials
 from tests.report import study
-from tests.report.study import LEAD, RUN
-
-NAMES = [make.__name__ for make in SECTIONS]
+from tests.report.study import LEAD, RUN, section
 
 
 def test_the_lead_is_the_first_model_of_the_settings_and_not_the_best(run: Run) -> None:
@@ -50,15 +47,13 @@ def test_the_verdict_is_said_in_words(shift: float, word: str, tmp_path: Path) -
             " WHERE strategy = ? AND against = 'equal_weight_universe'",
             [shift, shift, shift, LEAD],
         )
-    with reading(path) as opened:
-        facts = SECTIONS[0](opened, read_run(opened)).facts
+    facts = section(path, "verdict").facts
     assert any(fact.startswith(f"{word} equal weight, all funds: the interval") for fact in facts)
     assert any(f"{shift:+.2%} a year apart" in fact for fact in facts)
 
 
 def test_without_stored_differences_nothing_is_claimed(bare: Path) -> None:
-    with reading(bare) as opened:
-        verdict = SECTIONS[0](opened, read_run(opened))
+    verdict = section(bare, "verdict")
     (said,) = (fact for fact in verdict.facts if "not known: " in fact)
     assert "no table differences" in said
     assert not any("istinguishable" in fact or "etter than" in fact for fact in verdict.facts)
@@ -68,10 +63,9 @@ def test_too_few_months_have_no_verdict(tmp_path: Path) -> None:
     path = study.complete(tmp_path)
     with duckdb.connect(str(path)) as opened:
         opened.execute("UPDATE differences SET ci_low = NULL, ci_high = NULL")
-    with reading(path) as opened:
-        section = SECTIONS[0](opened, read_run(opened))
-    assert section.blocks[1].frame["verdict"].unique().to_list() == ["unknown"]
-    assert any(fact.startswith("Too few months to compare") for fact in section.facts)
+    verdict = section(path, "verdict")
+    assert verdict.blocks[1].frame["verdict"].unique().to_list() == ["unknown"]
+    assert any(fact.startswith("Too few months to compare") for fact in verdict.facts)
 
 
 def test_many_strategies_are_drawn_as_a_few_of_each_kind(tmp_path: Path) -> None:
@@ -84,9 +78,9 @@ def test_many_strategies_are_drawn_as_a_few_of_each_kind(tmp_path: Path) -> None
                 "INSERT INTO metrics VALUES (?, ?, 'sharpe', ?, NULL, NULL, 72, '')",
                 [RUN, name, 2.0 - 0.1 * k],
             )
+    scores = section(path, "verdict").blocks[0].frame
     with reading(path) as opened:
         run = read_run(opened)
-        scores = SECTIONS[0](opened, run).blocks[0].frame
     assert run.drawn == (
         *(LEAD, "equal_weight_universe", "index_MKT"),
         *("gmv_oas", "top_5", "risk_parity", "tilt"),
@@ -102,8 +96,7 @@ def test_the_verdict_counts_trials_and_says_what_luck_would_do(
     (luck,) = [fact for fact in sections["verdict"].facts if "0.83 over 40 trials" in fact]
     assert luck.endswith("a ratio over cash, so the premium of the market alone can pass it.")
     assert any("95% interval 0.1" in fact for fact in sections["verdict"].facts)
-    with reading(bare) as opened:
-        said = SECTIONS[0](opened, read_run(opened)).facts
+    said = section(bare, "verdict").facts
     assert any(
         f"{count_trials(bare)} strategies have been tried in 2 recorded runs" in fact
         for fact in said
@@ -114,12 +107,11 @@ def test_the_verdict_counts_trials_and_says_what_luck_would_do(
 def test_the_page_has_one_number_of_trials(tmp_path: Path) -> None:
     """The benchmark of all funds is a trial too: it is in the leaderboard and could win."""
     path = study.complete(tmp_path)
-    with reading(path) as opened:
-        tried = next(
-            block.frame["trials"].item()
-            for block in SECTIONS[0](opened, read_run(opened)).blocks
-            if "trials" in block.frame.columns
-        )
+    tried = next(
+        block.frame["trials"].item()
+        for block in section(path, "verdict").blocks
+        if "trials" in block.frame.columns
+    )
     assert tried == count_trials(path)
 
 
@@ -131,9 +123,7 @@ def test_bounds_of_a_p_value_are_no_tests(tmp_path: Path) -> None:
             "INSERT INTO significance VALUES (?, NULL, ?, 2.0, ?, 72, 40, '')",
             [(RUN, "spa_lower", 0.03), (RUN, "spa", 0.07), (RUN, "spa_upper", 0.09)],
         )
-    with reading(path) as opened:
-        section = SECTIONS[NAMES.index("significance")](opened, read_run(opened))
-    assert list(section.facts) == [
+    assert list(section(path, "significance").facts) == [
         "No test is below p = 0.05: nothing here is told apart from luck."
     ]
 
@@ -142,7 +132,6 @@ def test_a_small_p_of_a_deflated_ratio_says_that_it_is_over_cash(tmp_path: Path)
     path = study.complete(tmp_path)
     with duckdb.connect(str(path)) as opened:
         opened.execute("UPDATE significance SET p_value = 0.01 WHERE test = 'deflated_sharpe'")
-    with reading(path) as opened:
-        facts = SECTIONS[NAMES.index("significance")](opened, read_run(opened)).facts
+    facts = section(path, "significance").facts
     (said,) = [fact for fact in facts if fact.startswith("deflated Sharpe ratio")]
     assert said.endswith("over cash: the premium of the market alone can pass it.")

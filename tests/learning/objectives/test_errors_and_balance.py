@@ -77,12 +77,13 @@ def test_each_measure_has_its_own_error():
     )
 
 
-def test_learned_weights_settle_at_the_inverse_of_each_loss():
+@pytest.mark.parametrize("rate", [3e-3, 1e-1])  # a network's, and one of their own
+def test_learned_weights_settle_at_the_inverse_of_each_loss(rate):
     """The minimum of exp(-s) L + s is at s = log L, where every weighted loss is 1."""
     weights = UncertaintyWeights(["small", "large"])
     losses = {"large": torch.tensor(20.0), "small": torch.tensor(0.05)}
     assert float(weights(losses).detach()) == pytest.approx(20.05)
-    optimizer = torch.optim.Adam(weights.parameters(), lr=0.1)
+    optimizer = torch.optim.Adam(weights.parameters(), lr=rate)
     for _ in range(300):
         optimizer.zero_grad()
         weights(losses).backward()

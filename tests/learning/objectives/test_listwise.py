@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from torch.nn.functional import cross_entropy
 
 from finembed_core.learning.objectives import listnet
 
@@ -45,3 +46,15 @@ def test_a_date_weighs_as_much_as_another_whatever_its_length():
     listed[1, 3:] = False
     apart = [listnet(scores[k : k + 1], labels[k : k + 1], listed[k : k + 1], 1.0) for k in (0, 1)]
     torch.testing.assert_close(listnet(scores, labels, listed, 1.0), (apart[0] + apart[1]) / 2)
+
+
+def test_the_gradient_is_that_of_the_papers_cross_entropy():
+    draw = torch.Generator().manual_seed(2)
+    scores, labels = torch.randn(2, 3, 7, generator=draw, dtype=torch.float64)
+    listed = torch.full((3, 7), True)
+    ours, papers = scores.clone().requires_grad_(), scores.clone().requires_grad_()
+    listnet(ours, labels, listed, 0.5).backward()
+    centered = labels - labels.mean(dim=1, keepdim=True)
+    target = centered / centered.square().mean(dim=1, keepdim=True).sqrt() / 0.5
+    cross_entropy(papers, target.softmax(dim=1)).backward()
+    torch.testing.assert_close(ours.grad, papers.grad, rtol=0, atol=1e-12)

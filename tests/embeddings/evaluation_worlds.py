@@ -6,9 +6,7 @@ with noise.
 
 from __future__ import annotations
 
-import io
 import itertools
-import json
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,25 +14,12 @@ import polars as pl
 
 from finembed_core.daily_panel import DailyPanel
 from finembed_core.embeddings.evaluation.predictions import PREDICTED
+from finembed_core.embeddings.tables import PREDICTED as COLUMNS
 from finembed_core.settings import Settings
 from finembed_core.sources.tables import FUNDS, SERIES
 from finembed_core.store import PartStore
+from tests.daily_worlds import panel, write_panel
 
-PREDICTIONS = {
-    "date": pl.Date,
-    "fund_id": pl.String,
-    "encoder": pl.String,
-    "mode": pl.String,
-    "seed": pl.Int64,
-    "forecast": pl.Float64,
-    "volatility": pl.Float64,
-    "sharpe": pl.Float64,
-    "drawdown": pl.Float64,
-    "listnet": pl.Float64,
-    "neuralndcg": pl.Float64,
-    "weight": pl.Float64,
-    "gmv": pl.Float64,
-}
 EVERY = 16
 
 
@@ -80,17 +65,7 @@ class DailyWorld:
         )
         own = rng.normal(0.0, 0.01, (self.sessions, self.funds))
         returns = market[:, None] + own + np.roll(drift, self.first + 1, axis=0)[: self.sessions]
-        known = np.repeat(np.arange(self.sessions, dtype=np.int32)[:, None], self.funds, axis=1)
-        series = market[:, None].astype(np.float32)
-        return DailyPanel(
-            days,
-            self.ids,
-            returns.astype(np.float32),
-            known,
-            ("market",),
-            series,
-            known[:, :1].copy(),
-        )
+        return panel(returns, days=days, market=market, ids=self.ids, series_ids=("market",))
 
     def decisions(self) -> list[int]:
         return list(range(self.first, self.sessions - 3, EVERY))
@@ -119,7 +94,7 @@ class DailyWorld:
         frame = pl.DataFrame({"fund_id": list(self.ids), **values}).with_columns(
             date=pl.lit(day), encoder=pl.lit(encoder), mode=pl.lit(mode), seed=pl.lit(seed)
         )
-        return frame.select(pl.col(name).cast(kind) for name, kind in PREDICTIONS.items())
+        return frame.select(pl.col(name).cast(kind) for name, kind in COLUMNS.items())
 
     def fund_table(self) -> pl.DataFrame:
         kinds = [self.categories[k % len(self.categories)] for k in range(self.funds)]
@@ -132,19 +107,11 @@ class DailyWorld:
 
 def write_world(store: PartStore, world: DailyWorld, predictions: pl.DataFrame | None = None):
     """Write the parts that the study reads."""
-    panel = world.panel()
-    files = {}
-    for name in ("returns", "known", "series", "series_known"):
-        buffer = io.BytesIO()
-        np.save(buffer, getattr(panel, name))
-        files[f"{name}.npy"] = buffer.getvalue()
-    index = {"days": panel.days.astype(str).tolist(), "ids": panel.ids}
-    index["series_ids"] = panel.series_ids
-    files["index.json"] = json.dumps(index).encode()
-    store.write("daily_panel", "all", files=files)
+    made = world.panel()
+    write_panel(store, made)
     store.write("daily_funds", "all", world.fund_table())
     store.write("series", "all", pl.DataFrame(schema=SERIES))
-    table = world.predictions(panel) if predictions is None else predictions
+    table = world.predictions(made) if predictions is None else predictions
     for (month,), part in table.group_by(
         pl.col("date").dt.strftime("%Y-%m").alias("month"), maintain_order=True
     ):
