@@ -34,7 +34,7 @@ RULES: dict[str, str] = {
     "contradictory_prints": "two values for one day, known on the same day",
     "later_print": "the day had a value already: the first print stands",
     "out_of_order": "known only after a later day's value was",
-    "daily_return_above_limit": "a ratio of prices beyond 1 + embeddings.max_abs_return",
+    "daily_return_above_limit": "beyond 1 + embeddings.max_abs_return as a ratio, up or down",
 }
 """Every rule that quarantines, with its reason, in the order in which ties are decided."""
 

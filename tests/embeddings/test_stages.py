@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from finembed_core.calendar import Month
+from finembed_core.calendar import Month, month_range
 from finembed_core.chain import chain, chain_state, discard_foreign_parts
 from finembed_core.daily_panel import read_daily
 from finembed_core.embeddings.checkpoint import FundModels
@@ -109,22 +109,29 @@ def test_a_young_fund_is_left_out_with_its_reason(store, tmp_path):
     assert rows == [(day, f"F{FUNDS - 1:02d}", "too_short")]
 
 
-def test_every_date_of_embeddings_says_who_has_none(store):
-    reader = InformationReader(store, SETTINGS)
+def test_every_date_of_embeddings_says_who_has_none(tmp_path):
+    """A fund falls silent before the end of a month without a decision."""
+    own = small_settings(every_sessions=30, modes=["probe"], published_mode="probe", seeds=[1])
+    reader = InformationReader(small_store(tmp_path / "whole"), own)
+    decided = reader.decision_months
+    month = [m for m in month_range(decided[0], decided[-1]) if m not in decided][-1]
+    (end,) = reader.dates_of(month)
+    made = returns()
+    made[end - 5 : end + 1, 0] = np.nan
+    store = small_store(tmp_path / "gap", made)
+    reader = built(store, own)
+    days = reader.windows.panel.days
+    silent = (days[end].item(), "F00", "silent")
+    assert silent in store.read(EXCLUSIONS, str(month)).rows()
     assert store.keys(EXCLUSIONS) == store.keys(EMBEDDINGS)
-    between = 0
     for key in store.keys(EMBEDDINGS):
-        month = Month.parse(key)
-        dates = reader.dates_of(month) if key >= min(store.keys(TABLE)) else []
-        panel = reader.windows.panel
         expected = [
-            (panel.days[session].item(), *each)
-            for session in dates
+            (days[session].item(), *each)
+            for session in reader.dates_of(Month.parse(key))
             for each in reader.windows.listed(session).excluded
+            if key >= str(decided[0])
         ]
         assert store.read(EXCLUSIONS, key).rows() == expected
-        between += key not in store.keys(TABLE) and bool(expected)
-    assert between, "no month between decisions leaves a fund out"
 
 
 def test_embeddings_stand_at_month_ends_and_decisions(store):
