@@ -162,9 +162,9 @@ def predict(inputs: ModelInputs, settings: EmbeddingsSettings) -> Mapping[str, O
         maker, dates, sheet = asked(models, information, settings)
         if len(sheet.columns):
             past = maker.past(models.characteristics)
-            frame, notes = predictions(models, dates, sheet, past, settings)
+            frame, solved = predictions(models, dates, sheet, past, settings)
             frames.append(frame)
-            gmv |= notes
+            gmv |= solved
     notes = {"absent_encoders": inputs.absent, "gmv": gmv}
     return {PREDICTIONS: Output(pl.concat(frames), notes=notes)}
 
