@@ -7,6 +7,8 @@ Prints Markdown: one row per encoder and mode, seeds mixed, and the interval of 
 """
 
 import argparse
+import json
+import statistics
 from collections.abc import Iterable
 
 import duckdb
@@ -68,18 +70,17 @@ def against(
     """A table of differences to several benchmarks; each column a metric, a benchmark, a unit."""
     found = [compared(con, evaluation, metric, benchmark) for metric, benchmark, _, _ in columns]
     head = ["encoder", "mode"]
-    for (metric, benchmark, _, _), rows in zip(columns, found, strict=True):
+    bodies: dict[tuple[str, str], list[str]] = {key: list(key) for key in found[0]}
+    before = ""
+    for (metric, benchmark, unit, digits), rows in zip(columns, found, strict=True):
+        new, before = metric != before, metric
         of_benchmark = next(iter(rows.values()))[1]
-        unit = next(u for m, b, u, _ in columns if (m, b) == (metric, benchmark))
-        head += [metric, f"less {benchmark} ({number(unit * of_benchmark, 2)})"]
-    body = []
-    for key in sorted(set.union(*(set(rows) for rows in found)), key=order):
-        cells = list(key)
-        for (_, _, unit, digits), rows in zip(columns, found, strict=True):
+        head += [metric] * new + [f"less {benchmark} ({number(unit * of_benchmark, digits)})"]
+        for key, cells in bodies.items():
             value, _, *difference = rows[key]
-            cells.append(number(unit * value, digits))
+            cells += [number(unit * value, digits)] * new
             cells.append(between(*(None if x is None else unit * x for x in difference), digits))
-        body.append(cells)
+    body = [bodies[key] for key in sorted(bodies, key=order)]
     table(head, body)
 
 
@@ -102,6 +103,11 @@ def size(con: duckdb.DuckDBPyConnection) -> None:
         f"{decisions} decisions from {first} to {last}, {funds[0]} to {funds[1]} funds; {networks} "
         f"trainings, {capped:.1%} of them best in the last epoch allowed"
     )
+    notes = con.execute("select notes from parts where \"table\" = 'fund_predictions'").fetchall()
+    members = [member for (note,) in notes for member in json.loads(note)["gmv"].values()]
+    for name in ("forecast_share", "moved"):
+        values = [member[name] for member in members if name in member]
+        print(f"{name}: median {statistics.median(values):.4f}, largest {max(values):.4f}")
 
 
 def rankings(con: duckdb.DuckDBPyConnection) -> None:
@@ -127,6 +133,31 @@ def rankings(con: duckdb.DuckDBPyConnection) -> None:
         body.append(cells)
     tests = ["wins", "sign test", "dependent test", "average difference"]
     table(["mode", *(f"{test}, {m}" for m in ("return", "Sharpe") for test in tests)], body)
+
+
+def groups(con: duckdb.DuckDBPyConnection) -> None:
+    """Rankings by group, k and loss, means over encoders and modes."""
+    rows = con.execute(
+        """select fund_group, k, loss, avg(value) filter (metric = 'sharpe'),
+            avg(benchmark_value) filter (metric = 'sharpe'),
+            count(*) filter (metric = 'sharpe' and difference > 0),
+            count(*) filter (metric = 'sharpe'), avg(value) filter (metric = 'volatility'),
+            avg(benchmark_value) filter (metric = 'volatility'), any_value(equal)
+        from embedding_evaluations join (
+            select distinct fund_group, k, benchmark_value equal from embedding_evaluations
+            where evaluation = 'ranking' and benchmark = 'equal_weight' and metric = 'sharpe'
+        ) using (fund_group, k)
+        where evaluation = 'ranking' and benchmark = 'previous_ranking' and seed is null
+          and encoder is not null and metric in ('sharpe', 'volatility')
+        group by all order by all"""
+    ).fetchall()
+    head = ["group", "k", "loss", "Sharpe", "of previous ranking", "of equal weight", "wins"]
+    body = []
+    for group, k, loss, own, other, wins, n, volatility, calm, equal in rows:
+        sharpes = [number(x) for x in (own, other, equal)]
+        spreads = [number(100.0 * x, 1) for x in (volatility, calm)]
+        body.append([group, str(k), loss, *sharpes, f"{wins} of {n}", *spreads])
+    table([*head, "volatility", "of previous ranking"], body)
 
 
 def several(con: duckdb.DuckDBPyConnection) -> None:
@@ -193,8 +224,14 @@ def information(con: duckdb.DuckDBPyConnection) -> None:
     for encoder, mode, quantity, estimator, *row in rows:
         found.setdefault((encoder, mode), {})[quantity, estimator] = row
     kinds = sorted({kind for each in found.values() for kind in each})
+    same = next(iter(found.values()))
+    for kind in kinds:
+        if kind[0] == "entropy_input":
+            print(f"H(X) {kind[1]} {_range(same[kind])}, {same[kind][3]} rows")
+    kinds = [kind for kind in kinds if kind[0] != "entropy_input"]
+    short = {"entropy_embedding": "H(Z)", "mutual_information": "I"}
     table(
-        ["encoder", "mode", *(f"{q} {e}" for q, e in kinds)],
+        ["encoder", "mode", *(f"{short[q]} {e}" for q, e in kinds)],
         [
             [*key, *(_range(found[key].get(kind)) for kind in kinds)]
             for key in sorted(found, key=order)
@@ -250,6 +287,7 @@ def main() -> None:
         )
         print("### ranking\n")
         rankings(con)
+        groups(con)
         print("### counts and tests over all candidates\n")
         several(con)
         print("### against supervised\n")
