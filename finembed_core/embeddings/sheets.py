@@ -94,7 +94,6 @@ class SheetMaker:
             every=training.every_sessions,
             train=training.train_sessions,
             valid=training.valid_sessions,
-            anchor=self.information.session,
             first=own.lookback - 1,
         )
         return train.tolist(), valid.tolist()

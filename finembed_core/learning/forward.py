@@ -97,16 +97,15 @@ def label_sessions(
     every: int,
     train: int,
     valid: int,
-    anchor: int,
     first: int = 0,
 ) -> tuple[Indices, Indices]:
     """Sessions to train and to validate on at the close of session `known`.
 
-    Both lie `every` sessions apart on a grid through `anchor`, whatever `known` is. The latest
-    `valid` sessions whose labels can be known validate; the latest `train` sessions train whose
-    labels were known before the first validation session (purging: Lopez de Prado 2018, Advances
-    in Financial Machine Learning, section 7.4.1). Funds that report late stay purged where their
-    training labels are read with ``known`` at the session before the first validation session.
+    Both lie `every` sessions apart on a grid through `known`. The latest `valid` sessions whose
+    labels can be known validate; the latest `train` sessions train whose labels were known before
+    the first validation session (purging: Lopez de Prado 2018, Advances in Financial Machine
+    Learning, section 7.4.1). Funds that report late stay purged where their training labels are
+    read with ``known`` at the session before the first validation session.
 
     Parameters
     ----------
@@ -114,8 +113,6 @@ def label_sessions(
         As in `forward_labels`.
     every, train, valid : int
         In sessions.
-    anchor : int
-        A session of the grid.
     first : int
         First session that may be taken (the first with a full look-back).
 
@@ -126,20 +123,20 @@ def label_sessions(
 
     Examples
     --------
-    >>> label_sessions(20, lag=1, horizon=4, every=2, train=8, valid=3, anchor=0)
+    >>> label_sessions(20, lag=1, horizon=4, every=2, train=8, valid=3)
     (array([2, 4, 6, 8]), array([14]))
     """
     delay = lag + horizon
     last = known - delay
-    validation = _grid(max(last - valid + 1, first), last, every, anchor)
+    validation = _grid(max(last - valid + 1, first), last, every, known)
     begins = int(validation[0]) if len(validation) else last + 1
     purged = begins - delay - 1
-    return _grid(max(purged - train + 1, first), purged, every, anchor), validation
+    return _grid(max(purged - train + 1, first), purged, every, known), validation
 
 
-def _grid(begin: int, end: int, every: int, anchor: int) -> Indices:
-    """Sessions of the grid from `begin` to `end`, both included."""
-    return np.arange(begin + (anchor - begin) % every, end + 1, every, dtype=np.int64)
+def _grid(begin: int, end: int, every: int, through: int) -> Indices:
+    """Sessions from `begin` to `end`, both included, of the grid through a session."""
+    return np.arange(begin + (through - begin) % every, end + 1, every, dtype=np.int64)
 
 
 def _summary(session: int, known_from: Indices, path: Floats32) -> Forward:

@@ -92,17 +92,16 @@ def test_columns_come_in_the_order_asked_for():
     every=st.integers(1, 9),
     train=st.integers(1, 120),
     valid=st.integers(1, 40),
-    anchor=st.integers(-50, 300),
     first=st.integers(0, 40),
 )
 @hypothesis_settings(max_examples=200, deadline=None)
 def test_label_sessions_lie_on_the_grid_and_are_purged(
-    known, lag, horizon, every, train, valid, anchor, first
+    known, lag, horizon, every, train, valid, first
 ):
     sizes = {"lag": lag, "horizon": horizon, "every": every, "train": train, "valid": valid}
-    training, validation = label_sessions(known, **sizes, anchor=anchor, first=first)
+    training, validation = label_sessions(known, **sizes, first=first)
     both = np.r_[training, validation]
-    assert ((both - anchor) % every == 0).all()
+    assert ((known - both) % every == 0).all()
     assert (both >= first).all()
     assert (both + lag + horizon <= known).all()
     assert (np.diff(both) > 0).all()
@@ -115,12 +114,6 @@ def test_label_sessions_lie_on_the_grid_and_are_purged(
     slow = [
         s
         for s in range(max(first, known - lag - horizon - valid + 1), known - lag - horizon + 1)
-        if (s - anchor) % every == 0
+        if (known - s) % every == 0
     ]
     assert validation.tolist() == slow
-
-
-def test_the_grid_does_not_depend_on_who_asks():
-    sizes = {"lag": 1, "horizon": 10, "every": 8, "train": 200, "valid": 40, "anchor": 3}
-    one, other = (np.concatenate(label_sessions(known, **sizes)) for known in (300, 301))
-    assert set(one % 8) == set(other % 8) == {3}
