@@ -25,6 +25,7 @@ BEFORE_LAST, LAST = "2017-02", "2017-03"
 CHEAP = """\
 learning: {models: [majority, persistence]}
 portfolio: {models: [persistence]}
+embeddings: {enabled: false}
 execution: {mode: serial, workers: 1}
 """
 
