@@ -268,8 +268,8 @@ def test_french_monthly_arrives_whole(tmp_path):
     report = ingest(PartStore(tmp_path / "store"), Settings())
     assert (report.months[0], report.months[-1]) == (Month.parse("1990-01"), Month.parse("2017-03"))
     assert report.rows["fund_observations"] == 30 * 819
-    assert report.rules == {"daily_return_above_limit": 4}  # AAPL, AMD and RRC: true ones
-    assert (report.rows["daily_panel"], report.rows["daily_funds"]) == (141401, 25)
+    assert report.rules == {"daily_return_above_limit": 8}  # AAPL, AMD, BBY, RRC: true ones
+    assert (report.rows["daily_panel"], report.rows["daily_funds"]) == (141397, 25)
     assert report.warnings == []
 
 
@@ -293,7 +293,7 @@ def test_indian_funds_show_their_known_defects():
         "face_value_change": 8,
         "nav_jump_undone": 2,
         "return_above_limit": 1,  # over a gap of two months
-        "daily_return_above_limit": 9,
+        "daily_return_above_limit": 14,
     }
     assert result.whole["funds"].height == 3502
     assert result.daily is not None
