@@ -94,7 +94,7 @@ def size(con: duckdb.DuckDBPyConnection) -> None:
     ).fetchall()[0]
     networks, capped = con.execute(
         """with best as (
-            select encoder, retraining, mode, task, seed, arg_min(epoch, loss) best, max(epoch) ran
+            select encoder, retraining, mode, task, seed, arg_min(epoch, loss) best
             from (select encoder, retraining, mode, task, seed, epoch, sum(loss) loss
                 from embedding_curves where split = 'valid' group by all) group by all)
         select count(*), avg((best = (select max(epoch) from embedding_curves))::int) from best"""

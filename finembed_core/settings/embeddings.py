@@ -83,9 +83,9 @@ class TrainingSettings(Section):
     """How much history a retraining sees, and how long it learns.
 
     Dates are drawn with all their funds: as many to a batch and to an epoch as hold about
-    ``batch_windows`` and ``epoch_windows``. ``learning_rate`` and ``max_epochs`` were chosen by the
-    validation losses of the packaged panel: with 1e-3 and 6 epochs nearly all trainings of several
-    objectives ended at the last epoch and not by themselves.
+    ``batch_windows`` and ``epoch_windows``. ``learning_rate``, ``epoch_windows`` and ``max_epochs``
+    were chosen by validation losses of the packaged panel (decisions of October 2015 and 2016), so
+    that trainings end by themselves; `benchmarks.embedding_tables` prints how many do not.
     """
 
     train_sessions: Annotated[int, Field(ge=64)] = 1000

@@ -24,6 +24,7 @@ from finembed_dagster.partitions import (
 from finembed_dagster.pictures import table_markdown
 from finembed_dagster.processes import PROCESS_TAG, end_dead_runs, this_process
 from finembed_dagster.study import Study, shipped_file
+from tests.dagster.asset_checks import last_statuses
 
 GRAPH = {
     "universe": {"fund_observations", "funds"},
@@ -90,13 +91,7 @@ def test_every_month_left_its_facts_and_every_check_passed(entered: Study) -> No
             assert set(instance.get_materialized_partitions(dg.AssetKey(asset))) == months
         retrained = instance.get_materialized_partitions(dg.AssetKey("trend_model_persistence"))
         assert set(retrained) == {f"{year}-01-01" for year in range(1990, 1995)}
-        checks = build_definitions(entered).resolve_asset_graph().asset_check_keys
-        history = {
-            key: instance.event_log_storage.get_asset_check_execution_history(key, limit=1)
-            for key in checks
-        }
-        assert len(history) == 6
-        assert all(records[0].status.value == "SUCCEEDED" for records in history.values())
+        assert last_statuses(instance, entered) == ["SUCCEEDED"] * 6
         event = instance.get_latest_materialization_event(dg.AssetKey("backtests"))
         assert event is not None and event.asset_materialization is not None
         assert "data:image/svg+xml" in str(event.asset_materialization.metadata["wealth"].value)

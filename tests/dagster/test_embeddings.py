@@ -19,6 +19,7 @@ from finembed_dagster.checks import finite_vectors, known_funds, whole_portfolio
 from finembed_dagster.definitions import build_definitions
 from finembed_dagster.partitions import months_of
 from finembed_dagster.study import Study
+from tests.dagster.asset_checks import last_statuses
 from tests.dagster.harness import backfill, web_page
 from tests.embedding_study import FUNDS, write_study
 from tests.study_runs import entered, finembed, store_bytes
@@ -84,13 +85,7 @@ def test_what_the_page_shows(daily: Study) -> None:
         shown = metadata(instance, "embedding_study")[""]
         assert "| gmv | rlinear | multi_modal |" in str(shown["scoreboard"])
         assert shown["warnings"] == [] and "| weights | " in str(shown["wins"])
-        checks = build_definitions(daily).resolve_asset_graph().asset_check_keys
-        history = {
-            key: instance.event_log_storage.get_asset_check_execution_history(key, limit=1)
-            for key in checks
-        }
-        assert len(history) == 10
-        assert all(records[0].status.value == "SUCCEEDED" for records in history.values())
+        assert last_statuses(instance, daily) == ["SUCCEEDED"] * 10
 
 
 def test_a_second_run_computes_nothing(daily: Study, capsys: pytest.CaptureFixture[str]) -> None:

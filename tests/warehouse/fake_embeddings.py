@@ -21,6 +21,7 @@ ENCODERS, MODES, SEEDS = ("itransformer", "rlinear"), ("multi_modal", "probe"), 
 PUBLISHED = ("itransformer", "multi_modal")
 LOSSES, TOPS, GROUPS = ("listnet", "neuralndcg"), (5, 10), ("all", "equity", "debt")
 DATES = (dt.date(2000, 10, 31), dt.date(2000, 11, 30), dt.date(2000, 12, 29))
+LAST = f"{DATES[-1]:%Y-%m}"
 RETRAINED = dt.date(2000, 10, 2)
 EXCLUDED = ("D0", "too_short")  # on the last date
 
@@ -39,6 +40,19 @@ def vectors(n: int, seed: int, categories: int, size: int = SIZE) -> np.ndarray:
     noise = 0.2 * np.random.default_rng(seed).normal(size=(n, size))
     turn = np.linalg.qr(np.random.default_rng(seed).normal(size=(size, size)))[0]
     return ((each + noise) @ turn).astype(np.float32)
+
+
+def cosines(store: PartStore, key: str, fund: str) -> dict[str, list[float]]:
+    """By numpy alone: similarity of every other fund to one, a number per seed."""
+    found: dict[str, list[float]] = {}
+    for _, own in store.read("embeddings", key).group_by("seed", maintain_order=True):
+        vectors = own["vector"].to_numpy().astype(np.float64)
+        unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+        asked = unit[own["fund_id"].to_list().index(fund)]
+        for name, value in zip(own["fund_id"], unit @ asked, strict=True):
+            if name != fund:
+                found.setdefault(name, []).append(float(value))
+    return found
 
 
 def made_with(store: PartStore, settings: Settings) -> dict[str, str]:

@@ -10,14 +10,10 @@ import duckdb
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
 
 from finembed_core.errors import WarehouseError
 from finembed_core.settings import Settings
 from finembed_core.store import PartStore
-from finembed_core.warehouse.maps import principal_map
 from finembed_core.warehouse.publish import publish
 from finembed_core.warehouse.query import export, query
 from finembed_core.warehouse.schema import warehouse_macros, warehouse_schema
@@ -25,16 +21,17 @@ from finembed_core.warehouse.sources import committed_parts
 from tests.warehouse.fake_embeddings import (
     DATES,
     EXCLUDED,
+    LAST,
     PUBLISHED,
     SEEDS,
     SIZE,
+    cosines,
     made_with,
     rewrite,
     write_embeddings,
 )
 from tests.warehouse.fake_store import fake_store
 
-LAST = f"{DATES[-1]:%Y-%m}"
 OF_DATES = ("embeddings", "embedding_exclusions", "fund_predictions", "embedding_map")
 EVALUATED = ("embedding_portfolios", "embedding_evaluations")
 MADE_OF_EMBEDDINGS = (
@@ -46,19 +43,6 @@ TABLES = [
     *("embedding_portfolios", "embedding_evaluations", "embedding_information"),
     *("embedding_checks", "fund_predictions", "daily_funds"),
 ]
-
-
-def cosines(store: PartStore, key: str, fund: str) -> dict[str, list[float]]:
-    """By numpy alone: similarity of every other fund to one, a number per seed."""
-    found: dict[str, list[float]] = {}
-    for _, own in store.read("embeddings", key).group_by("seed", maintain_order=True):
-        vectors = own["vector"].to_numpy().astype(np.float64)
-        unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-        asked = unit[own["fund_id"].to_list().index(fund)]
-        for name, value in zip(own["fund_id"], unit @ asked, strict=True):
-            if name != fund:
-                found.setdefault(name, []).append(float(value))
-    return found
 
 
 def test_similar_funds_are_those_of_numpy(store: PartStore, path: Path) -> None:
@@ -326,49 +310,6 @@ def test_a_share_of_wins_is_judged_against_one_half(path: Path) -> None:
     """From 30% to 100%: one half lies within."""
     sql = "SELECT verdict FROM embedding_scoreboard WHERE metric = 'win_share_sharpe'"
     assert set(query(path, sql)["verdict"]) == {"not significant"}
-
-
-def test_the_map_is_classical_scaling_of_the_mean_similarity(store: PartStore, path: Path) -> None:
-    """Torgerson 1952: principal axes of the doubly centered similarity matrix."""
-    rows = query(path, f"FROM embedding_map WHERE date = '{DATES[-1]}' ORDER BY fund_id")
-    ids = rows["fund_id"].to_list()
-    similarity = np.ones((len(ids), len(ids)))
-    for k, fund in enumerate(ids):
-        for other, values in cosines(store, LAST, fund).items():
-            similarity[k, ids.index(other)] = np.mean(values)
-    centering = np.eye(len(ids)) - 1 / len(ids)
-    gram = centering @ similarity @ centering
-    values, vectors = np.linalg.eigh(gram)
-    places = vectors[:, ::-1][:, :2] * np.sqrt(values[::-1][:2])
-    found = rows.select("x", "y").to_numpy()
-    signs = np.sign((places * found).sum(axis=0))
-    np.testing.assert_allclose(found, places * signs, atol=1e-6)
-    np.testing.assert_allclose(
-        rows.select("explained_x", "explained_y").row(0),
-        values[::-1][:2] / np.trace(gram),
-        rtol=1e-6,
-    )
-
-
-@settings(max_examples=25, deadline=None)
-@given(
-    arrays(np.float64, (7, 2, 3), elements=st.floats(-5, 5)).filter(
-        lambda v: np.linalg.norm(v, axis=2).min() > 1e-3
-    )
-)
-def test_a_map_keeps_no_more_than_there_is(vectors: np.ndarray) -> None:
-    places, explained = principal_map(vectors)
-    assert places.shape == (7, 2) and np.isfinite(places).all()
-    np.testing.assert_allclose(places.sum(axis=0), 0, atol=1e-9)
-    assert 0 <= explained.sum() <= 1 + 1e-9 and explained[0] >= explained[1] - 1e-12
-    longer, _ = principal_map(3.0 * vectors)  # lengths do not count
-    np.testing.assert_allclose(np.abs(longer), np.abs(places), atol=1e-7)
-
-
-@pytest.mark.parametrize("shape", [(1, 1, 4), (2, 3, 4), (5, 1, 1)])
-def test_a_map_of_next_to_nothing_is_a_map(shape: tuple[int, int, int]) -> None:
-    places, explained = principal_map(np.ones(shape))
-    assert not places.any() and not explained.any()
 
 
 def test_latest_embeddings_are_of_the_last_date_with_names(path: Path) -> None:
