@@ -164,12 +164,14 @@ def _carried_forward(steps: pl.DataFrame, through: Month) -> pl.DataFrame:
 def fill_availability(rows: pl.DataFrame) -> pl.DataFrame:
     """Where it is missing: the vintage, or the period's end and the lag of its kind.
 
-    Before the first vintage, its values stand for what was published then, with the lag.
+    Before the first vintage, its values stand for what was published then, with the lag; where the
+    source says since when they were to be had, that counts.
     """
     lagged = pl.col("date") + pl.col("lag")
     given = pl.coalesce("available_at", "vintage")
     first_vintage = pl.col("vintage") == pl.col("vintage").min().over("series_id")
-    early = first_vintage.fill_null(False) & (lagged < given)
+    unsaid = pl.col("available_at").is_null()
+    early = unsaid & first_vintage.fill_null(False) & (lagged < given)
     return rows.with_columns(
         available_at=pl.when(early).then(lagged).otherwise(given.fill_null(lagged)),
         assumed=given.is_null() | early,

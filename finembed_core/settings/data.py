@@ -14,11 +14,12 @@ class TableFiles(Section):
     """Where one input table lies, and how its columns are named there.
 
     ``columns`` maps our names to the file's. ``layout: wide`` reads a matrix of dates x ids, whose
-    cells are ``value_column`` (``ret``, ``nav``, ``aum`` or ``value``).
+    cells are ``value_column`` (``ret``, ``nav``, ``aum`` or ``value``); ``layout: fred_md`` reads
+    vintages of FRED-MD, with the transform codes in their second row.
     """
 
     path: str
-    layout: Literal["long", "wide"] = "long"
+    layout: Literal["long", "wide", "fred_md"] = "long"
     columns: dict[str, str] = {}
     constants: dict[str, Any] = {}
     value_column: str | None = None

@@ -16,6 +16,7 @@ import polars as pl
 from finembed_core.calendar import Month
 from finembed_core.errors import InputError, SettingsError
 from finembed_core.settings import DatasetSettings, TableFiles
+from finembed_core.sources import fred_md
 from finembed_core.sources.tables import REQUIRED, SCHEMAS, InputTables, conform, empty
 
 SUFFIXES = (".csv", ".csv.gz", ".parquet")
@@ -58,6 +59,8 @@ def load(settings: DatasetSettings) -> InputTables:
             remedy="name the files of dataset.files.daily_observations too, or leave it out",
         )
     funds, series = _read_one("funds", source.funds), _read_one("series", source.series)
+    vintages = [spec for spec in source.series_observations if spec.layout == fred_md.LAYOUT]
+    series = fred_md.described(series, [(spec, matching_files(spec)) for spec in vintages])
     described = source.daily_funds or not source.daily_observations
     return InputTables(
         _read_all("fund_observations", source.fund_observations),
@@ -160,6 +163,8 @@ def _read(table: str, spec: TableFiles, file: Path, feed: str) -> pl.DataFrame:
     raw = _open(file)
     if raw.is_empty():
         raise InputError("the file has no rows", where=str(file), remedy="remove it or fill it")
+    if spec.layout == fred_md.LAYOUT:
+        raw, spec = fred_md.as_matrix(raw, table, spec, file, matching_files(spec))
     names = spec.columns
     if spec.layout == "wide":
         raw, names = _melt(table, spec, raw, file), {}
