@@ -113,7 +113,7 @@ def chain(store: PartStore, settings: Settings) -> dict[str, Link]:
         for kind in settings.learning.models
     }
     return {
-        "universe": Link(universe_stage(store, settings)),
+        "universe": Link(universe_stage(store, settings), leaf=True),
         "macro_factors": Link(macro_stage(store, settings)),
         "polymodel_features": Link(polymodel_stage(store, settings)),
         **_pairs_link(store, settings),

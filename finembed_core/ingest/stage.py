@@ -98,7 +98,7 @@ def ingest(store: PartStore, settings: Settings, progress: Progress | None = Non
     tables = load(settings.dataset)
     first, last = month_bounds(settings.dataset)
     result = prepare(tables, settings, first, last)
-    written, skipped, deleted = _write(store, result, progress or Silent())
+    written, skipped, deleted = write(store, result, progress or Silent())
     rules = result.whole["quarantine"].group_by("rule").len().sort("len", descending=True)
     frames = {**result.monthly, **result.whole}
     return IngestReport(
@@ -123,6 +123,17 @@ def delivered(settings: Settings) -> Month:
     """
     first, last = month_bounds(settings.dataset)
     return prepare(load(settings.dataset), settings, first, None).last if last is None else last
+
+
+def brought(settings: Settings) -> Ingested:
+    """What the source would bring into a store now; writes nothing.
+
+    Raises
+    ------
+    InputError
+        The input breaks its contract.
+    """
+    return prepare(load(settings.dataset), settings, *month_bounds(settings.dataset))
 
 
 def prepare(tables: InputTables, settings: Settings, first: Month, last: Month | None) -> Ingested:
@@ -335,8 +346,9 @@ def _daily_rows(daily: Daily | None) -> dict[str, int]:
     return {"daily_panel": cells, "daily_funds": daily.funds.height}
 
 
-def _write(store: PartStore, result: Ingested, progress: Progress) -> tuple[int, int, int]:
-    parts = list(_parts(result))
+def write(store: PartStore, result: Ingested, progress: Progress) -> tuple[int, int, int]:
+    """Commit parts that differ, delete those that should be gone: written, skipped, deleted."""
+    parts = list(parts_of(result))
 
     def commit(part: tuple[str, str, pl.DataFrame | DailyPanel]) -> bool:
         table, key, content = part
@@ -368,7 +380,7 @@ def _write(store: PartStore, result: Ingested, progress: Progress) -> tuple[int,
     return written, len(parts) - written, deleted
 
 
-def _parts(result: Ingested) -> Iterable[tuple[str, str, pl.DataFrame | DailyPanel]]:
+def parts_of(result: Ingested) -> Iterable[tuple[str, str, pl.DataFrame | DailyPanel]]:
     """Every part of every table: whole tables first, then month by month, empty ones too."""
     for table in WHOLE:
         yield table, ALL, result.whole[table]

@@ -38,6 +38,7 @@ from finembed_core.warehouse.publish import is_published
 from finembed_core.warehouse.query import csv_text
 from finembed_core.warehouse.query import export as write_table
 from finembed_core.warehouse.query import query as ask
+from finembed_dagster.cli.outlook import show_source
 from finembed_dagster.cli.tables import show, show_notes
 from finembed_dagster.progress import TerminalProgress
 from finembed_dagster.study import Study
@@ -46,7 +47,7 @@ LIBRARIES = ("dagster", "duckdb", "numpy", "pandas", "polars", "scikit-learn", "
 
 
 def status(options: argparse.Namespace) -> int:
-    """Per asset: current, stale and missing months, the first open one, reason codes."""
+    """Per asset what stands; how the source differs and what that would change; reason codes."""
     study = Study.find(options.home, options.settings).existing()
     console = Console()
     months = decision_months(study.store)
@@ -58,6 +59,7 @@ def status(options: argparse.Namespace) -> int:
     opened = first_open_month([state for state in states if not state.dead_end])
     states += _results(study, months[-1], opened)
     show(console, pl.DataFrame([_status_row(state) for state in states]))
+    show_source(console, study)
     show(console, study.store.read("data_quality", "all"), title="data quality")
     show(console, _reasons(study.store), title="reason codes, by fund, series or model and month")
     return 0
