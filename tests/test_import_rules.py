@@ -37,7 +37,7 @@ ALLOWED = {
     "daily_panel": {"errors", "files", "fingerprint", "store"},
     "home": {"errors", "files", "store"},
     "stage": BASICS | {"execution", "store"},
-    "ingest": BASICS | {"sources", "store", "stage", "daily_panel"},
+    "ingest": BASICS | {"sources", "store", "stage", "daily_panel", "histories"},
     "macro.transforms": {"errors"},
     "histories": BASICS | {"store", "macro.transforms"},
     "macro": BASICS | READING | {"macro.transforms"},
@@ -54,6 +54,7 @@ ALLOWED = {
     "chain": BASICS
     | READING
     | {"sources", "ingest", "macro", "polymodel", "learning", "embeddings"},
+    "outlook": BASICS | READING | {"ingest", "embeddings", "chain"},
 }
 """What each room may know besides itself; a room stands after all that it may know.
 
