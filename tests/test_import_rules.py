@@ -37,7 +37,7 @@ ALLOWED = {
     "daily_panel": {"errors", "files", "fingerprint", "store"},
     "home": {"errors", "files", "store"},
     "stage": BASICS | {"execution", "store"},
-    "ingest": BASICS | {"sources", "store", "stage", "daily_panel", "histories"},
+    "ingest": BASICS | {"sources", "store", "stage", "daily_panel"},
     "macro.transforms": {"errors"},
     "histories": BASICS | {"store", "macro.transforms"},
     "macro": BASICS | READING | {"macro.transforms"},

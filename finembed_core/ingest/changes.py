@@ -12,7 +12,6 @@ from finembed_core.calendar import Month, month_range
 from finembed_core.daily_panel import TABLE as DAILY_PANEL
 from finembed_core.daily_panel import DailyPanel, read_daily
 from finembed_core.fingerprint import digest
-from finembed_core.histories import ingested_months
 from finembed_core.ingest.stage import ALL, DAILY, MONTHLY, WHOLE, Ingested, parts_of
 from finembed_core.store import PartStore
 
@@ -73,8 +72,16 @@ def changes(store: PartStore, found: Ingested) -> Changes:
         Of an earlier ingest.
     found : Ingested
         What the source brings now (`finembed_core.ingest.stage.brought`).
+
+    Raises
+    ------
+    MissingPartError
+        Nothing has been ingested.
     """
-    held = set(ingested_months(store))
+    keys = store.keys("fund_observations")
+    if not keys:
+        store.read_many("fund_observations")  # raises: nothing has been ingested
+    held = set(month_range(Month.parse(keys[0]) + 1, Month.parse(keys[-1])))
     now = set(month_range(found.first, found.last))
     contents = {(table, key): content for table, key, content in parts_of(found)}
     differing = [
