@@ -134,7 +134,7 @@ def _parser() -> argparse.ArgumentParser:
 
     runs.add_commands(add("runs", runs.list_all, "Every run; compare two, or prune some."))
 
-    add("status", inspect.status, "What is done, stale or missing, and the reason codes.")
+    add("status", inspect.status, "What stands, what the source would change, reason codes.")
 
     query = add("query", inspect.query, "Ask the warehouse one SELECT (read-only).")
     query.add_argument("sql", metavar="SQL")

@@ -41,16 +41,16 @@ def _show_changes(console: Console, changes: Changes) -> None:
         counts = values.group_by("table", "column", maintain_order=True).agg(
             pl.col("id").n_unique().alias("ids"), *of_kind, pl.col("counts_from").min()
         )
-        show(console, counts, title="the source has changed since the last run: values by column")
+        show(console, counts, title="the source differs from the store: values by column")
         first = values.head(MOST)
         empty = [name for name in ("date", "vintage") if first[name].is_null().all()]
         shown = f"the first {MOST} of {values.height}" if values.height > MOST else "all of them"
-        show(console, first.drop(empty), title=f"changed values, {shown}")
+        show(console, first.drop(empty), title=f"values that differ, {shown}")
     for what, months in (("new", changes.new), ("no longer there", changes.gone)):
         if months:
             console.print(f"months {what}: {_ranges(months)}", soft_wrap=True)
     if not values.height and not changes.new and not changes.gone:
-        console.print("the source has changed since the last run, but no value of past months")
+        console.print("the source differs from the store, but in no value of a month that stands")
 
 
 def _show_states(console: Console, found: Outlook) -> None:
