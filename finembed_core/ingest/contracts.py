@@ -32,9 +32,6 @@ LIMITS: dict[str, tuple[float, float]] = {
 }
 """What a fund's terms can be; shares and fees are decimals."""
 
-SILENT_MONTHS = 12  # without a report of any fund: more is a mistyped year
-MOST_DOUBLES = 3  # more returns in a month than a fund's that also reports by the day or week
-
 
 def check(tables: InputTables) -> InputTables:
     """Check everything that must hold before a single value is judged.
@@ -266,7 +263,7 @@ def _check_claims(claims: pl.DataFrame) -> None:
         )
 
 
-def check_no_double_reports(rows: pl.DataFrame) -> None:
+def check_no_double_reports(rows: pl.DataFrame, most: int) -> None:
     """A fund that reports one return a month must not have two for a month in between.
 
     Daily and weekly returns are compounded; of a month with two or three, between months with one
@@ -276,13 +273,15 @@ def check_no_double_reports(rows: pl.DataFrame) -> None:
     ----------
     rows : polars.DataFrame
         fund_id, date (month end), day, ret.
+    most : int
+        Returns in a month that may be a double report; more are days or weeks.
     """
     fund, n = pl.col("fund_id"), pl.col("n")
     told = rows.drop_nulls("ret")
     counts = told.group_by("fund_id", "date").agg(n=pl.len()).sort("fund_id", "date")
     beside = [n.shift(step).over("fund_id") for step in (1, -1)]
     double = counts.filter(
-        n.is_between(2, MOST_DOUBLES)
+        n.is_between(2, most)
         & (n.quantile(0.5, "lower").over("fund_id") == 1)
         & pl.all_horizontal(neighbor.fill_null(1) == 1 for neighbor in beside)
     )
@@ -298,17 +297,19 @@ def check_no_double_reports(rows: pl.DataFrame) -> None:
         )
 
 
-def check_no_long_silence(monthly: pl.DataFrame) -> None:
-    """Somebody reports at least once a year; who stands alone beyond that has a wrong date.
+def check_no_long_silence(monthly: pl.DataFrame, most: int) -> None:
+    """Somebody reports now and then; who stands alone beyond that has a wrong date.
 
     Parameters
     ----------
     monthly : polars.DataFrame
         fund_id, date (month end), day.
+    most : int
+        Months without a report of any fund that may be.
     """
     months = monthly["date"].unique().sort()
     silent = np.diff(month_ordinals(months.to_numpy())) - 1
-    gaps = np.flatnonzero(silent > SILENT_MONTHS)
+    gaps = np.flatnonzero(silent > most)
     if len(gaps) == 0:
         return
     gap = int(gaps[0])
