@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -32,6 +33,11 @@ LIMITS: dict[str, tuple[float, float]] = {
 }
 """What a fund's terms can be; shares and fees are decimals."""
 
+UNSEEN = "[\\x00-\\x1f\\x7f-\\x9f\\u200b\\u200e\\u200f\\u2028-\\u202e\\u2066-\\u2069\\ufeff]"
+"""Controls, ends of line, marks of direction and of width 0, in a name."""
+
+LONGEST_NAME = 60  # characters shown
+
 
 def check(tables: InputTables) -> InputTables:
     """Check everything that must hold before a single value is judged.
@@ -46,11 +52,12 @@ def check(tables: InputTables) -> InputTables:
     ------
     InputError
         A column is missing or has the wrong type, a key is empty or stands twice with different
-        values, a table is empty, a word is none of its vocabulary, a fund's terms are impossible, a
-        series is not described or two series claim one name.
+        values, a table is empty, a word is none of its vocabulary, a fund's terms are impossible,
+        it dies before it begins, a series is not described or two series claim one name.
     """
     for table in SCHEMAS:
         _check_schema(table, getattr(tables, table))
+        _check_ids(table, getattr(tables, table))
     _check_not_empty(tables.fund_observations)
     _check_vocabularies(tables)
     observations = merge_keys(
@@ -69,6 +76,7 @@ def check(tables: InputTables) -> InputTables:
     )
     for table, frame in (("funds", funds), ("daily_funds", daily_funds)):
         _check_terms(table, frame)
+        _check_lives(table, frame)
     series = merge_keys("series", tables.series, ["series_id"], ["roles", "aliases"])
     values = merge_keys(
         "series_observations",
@@ -165,6 +173,21 @@ def _check_schema(table: str, frame: pl.DataFrame) -> None:
             )
 
 
+def _check_ids(table: str, frame: pl.DataFrame) -> None:
+    """Names that can be told apart by eye and stand in one line."""
+    key = REQUIRED[table][0]
+    ids = frame[key].unique()
+    odd = ids.filter(ids.str.contains(UNSEEN)).sort()
+    if len(odd):
+        found = re.search(UNSEEN, odd[0])
+        raise InputError(
+            f"{odd[0][:LONGEST_NAME]!r} holds the character U+{ord(found[0]) if found else 0:04X}, "
+            "which cannot be seen",
+            where=f"{table}, column {key}",
+            remedy="remove line breaks, control characters and marks of direction from the name",
+        )
+
+
 def _check_not_empty(observations: pl.DataFrame) -> None:
     if observations.is_empty():
         raise InputError(
@@ -223,6 +246,17 @@ def _check_terms(table: str, funds: pl.DataFrame) -> None:
                 remedy="shares and fees are decimals (20% is 0.2), days and months whole numbers; "
                 "leave the cell empty where nothing is known",
             )
+
+
+def _check_lives(table: str, funds: pl.DataFrame) -> None:
+    found = funds.filter(pl.col("death_date") < pl.col("inception"))
+    if found.height:
+        fund, born, died = found.select("fund_id", "inception", "death_date").row(0)
+        raise InputError(
+            f"fund {fund} dies on {died}, before its inception on {born}",
+            where=f"{table}, columns inception and death_date, {found.height} rows",
+            remedy="correct one of the dates, or leave the one that is not known empty",
+        )
 
 
 def _resolve_aliases(values: pl.DataFrame, series: pl.DataFrame) -> pl.DataFrame:
