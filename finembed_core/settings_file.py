@@ -88,7 +88,9 @@ def _read_mapping(path: Path) -> dict[Any, Any]:
         ) from None
     if not isinstance(tree, dict):
         raise SettingsError(
-            "the settings file must hold sections such as `dataset:`", where=str(path)
+            "the settings file must hold sections such as `dataset:`",
+            where=str(path),
+            remedy="`finembed init DIR` writes one to start from",
         )
     return tree
 

@@ -17,7 +17,7 @@ from finembed_core.calendar import Month
 from finembed_core.errors import InputError, SettingsError
 from finembed_core.settings import DatasetSettings, TableFiles
 from finembed_core.sources.cells import Place, converted
-from finembed_core.sources.opening import SUFFIXES, open_table
+from finembed_core.sources.opening import SUFFIXES, blank_rows, open_table
 from finembed_core.sources.tables import REQUIRED, SCHEMAS, InputTables, conform, empty
 
 WIDE_CELLS = {
@@ -138,7 +138,7 @@ def matching_files(spec: TableFiles) -> list[Path]:
 def _found(path: Path) -> list[Path]:
     if path.is_dir():
         return sorted(f for f in path.iterdir() if f.name.lower().endswith(SUFFIXES))
-    if path.exists():  # also where its name would be a pattern
+    if path.exists() or path.is_symlink():  # also where its name would be a pattern
         return [path]
     root = Path(path.anchor)
     return sorted(root.glob(str(path.relative_to(root))))
@@ -200,14 +200,8 @@ def _read(table: str, spec: TableFiles, file: Path, feed: str) -> pl.DataFrame:
         frame = frame.with_columns(source=pl.lit(feed))
     key = REQUIRED[table][0]
     if frame[key].null_count():
-        frame = frame.filter(~_blank(raw))
+        frame = frame.filter(~blank_rows(raw))
     return conform(table, frame)
-
-
-def _blank(raw: pl.DataFrame) -> pl.Series:
-    """Rows in which nothing stands at all, such as the last lines of an export."""
-    text = pl.col(pl.String).str.strip_chars().replace("", None)
-    return raw.with_columns(text).select(pl.all_horizontal(pl.all().is_null())).to_series()
 
 
 def _check_names(table: str, spec: TableFiles) -> None:

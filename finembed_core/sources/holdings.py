@@ -7,7 +7,8 @@ from pathlib import Path
 import polars as pl
 
 from finembed_core.errors import InputError
-from finembed_core.sources.opening import UNREADABLE, read_text, reason
+from finembed_core.sources.cells import Place, converted
+from finembed_core.sources.opening import UNREADABLE, blank_rows, read_text, reason
 
 MOST = 64 * 2**20
 """Bytes of a book; a device that never ends is left alone after as many."""
@@ -16,7 +17,7 @@ REMEDY = "give a CSV file with the columns fund_id and value"
 
 
 def read_holdings(path: Path) -> pl.DataFrame:
-    """Columns as they stand there, trimmed; ``value`` as numbers.
+    """Columns as they stand there, trimmed, without blank rows; ``value`` as numbers.
 
     Raises
     ------
@@ -30,8 +31,10 @@ def read_holdings(path: Path) -> pl.DataFrame:
             raise InputError(
                 f"the holdings are longer than {MOST // 2**20} MB", where=str(path), remedy=REMEDY
             )
-        clean = read_text(content, path).with_columns(pl.all().str.strip_chars())
-        return clean.cast({"value": pl.Float64} if "value" in clean.columns else {})
+        raw = read_text(content, path)
+        kinds = {name: pl.Float64() if name == "value" else pl.String() for name in raw.columns}
+        cells = [converted(raw[name], kind, Place(path, name)) for name, kind in kinds.items()]
+        return pl.DataFrame(cells).filter(~blank_rows(raw)) if cells else raw
     except OSError as error:
         what = f"the holdings cannot be read: {reason(error)}"
         raise InputError(what, where=str(path), remedy=REMEDY) from None

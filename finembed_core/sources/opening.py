@@ -246,6 +246,12 @@ def _refuse_uneven(opened: Opened, width: int, file: Path) -> None:
     )
 
 
+def blank_rows(raw: pl.DataFrame) -> pl.Series:
+    """Rows in which nothing stands at all, such as the last lines of an export."""
+    text = pl.col(pl.String).str.strip_chars().replace("", None)
+    return raw.with_columns(text).select(pl.all_horizontal(pl.all().is_null())).to_series()
+
+
 def check_separator(names: Sequence[str], file: Path) -> None:
     """Refuse a header that something other than commas separates.
 
