@@ -9,8 +9,8 @@ from tests.faults.corpus import HEAD, Case, Writer, good
 
 GOOD = f"{HEAD}\n{good()}"
 DATASET = "dataset:\n  source: files\n  files: {fund_observations: [{path: data.csv}]}\n"
-BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
-    f"{name}: &{name} [{', '.join([f'*{before}'] * 9)}]\n"
+BOMB = "ingest:\n  maturing_categories:\n    - &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"    - &{name} [{', '.join([f'*{before}'] * 9)}]\n"
     for before, name in zip("abcdefghijk", "bcdefghijkl", strict=True)
 )
 
