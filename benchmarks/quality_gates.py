@@ -9,7 +9,9 @@ of them.
 """
 
 import sys
+import tempfile
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -18,10 +20,12 @@ from scipy.stats import beta
 from benchmarks.panels import SHARED
 from benchmarks.quality_defects import INDIA, KINDS, judged
 from finembed_core.calendar import Month, month_ordinals
+from finembed_core.ingest.deaths import fund_deaths
 from finembed_core.ingest.funds import fund_months
-from finembed_core.ingest.stage import prepare
+from finembed_core.ingest.stage import ingest, prepare
 from finembed_core.settings import load_settings
 from finembed_core.sources import load, month_bounds
+from finembed_core.store import PartStore
 
 FUNDS = SHARED / "funds_india" / "funds.parquet"
 FREQUENT = ("duplicate_fund", "stale_nav")
@@ -87,6 +91,7 @@ def review():
         )
         for row in chosen.iter_rows(named=True):
             show(row, tables, names)
+    thin(tables, settings, names)
     print("\n## duplicate_fund, all schemes")
     houses(tables, settings, aside, names)
     kept(tables, settings, aside, names)
@@ -94,13 +99,31 @@ def review():
         "\n## face_value_change with reset_loss 0.25 and face_rounding 0.03: what comes in addition"
     )
     wider = settings.ingest.nav.model_copy(update={"reset_loss": 0.25, "face_rounding": 0.03})
-    ingest = settings.ingest.model_copy(update={"nav": wider})
-    loose = settings.model_copy(update={"ingest": ingest})
+    gates = settings.ingest.model_copy(update={"nav": wider})
+    loose = settings.model_copy(update={"ingest": gates})
     more = prepare(tables, loose, *month_bounds(settings.dataset)).whole["quarantine"]
     for row in (
         more.join(aside, on=["id", "date", "rule"], how="anti").sort("id").iter_rows(named=True)
     ):
         show(row, tables, names)
+
+
+def thin(tables, settings, names):
+    """Gaps, and a sample of the schemes that are taken for matured or silent."""
+    with tempfile.TemporaryDirectory() as folder:
+        store = PartStore(Path(folder))
+        ingest(store, settings)
+        quality, deaths = store.read("data_quality", "all"), fund_deaths(store, settings)
+    print("\n## thin data and deaths")
+    for rule, rows, ids in quality.filter(kind="reason").select("rule", "rows", "ids").rows():
+        print(f"{rule}: {rows} rows of {ids}")
+    random = np.random.default_rng(SEED)
+    for (reason,), rows in deaths.group_by("reason", maintain_order=True):
+        revived = rows["revived_month"].count()
+        print(f"{reason}: {rows.height} ({revived} report again), {SAMPLED} of them:")
+        sample = rows[random.choice(rows.height, min(SAMPLED, rows.height), replace=False)]
+        for fund, last in sample.select("fund_id", "last_observation").rows():
+            print(f"  {fund} {names[fund]}, last report {last:%Y-%m}")
 
 
 def houses(tables, settings, aside, names):

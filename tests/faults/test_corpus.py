@@ -12,12 +12,12 @@ from finembed_core.errors import InputError
 from finembed_core.settings import DatasetSettings, FilesSource, TableFiles
 from finembed_core.sources import load
 from finembed_core.sources.opening import LONGEST_LINE
-from tests.faults.corpus import Case, every_case, faults, prepared, run
+from tests.faults.corpus import Case, every_case, faults, outcome_table, prepared, run
 from tests.study_runs import finembed
 
 CORPUS = every_case()
 FIRST_OF_KIND = {case.kind: case for case in reversed(CORPUS) if case.outcome == "error"}
-DATA = Path(__file__).parents[2] / "docs" / "data.md"
+DATA, QUALITY = (Path(__file__).parents[2] / "docs" / name for name in ("data.md", "quality.md"))
 STRUCTURAL = {
     "missing column": "a missing column",
     "unreadable value": "percent sign",
@@ -60,6 +60,11 @@ def test_the_command_ends_with_2_and_one_message(
     assert all(" ".join(part.split()) in text for part in case.says)
     assert "Traceback" not in text
     assert not (tmp_path / "home" / "store").exists()
+
+
+def test_the_documents_show_the_corpus_as_it_is() -> None:
+    assert outcome_table(CORPUS) in QUALITY.read_text()
+    assert f"{len(CORPUS)} malformed inputs" in " ".join(DATA.read_text().split())
 
 
 def test_every_structural_fault_of_the_documents_has_a_case() -> None:
