@@ -131,13 +131,17 @@ def moved(name: str, value: object) -> Settings:
     return settings({inner: {leaf: value}} if inner else {leaf: value})
 
 
-@pytest.mark.parametrize(("name", "value", "rule", "world"), MONTHLY, ids=lambda v: str(v)[:24])
+@pytest.mark.parametrize(
+    ("name", "value", "rule", "world"), MONTHLY, ids=[case[0] for case in MONTHLY]
+)
 def test_a_moved_threshold_changes_the_verdict(name, value, rule, world):
     before, after = outcome(world(), settings()), outcome(world(), moved(name, value))
     assert (rule in before) != (rule in after)
 
 
-@pytest.mark.parametrize(("name", "value", "rule", "levels"), DAILY, ids=lambda v: str(v)[:24])
+@pytest.mark.parametrize(
+    ("name", "value", "rule", "levels"), DAILY, ids=[case[0] for case in DAILY]
+)
 def test_a_moved_threshold_of_the_daily_panel_does(name, value, rule, levels):
     world = check(daily_tables(prints("A", DAYS[: len(levels)], "nav", levels), *FILLER))
 
