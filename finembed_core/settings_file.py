@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -11,6 +12,11 @@ from pydantic import AfterValidator, BaseModel, ValidationError
 from finembed_core.errors import SettingsError
 
 Tree = TypeVar("Tree", bound=BaseModel)
+
+LARGEST = 2**20
+"""Bytes of a settings file, and values in it once its aliases are written out."""
+
+LONGEST_VALUE = 200  # characters shown
 
 
 def _no_repeats(items: list[Any]) -> list[Any]:
@@ -57,7 +63,7 @@ def _filled(tree: dict[Any, Any], model: Any) -> dict[Any, Any]:
 
 def _read_mapping(path: Path) -> dict[Any, Any]:
     try:
-        tree = _OnceLoader(path.read_text(encoding="utf-8")).get_single_data() or {}
+        tree = _read_yaml(path)
     except OSError as error:
         raise SettingsError(
             f"the settings file cannot be read: {error.strerror}",
@@ -74,13 +80,51 @@ def _read_mapping(path: Path) -> dict[Any, Any]:
             where=f"{path}, line {error.line}",
             remedy="keep one of the two; the later would silently win",
         ) from None
-    except yaml.YAMLError as error:
-        raise SettingsError("the settings file is not YAML", where=f"{path}: {error}") from None
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        raise SettingsError(
+            "the settings file is not YAML",
+            where=f"{path}: {error}",
+            remedy="write plain names and values, as `finembed init DIR` does",
+        ) from None
     if not isinstance(tree, dict):
         raise SettingsError(
-            "the settings file must hold sections such as `dataset:`", where=str(path)
+            "the settings file must hold sections such as `dataset:`",
+            where=str(path),
+            remedy="`finembed init DIR` writes one to start from",
         )
     return tree
+
+
+def _read_yaml(path: Path) -> Any:
+    with path.open("rb") as stream:
+        content = stream.read(LARGEST + 1)
+    if len(content) > LARGEST:
+        raise SettingsError(
+            f"the settings file is larger than {LARGEST // 1024} KB",
+            where=str(path),
+            remedy="name data files in it, and keep the data out of it",
+        )
+    loader = _OnceLoader(content.decode("utf-8-sig"))
+    node = loader.get_single_node()
+    if node is None:
+        return {}
+    if _size(node, {}) > LARGEST:
+        raise SettingsError(
+            "aliases in the settings file refer to each other without end, or nearly so",
+            where=str(path),
+            remedy="write the values out",
+        )
+    return loader.construct_document(node) or {}
+
+
+def _size(node: yaml.Node, known: dict[int, float]) -> float:
+    """Values under a node when its aliases are written out."""
+    if id(node) not in known:
+        known[id(node)] = math.inf  # of one that holds itself
+        inner = [] if isinstance(node, yaml.ScalarNode) else node.value
+        flat = [part for item in inner for part in (item if isinstance(item, tuple) else (item,))]
+        known[id(node)] = 1 + sum(_size(part, known) for part in flat)
+    return known[id(node)]
 
 
 class _StandsTwiceError(Exception):
@@ -120,10 +164,16 @@ def _first_complaint(error: ValidationError) -> str:
     if first["type"] == "missing":
         return f"setting `{name}` is needed{more}"
     if first["type"] in ("model_type", "model_attributes_type"):
-        return f"setting `{name}` is {first['input']!r}: it is a section, with settings below{more}"
+        given = _shown(first["input"])
+        return f"setting `{name}` is {given}: it is a section, with settings below{more}"
     if first["type"] == "value_error" and isinstance(first["input"], dict):
         return f"{f'in section `{name}`' if name else 'between sections'}: {said}{more}"
-    return f"setting `{name}` is {first['input']!r}: {said}{more}"
+    return f"setting `{name}` is {_shown(first['input'])}: {said}{more}"
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}..."
 
 
 def _hint(error: ValidationError, model: Any) -> str:

@@ -29,7 +29,7 @@ HOW_AND_WHERE = ("execution.", "report.", "dataset.files.", "pairs")
 BESIDE = "embeddings."
 """No portfolio of the chain rests on embeddings, so no run is known by their settings."""
 WHICH_DECISIONS = ("embeddings.enabled", "embeddings.first_decision", "embeddings.last_decision")
-OTHERS: tuple[Any, ...] = (True, False, 1, 2, 3, 5, 30, 40, 100, 5000, 0.3, 0.7, 1.5, -0.5)
+OTHERS: tuple[Any, ...] = (True, False, 1, 2, 3, 5, 30, 40, 100, 5000, 0.3, 0.7, 1.5, 0.05, -0.5)
 OTHERS += (
     "2001-03",
     "other",

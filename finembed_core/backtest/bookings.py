@@ -21,7 +21,6 @@ from numpy.typing import NDArray
 
 from finembed_core import histories
 from finembed_core.calendar import Month, month_ordinals
-from finembed_core.ingest.verdicts import UNDONE as TAKEN_BACK
 from finembed_core.panel import FloatArray, Panel
 from finembed_core.settings import Settings
 from finembed_core.store import PartStore
@@ -58,7 +57,7 @@ def booked_returns(store: PartStore, settings: Settings, through: Month, months:
         )
         values[at[undone], column] = np.nan
         for month, earned in _put_right(
-            at[rule != TWIN], given[rule != TWIN], undone[rule != TWIN]
+            at[rule != TWIN], given[rule != TWIN], undone[rule != TWIN], settings.ingest.nav.undone
         ):
             values[month, column] = earned
     return _reported(Panel(panel.dates, panel.ids, values))
@@ -83,14 +82,14 @@ def verdicts_on_money(store: PartStore, settings: Settings, through: Month) -> p
 
 
 def _put_right(
-    at: NDArray[np.int64], returns: FloatArray, undone: NDArray[np.bool_]
+    at: NDArray[np.int64], returns: FloatArray, undone: NDArray[np.bool_], within: float
 ) -> Iterator[tuple[int, float]]:
     """Months in which a wrong price was put right, and what both months together earned."""
     growth = 1.0 + returns
     k = 0
     while k + 1 < len(at):
         both = growth[k] * growth[k + 1]
-        taken_back = both > 0.0 and abs(np.log(both)) < TAKEN_BACK
+        taken_back = both > 0.0 and abs(np.log(both)) < within
         if at[k + 1] == at[k] + 1 and undone[k : k + 2].any() and taken_back:
             yield int(at[k + 1]), both - 1.0
             k += 1

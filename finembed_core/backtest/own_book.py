@@ -91,7 +91,11 @@ def state_of(holdings: pl.DataFrame, ids: pl.Series) -> State:
     dense[ids.search_sorted(names.filter(~is_cash)).to_numpy()] = values.filter(~is_cash).to_numpy()
     cash = float(values.filter(is_cash).sum())
     if dense.sum() + cash <= 0.0:
-        raise InputError("the holdings are worth nothing", remedy="give at least some cash")
+        raise InputError(
+            "the holdings are worth nothing",
+            where="holdings, column value",
+            remedy="give at least some cash",
+        )
     return State(dense, cash)
 
 

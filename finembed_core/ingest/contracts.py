@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -32,8 +33,10 @@ LIMITS: dict[str, tuple[float, float]] = {
 }
 """What a fund's terms can be; shares and fees are decimals."""
 
-SILENT_MONTHS = 12  # without a report of any fund: more is a mistyped year
-MOST_DOUBLES = 3  # more returns in a month than a fund's that also reports by the day or week
+UNSEEN = "[\\x00-\\x1f\\x7f-\\x9f\\u200b\\u200e\\u200f\\u2028-\\u202e\\u2066-\\u2069\\ufeff]"
+"""Controls, ends of line, marks of direction and of width 0, in a name."""
+
+LONGEST_NAME = 60  # characters shown
 
 
 def check(tables: InputTables) -> InputTables:
@@ -49,11 +52,12 @@ def check(tables: InputTables) -> InputTables:
     ------
     InputError
         A column is missing or has the wrong type, a key is empty or stands twice with different
-        values, a table is empty, a word is none of its vocabulary, a fund's terms are impossible, a
-        series is not described or two series claim one name.
+        values, a table is empty, a word is none of its vocabulary, a fund's terms are impossible,
+        it dies before it begins, a series is not described or two series claim one name.
     """
     for table in SCHEMAS:
         _check_schema(table, getattr(tables, table))
+        _check_ids(table, getattr(tables, table))
     _check_not_empty(tables.fund_observations)
     _check_vocabularies(tables)
     observations = merge_keys(
@@ -72,6 +76,7 @@ def check(tables: InputTables) -> InputTables:
     )
     for table, frame in (("funds", funds), ("daily_funds", daily_funds)):
         _check_terms(table, frame)
+        _check_lives(table, frame)
     series = merge_keys("series", tables.series, ["series_id"], ["roles", "aliases"])
     values = merge_keys(
         "series_observations",
@@ -168,6 +173,21 @@ def _check_schema(table: str, frame: pl.DataFrame) -> None:
             )
 
 
+def _check_ids(table: str, frame: pl.DataFrame) -> None:
+    """Names that can be told apart by eye and stand in one line."""
+    key = REQUIRED[table][0]
+    ids = frame[key].unique()
+    odd = ids.filter(ids.str.contains(UNSEEN)).sort()
+    if len(odd):
+        found = re.search(UNSEEN, odd[0])
+        raise InputError(
+            f"{odd[0][:LONGEST_NAME]!r} holds the character U+{ord(found[0]) if found else 0:04X}, "
+            "which cannot be seen",
+            where=f"{table}, column {key}",
+            remedy="remove line breaks, control characters and marks of direction from the name",
+        )
+
+
 def _check_not_empty(observations: pl.DataFrame) -> None:
     if observations.is_empty():
         raise InputError(
@@ -228,6 +248,17 @@ def _check_terms(table: str, funds: pl.DataFrame) -> None:
             )
 
 
+def _check_lives(table: str, funds: pl.DataFrame) -> None:
+    found = funds.filter(pl.col("death_date") < pl.col("inception"))
+    if found.height:
+        fund, born, died = found.select("fund_id", "inception", "death_date").row(0)
+        raise InputError(
+            f"fund {fund} dies on {died}, before its inception on {born}",
+            where=f"{table}, columns inception and death_date, {found.height} rows",
+            remedy="correct one of the dates, or leave the one that is not known empty",
+        )
+
+
 def _resolve_aliases(values: pl.DataFrame, series: pl.DataFrame) -> pl.DataFrame:
     other = series.select("series_id", "aliases").explode("aliases").drop_nulls("aliases").unique()
     _check_claims(pl.concat([other, series.select("series_id", aliases="series_id")]).unique())
@@ -266,7 +297,7 @@ def _check_claims(claims: pl.DataFrame) -> None:
         )
 
 
-def check_no_double_reports(rows: pl.DataFrame) -> None:
+def check_no_double_reports(rows: pl.DataFrame, most: int) -> None:
     """A fund that reports one return a month must not have two for a month in between.
 
     Daily and weekly returns are compounded; of a month with two or three, between months with one
@@ -276,13 +307,15 @@ def check_no_double_reports(rows: pl.DataFrame) -> None:
     ----------
     rows : polars.DataFrame
         fund_id, date (month end), day, ret.
+    most : int
+        Returns in a month that may be a double report; more are days or weeks.
     """
     fund, n = pl.col("fund_id"), pl.col("n")
     told = rows.drop_nulls("ret")
     counts = told.group_by("fund_id", "date").agg(n=pl.len()).sort("fund_id", "date")
     beside = [n.shift(step).over("fund_id") for step in (1, -1)]
     double = counts.filter(
-        n.is_between(2, MOST_DOUBLES)
+        n.is_between(2, most)
         & (n.quantile(0.5, "lower").over("fund_id") == 1)
         & pl.all_horizontal(neighbor.fill_null(1) == 1 for neighbor in beside)
     )
@@ -298,17 +331,19 @@ def check_no_double_reports(rows: pl.DataFrame) -> None:
         )
 
 
-def check_no_long_silence(monthly: pl.DataFrame) -> None:
-    """Somebody reports at least once a year; who stands alone beyond that has a wrong date.
+def check_no_long_silence(monthly: pl.DataFrame, most: int) -> None:
+    """Somebody reports now and then; who stands alone beyond that has a wrong date.
 
     Parameters
     ----------
     monthly : polars.DataFrame
         fund_id, date (month end), day.
+    most : int
+        Months without a report of any fund that may be.
     """
     months = monthly["date"].unique().sort()
     silent = np.diff(month_ordinals(months.to_numpy())) - 1
-    gaps = np.flatnonzero(silent > SILENT_MONTHS)
+    gaps = np.flatnonzero(silent > most)
     if len(gaps) == 0:
         return
     gap = int(gaps[0])

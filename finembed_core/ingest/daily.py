@@ -8,8 +8,8 @@ later data add cells and change none.
   since everybody has computed the later return without it.
 * A session's return needs a value of that very day. A NAV of a day without session is not needed
   (the next NAV holds its move); a quoted return of such a day is compounded into the next session.
-* After a gap the return since the last value falls into the session of the report, up to `MAX_GAP`
-  sessions; beyond, there is none and a new history begins.
+* After a gap the return since the last value falls into the session of the report, up to
+  ``embeddings.max_gap_sessions``; beyond, there is none and a new history begins.
 """
 
 from __future__ import annotations
@@ -30,7 +30,6 @@ from finembed_core.ingest.verdicts import empty_quarantine, quarantined
 from finembed_core.settings import EmbeddingsSettings, Settings
 from finembed_core.sources import InputTables
 
-MAX_GAP = 10  # sessions that one return may cover: two weeks
 FUNDS_AT_ONCE = 500  # bounds memory: prints take twenty times the room of the panel
 TABLE = "daily_observations"
 PRINTS = ["id", "date", "ret", "nav", "available_at", "broken"]
@@ -82,11 +81,12 @@ def daily_panel(tables: InputTables, settings: Settings, last: Month) -> Daily |
         )
     rest = sorted(set(series["id"].unique()) - {market})
     beside, _ = _cells(series, days, (market, *rest))
-    values, values_known, _ = _matrix(beside, days, np.inf)
+    gap = settings.embeddings.max_gap_sessions
+    values, values_known, _ = _matrix(beside, days, np.inf, gap)
     panel = DailyPanel(days, ids, returns, known, beside.ids, values, values_known)
     funds = tables.daily_funds.filter(pl.col("fund_id").is_in(ids)).sort("fund_id")
     newest = cast(dt.date, reports["date"].max())
-    return Daily(panel, funds, quarantine, _warnings(panel, newest))
+    return Daily(panel, funds, quarantine, _warnings(panel, newest, gap))
 
 
 def _series_prints(tables: InputTables, settings: Settings, last: Month) -> pl.DataFrame:
@@ -144,7 +144,9 @@ def _fund_returns(
         prints = reports.filter((place >= begin) & (place < end)).rename({"fund_id": "id"})
         prints, faults = _sound_prints(prints, settings.daily_lag_days)
         cells, late = _cells(prints, days, tuple(ids[begin:end]))
-        values, since, excess = _matrix(cells, days, settings.max_abs_return)
+        values, since, excess = _matrix(
+            cells, days, settings.max_abs_return, settings.max_gap_sessions
+        )
         returns.append(values)
         known.append(since)
         kept += [faults, _kept_aside(late, "nav", "out_of_order"), excess]
@@ -282,14 +284,14 @@ def _compounded(
 
 
 def _matrix(
-    cells: _Cells, days: Days, limit: float
+    cells: _Cells, days: Days, limit: float, max_gap: int
 ) -> tuple[Floats32, NDArray[np.int32], pl.DataFrame]:
     """Returns (T, N), the sessions that know them, and those beyond the limit.
 
     A fall counts as the rise that makes up for it: of a wrong value neither the way there nor the
     way back may stay without the other.
     """
-    change = _changes(cells)
+    change = _changes(cells, max_gap)
     lost = change < -1.0
     with np.errstate(divide="ignore"):  # a total loss is beyond every limit
         beyond = np.abs(np.log1p(np.where(lost, 0.0, change))) > np.log1p(limit)
@@ -304,10 +306,10 @@ def _matrix(
     return returns, known, pl.concat(_excess(cells, days, change, *fault) for fault in faults)
 
 
-def _changes(cells: _Cells) -> Floats:
+def _changes(cells: _Cells, max_gap: int) -> Floats:
     """Quoted returns, or else from the row before to this one, where both are NAVs."""
     gap = np.diff(cells.session, prepend=-1)
-    follows = (np.diff(cells.column, prepend=-1) == 0) & (gap <= MAX_GAP)
+    follows = (np.diff(cells.column, prepend=-1) == 0) & (gap <= max_gap)
     with np.errstate(over="ignore"):  # beyond every limit then
         growth = cells.nav / np.r_[np.nan, cells.nav[:-1]] - 1.0
     of_nav = np.where(follows & ~cells.broken, growth, np.nan)
@@ -329,10 +331,10 @@ def _excess(cells: _Cells, days: Days, change: Floats, rule: str, faulty: Bools)
     return quarantined(rows, table=TABLE, id="id", column="ret", rule=rule, known_at="known")
 
 
-def _warnings(panel: DailyPanel, newest: dt.date) -> list[str]:
+def _warnings(panel: DailyPanel, newest: dt.date, max_gap: int) -> list[str]:
     warnings = []
     end = cast(dt.date, panel.days[-1].item())
-    if newest > end + dt.timedelta(days=MAX_GAP):
+    if newest > end + dt.timedelta(days=max_gap):
         warnings.append(
             f"the market {panel.market} ends on {end}, the daily reports of funds on {newest}: "
             "what lies after is not used"

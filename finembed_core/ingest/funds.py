@@ -13,10 +13,10 @@ from finembed_core.calendar import month_ordinals
 from finembed_core.ingest.contracts import check_no_double_reports, check_no_long_silence
 from finembed_core.ingest.periods import compounded, finished_months, month_end
 from finembed_core.ingest.verdicts import empty_quarantine, quarantined
+from finembed_core.settings import IngestSettings
 
 FloatArray = NDArray[np.float64]
 NEVER = np.iinfo(np.int64).max
-SAME_RETURN = 1e-4  # a quoted return is rounded
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class FundMonths:
 
 
 def fund_months(
-    observations: pl.DataFrame, lag_days: int, max_span: int
+    observations: pl.DataFrame, lag_days: int, settings: IngestSettings
 ) -> tuple[FundMonths, pl.DataFrame]:
     """Judge each row by itself, convert days to months and NAVs to returns.
 
@@ -83,9 +83,9 @@ def fund_months(
         Checked fund observations, by fund and date.
     lag_days : int
         Publication lag assumed where ``available_at`` is missing, in days after the month's end.
-    max_span : int
-        A NAV after more missing months than this starts a new history: the fund was taken for
-        dead meanwhile. After fewer, the return over the gap falls into the month of the report,
+    settings : IngestSettings
+        A NAV after more than ``dead_after_missing`` months starts a new history: the fund was taken
+        for dead meanwhile. After fewer, the return over the gap falls into the month of the report,
         as it does for whoever held the fund.
 
     Returns
@@ -101,9 +101,10 @@ def fund_months(
         all the others.
     """
     sound, quarantine = _row_gates(observations, lag_days)
-    monthly = _to_months(finished_months(sound, "source"), lag_days)
-    check_no_long_silence(monthly)
-    return _dense(monthly, max_span), quarantine
+    finished = finished_months(sound, "source")
+    monthly = _to_months(finished, lag_days, settings.max_double_reports)
+    check_no_long_silence(monthly, settings.max_silent_months)
+    return _dense(monthly, settings), quarantine
 
 
 def _row_gates(rows: pl.DataFrame, lag_days: int) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -157,7 +158,7 @@ def _row_gates(rows: pl.DataFrame, lag_days: int) -> tuple[pl.DataFrame, pl.Data
     return rows.filter(early.not_() | early.is_null()), pl.concat(kept)
 
 
-def _to_months(rows: pl.DataFrame, lag_days: int) -> pl.DataFrame:
+def _to_months(rows: pl.DataFrame, lag_days: int, max_doubles: int) -> pl.DataFrame:
     """One row per fund and month: daily returns compounded, the last NAV and assets."""
     rows = rows.with_columns(
         date=month_end(),
@@ -166,7 +167,7 @@ def _to_months(rows: pl.DataFrame, lag_days: int) -> pl.DataFrame:
         available_at=pl.col("available_at").fill_null(month_end() + pl.duration(days=lag_days)),
     )
     if rows.select(pl.struct("fund_id", "date").is_duplicated().any()).item():
-        check_no_double_reports(rows)
+        check_no_double_reports(rows, max_doubles)
         return (
             rows.sort("fund_id", "day")
             .group_by("fund_id", "date", maintain_order=True)
@@ -184,7 +185,7 @@ def _to_months(rows: pl.DataFrame, lag_days: int) -> pl.DataFrame:
     return rows
 
 
-def _dense(monthly: pl.DataFrame, max_span: int) -> FundMonths:
+def _dense(monthly: pl.DataFrame, settings: IngestSettings) -> FundMonths:
     ids = monthly["fund_id"].unique().sort()
     sources = monthly["source"].unique().sort()
     months = month_ordinals(monthly["date"].to_numpy())
@@ -204,10 +205,10 @@ def _dense(monthly: pl.DataFrame, max_span: int) -> FundMonths:
     reported_at = spread(
         monthly["available_at"].to_numpy().astype("datetime64[D]").astype(np.int64), NEVER, np.int64
     )
-    from_nav, span, both_known = _returns_of_nav(nav, reported_at, max_span)
+    from_nav, span, both_known = _returns_of_nav(nav, reported_at, settings.dead_after_missing)
     given = numbers("ret")
     quoted = ~np.isnan(given)  # where both are given, the quoted return counts
-    same = (np.abs(given - from_nav) < SAME_RETURN) & (both_known == reported_at)
+    same = (np.abs(given - from_nav) < settings.quoted_tolerance) & (both_known == reported_at)
     nav[quoted & ~same] = np.nan  # adjusted for a split, say
     span[quoted] = 1
     source = sources.search_sorted(monthly["source"]).to_numpy()

@@ -11,22 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from finembed_core.ingest.funds import NEVER, FundMonths
-from finembed_core.ingest.verdicts import RULES, UNDONE
-from finembed_core.settings import IngestSettings
+from finembed_core.ingest.verdicts import RULES
+from finembed_core.settings import IngestSettings, NavSettings
 
 BoolArray = NDArray[np.bool_]
 DayArray = NDArray[np.int64]
 
 RULE_CODES = {rule: code for code, rule in enumerate(RULES, start=1)}
-
-FACE_FACTORS = np.log([5.0, 10.0, 20.0, 50.0, 100.0, 1000.0])
-FACE_TOLERANCE = 0.15  # a month's own return beside the change of face value, in logs
-FACE_VALUES = np.array([10.0, 100.0, 1000.0])
-ON_FACE = 0.001  # NAVs are printed in cents
-RESET_LOSS = np.log(0.55)  # of 3,502 Indian funds, three lost that much in October 2008
-JUMP = np.log(1.5)
-JUMP_DEVIATIONS = 5.0  # of the twelve months before: a volatile stock may do this by itself
-VOLATILITY_MONTHS = 12
 
 
 class Verdicts:
@@ -69,13 +60,13 @@ def judge(
     returns, available = funds.returns, funds.available
     verdicts.add("after_death", *_after_death(funds, death_day, lag_days))
     verdicts.add("instant_history", _instant_history(funds, settings.drop_first_months), available)
-    verdicts.add("face_value_change", _face_value_change(funds), available)
+    verdicts.add("face_value_change", _face_value_change(funds, settings.nav), available)
     with np.errstate(invalid="ignore"):
         verdicts.add("return_below_minus_100", returns < -1.0, available)
         verdicts.add("return_above_limit", np.abs(returns) > settings.max_abs_return, available)
-    verdicts.add("nav_jump_undone", *_jump_undone(funds))
+    verdicts.add("nav_jump_undone", *_jump_undone(funds, settings.nav))
     verdicts.add("stale_nav", *_stale(funds, settings.stale_months))
-    verdicts.add("duplicate_fund", *_duplicates(funds, verdicts.known, settings.duplicate_months))
+    verdicts.add("duplicate_fund", *_duplicates(funds, verdicts.known, settings))
     return verdicts
 
 
@@ -96,40 +87,45 @@ def _instant_history(funds: FundMonths, months: int) -> BoolArray:
     return funds.reported & (np.arange(len(order))[:, None] - earliest < months)
 
 
-def _face_value_change(funds: FundMonths) -> BoolArray:
+def _face_value_change(funds: FundMonths, settings: NavSettings) -> BoolArray:
     """A NAV that rises by a round factor, or restarts at a face value.
 
-    A fall counts only where a loss is out of the question: nearly half or more, far beyond the
+    A fall counts only where a loss is out of the question: ``reset_loss`` or more, far beyond the
     fund's own months, and from no round NAV to exactly a face value. A fund written down by 80% or
     90% moves by a round factor, too: hiding that would flatter, so the factor alone proves nothing
     downwards (`falls_by_a_face_factor` are counted instead).
     """
     ratio = _log_ratio(funds)
-    rises = _by_face_factor(ratio) & (ratio > 0)
+    rises = _by_face_factor(ratio, settings) & (ratio > 0)
     with np.errstate(invalid="ignore"):
-        restarts = (ratio < RESET_LOSS) & _on_face(funds.nav)
-        restarts &= ~_on_face(funds.nav / np.exp(ratio))
-    return rises | _far_out(funds, ratio, restarts, funds.available)
+        restarts = (ratio < np.log(1.0 - settings.reset_loss)) & _on_face(funds.nav, settings)
+        restarts &= ~_on_face(funds.nav / np.exp(ratio), settings)
+    return rises | _far_out(funds, ratio, restarts, funds.available, settings)
 
 
-def falls_by_a_face_factor(funds: FundMonths) -> BoolArray:
+def falls_by_a_face_factor(funds: FundMonths, settings: NavSettings) -> BoolArray:
     """NAVs that fall by about a factor of a face value: losses, for all one can know."""
     ratio = _log_ratio(funds)
-    return _by_face_factor(ratio) & (ratio < 0)
+    return _by_face_factor(ratio, settings) & (ratio < 0)
 
 
-def _by_face_factor(ratio: NDArray[np.float64]) -> BoolArray:
-    large = np.abs(ratio) > FACE_FACTORS[0] - FACE_TOLERANCE
+def _by_face_factor(ratio: NDArray[np.float64], settings: NavSettings) -> BoolArray:
+    large = np.abs(ratio) > _least_face_move(settings)
     found = np.zeros(ratio.shape, dtype=bool)
-    distance = np.abs(np.abs(ratio[large])[:, None] - FACE_FACTORS)
-    found[large] = (distance < FACE_TOLERANCE).any(axis=-1)
+    distance = np.abs(np.abs(ratio[large])[:, None] - np.log(settings.face_factors))
+    found[large] = (distance < settings.face_tolerance).any(axis=-1)
     return found
 
 
-def _on_face(nav: NDArray[np.float64]) -> BoolArray:
+def _least_face_move(settings: NavSettings) -> float:
+    """In logs; what is smaller is no change of face value."""
+    return float(np.log(min(settings.face_factors))) - settings.face_tolerance
+
+
+def _on_face(nav: NDArray[np.float64], settings: NavSettings) -> BoolArray:
     found = np.zeros(nav.shape, dtype=bool)
-    for face in FACE_VALUES:
-        found |= np.abs(nav - face) < ON_FACE * face
+    for face in settings.face_values:
+        found |= np.abs(nav - face) < settings.face_rounding * face
     return found
 
 
@@ -140,16 +136,17 @@ def _log_ratio(funds: FundMonths) -> NDArray[np.float64]:
         return np.log(gross)
 
 
-def _jump_undone(funds: FundMonths) -> tuple[BoolArray, DayArray]:
+def _jump_undone(funds: FundMonths, settings: NavSettings) -> tuple[BoolArray, DayArray]:
     """Both legs of a jump that the next month takes back: seen when it is taken back."""
     ratio = _log_ratio(funds)
     found = np.zeros(ratio.shape, dtype=bool)
     known = np.full(ratio.shape, NEVER, dtype=np.int64)
     there, back = ratio[:-1], ratio[1:]
     with np.errstate(invalid="ignore"):
-        undone = (np.abs(there) > JUMP) & (np.abs(there + back) < UNDONE)
+        jumps = np.abs(there) > np.log(1.0 + settings.jump)
+        undone = jumps & (np.abs(there + back) < settings.undone)
     seen = np.maximum(funds.available[:-1], funds.available[1:])
-    undone &= _far_out(funds, ratio[:-1], undone, seen)
+    undone &= _far_out(funds, ratio[:-1], undone, seen, settings)
     for rows in (slice(None, -1), slice(1, None)):
         known[rows] = np.where(undone, np.minimum(known[rows], seen), known[rows])
         found[rows] |= undone
@@ -157,19 +154,25 @@ def _jump_undone(funds: FundMonths) -> tuple[BoolArray, DayArray]:
 
 
 def _far_out(
-    funds: FundMonths, ratio: NDArray[np.float64], candidates: BoolArray, day: DayArray
+    funds: FundMonths,
+    ratio: NDArray[np.float64],
+    candidates: BoolArray,
+    day: DayArray,
+    settings: NavSettings,
 ) -> BoolArray:
-    """Candidates beyond `JUMP_DEVIATIONS` of the fund's own months before, known by `day`.
+    """Candidates beyond ``deviations`` of the fund's own months before, known by `day`.
 
-    Six months at least; those by a factor of a face value say nothing about volatility.
+    Moves by a factor of a face value say nothing about volatility.
     """
+    months, least = settings.deviation_months, _least_face_move(settings)
     found = np.zeros(candidates.shape, dtype=bool)
     for row, column in zip(*np.nonzero(candidates), strict=True):
-        rows = slice(max(row - VOLATILITY_MONTHS, 0), row)
+        rows = slice(max(row - months, 0), row)
         before = ratio[rows, column][funds.available[rows, column] <= day[row, column]]
-        before = before[np.abs(before) < FACE_FACTORS[0] - FACE_TOLERANCE]
-        if 2 * len(before) >= VOLATILITY_MONTHS:
-            found[row, column] = abs(ratio[row, column]) > JUMP_DEVIATIONS * before.std(ddof=1)
+        before = before[np.abs(before) < least]
+        if 2 * len(before) >= months:
+            limit = settings.deviations * before.std(ddof=1)
+            found[row, column] = abs(ratio[row, column]) > limit
     return found
 
 
@@ -207,20 +210,24 @@ def _spread_back(windows: BoolArray, complete: DayArray, months: int) -> tuple[B
     return found, known
 
 
-def _duplicates(funds: FundMonths, judged_at: DayArray, months: int) -> tuple[BoolArray, DayArray]:
-    """Funds whose last `months` returns equal another fund's; the one known first stays.
+def _duplicates(
+    funds: FundMonths, judged_at: DayArray, settings: IngestSettings
+) -> tuple[BoolArray, DayArray]:
+    """Funds whose last ``duplicate_months`` returns equal another fund's; the first known stays.
 
     Windows are compared by a rolling polynomial hash of the returns' bits, so that all pairs of
     ten thousand funds cost one sort a month. A window with a return that another gate had judged
     by the window's own day (`judged_at`) is not compared; a verdict that came later does not undo
     what was seen before.
     """
-    returns, available = funds.returns, funds.available
+    returns, available, months = funds.returns, funds.available, settings.duplicate_months
     windows = np.zeros(returns.shape, dtype=bool)
     complete = np.full(returns.shape, NEVER, dtype=np.int64)
     if len(returns) < months:
         return windows, complete
-    hashes, whole = _rolling_hash(returns, months)
+    hashes, whole = _rolling_hash(
+        np.round(returns, settings.duplicate_decimals), months, settings.duplicate_moving
+    )
     latest = _window_max(available, months)
     judged = (judged_at != NEVER).any(axis=0)
     earliest = -_window_max(-judged_at[:, judged], months)
@@ -248,14 +255,14 @@ def _running_min(values: DayArray, group: DayArray) -> DayArray:
 
 
 def _rolling_hash(
-    returns: NDArray[np.float64], months: int
+    returns: NDArray[np.float64], months: int, moving_share: float
 ) -> tuple[NDArray[np.uint64], BoolArray]:
     """Hash of the `months` returns that end with each row, and whether none of them is missing.
 
-    Windows of which half or more are zero say nothing about identity and count as not whole.
+    Windows of which no more than `moving_share` move say nothing about identity: not whole.
     """
     step = np.uint64(0x9E3779B97F4A7C15)  # odd, well mixed: 2^64 / golden ratio
-    bits = (np.round(returns, 12) + 0.0).view(np.uint64) * step
+    bits = (returns + 0.0).view(np.uint64) * step
     bits ^= bits >> np.uint64(29)
     drop = np.uint64(pow(int(step), months, 2**64))
     usable = ~np.isnan(returns)
@@ -274,5 +281,5 @@ def _rolling_hash(
             count -= usable[t - months]
             moves -= moving[t - months]
         hashes[t] = rolling
-        whole[t] = (count == months) & (2 * moves > months)
+        whole[t] = (count == months) & (moves > moving_share * months)
     return hashes, whole

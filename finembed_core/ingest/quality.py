@@ -7,10 +7,7 @@ import polars as pl
 
 from finembed_core.ingest.funds import FundMonths
 from finembed_core.ingest.gates import falls_by_a_face_factor
-
-HEAVY_AUTOCORRELATION = 0.3
-"""First autocorrelation from which returns look smoothed (Getmansky, Lo and Makarov 2004 find a
-mean of 0.2 to 0.4 for illiquid hedge-fund styles, under 0.1 for liquid ones)."""
+from finembed_core.settings import Settings
 
 SCHEMA: dict[str, pl.DataType] = {
     "table": pl.String(),
@@ -26,7 +23,7 @@ def data_quality(
     observations: pl.DataFrame,
     series: pl.DataFrame,
     funds: FundMonths,
-    min_history: int,
+    settings: Settings,
 ) -> pl.DataFrame:
     """Counts per rule.
 
@@ -38,8 +35,8 @@ def data_quality(
         Fund and series observations as written to the store.
     funds : FundMonths
         Returns after the gates (quarantined ones NaN).
-    min_history : int
-        Months under which a history is short (``universe.min_history_months``).
+    settings : Settings
+        ``ingest`` has the thresholds, ``universe.min_history_months`` says what is short.
 
     Returns
     -------
@@ -53,7 +50,7 @@ def data_quality(
         ids=pl.col("id").n_unique().cast(pl.Int64),
     )
     counts = [
-        *_fund_reasons(funds, min_history),
+        *_fund_reasons(funds, settings),
         *_series_reasons(series),
         *_totals("fund_observations", observations, "fund_id"),
         *_totals("series_observations", series, "series_id"),
@@ -64,7 +61,7 @@ def data_quality(
     return pl.concat([kept_aside.select(list(SCHEMA)), counted]).sort("table", "kind", "rule")
 
 
-def _fund_reasons(funds: FundMonths, min_history: int) -> list[tuple[str, str, str, int, int]]:
+def _fund_reasons(funds: FundMonths, settings: Settings) -> list[tuple[str, str, str, int, int]]:
     reported = funds.reported
     inside = (
         np.maximum.accumulate(reported, axis=0)
@@ -73,9 +70,9 @@ def _fund_reasons(funds: FundMonths, min_history: int) -> list[tuple[str, str, s
     gaps = inside & ~reported
     over_gap = (funds.span > 1) & ~np.isnan(funds.returns)
     history = (~np.isnan(funds.returns)).sum(axis=0)
-    short = history < min_history
+    short = history < settings.universe.min_history_months
     no_aum = np.isnan(funds.aum) & reported
-    smooth = _first_autocorrelation(funds.returns) > HEAVY_AUTOCORRELATION
+    smooth = _first_autocorrelation(funds.returns) > settings.ingest.heavy_autocorrelation
 
     def count(rule: str, cells: np.ndarray) -> tuple[str, str, str, int, int]:
         ids = int(cells.any(axis=0).sum())
@@ -84,7 +81,7 @@ def _fund_reasons(funds: FundMonths, min_history: int) -> list[tuple[str, str, s
     return [
         count("gap", gaps),
         count("return_over_gap", over_gap),
-        count("fall_by_face_factor", falls_by_a_face_factor(funds)),
+        count("fall_by_face_factor", falls_by_a_face_factor(funds, settings.ingest.nav)),
         count("missing_aum", no_aum),
         count("short_history", reported & short),
         count("heavy_autocorrelation", reported & smooth & ~short),

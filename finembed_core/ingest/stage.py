@@ -155,9 +155,7 @@ def prepare(tables: InputTables, settings: Settings, first: Month, last: Month |
     """
     tables = check(tables)
     dataset, limits = settings.dataset, settings.ingest
-    funds, row_faults = fund_months(
-        tables.fund_observations, dataset.fund_lag, limits.dead_after_missing
-    )
+    funds, row_faults = fund_months(tables.fund_observations, dataset.fund_lag, limits)
     verdicts = judge(funds, _death_days(funds, tables.funds), dataset.fund_lag, limits)
     begin = Month.of(cast(dt.date, tables.fund_observations["date"].min()))
     last = _check_months(funds, begin, first, last)
@@ -174,9 +172,7 @@ def prepare(tables: InputTables, settings: Settings, first: Month, last: Month |
     faults += [daily.quarantine] if daily else []
     quarantine = span.until_last(pl.concat(faults), "known_at").sort("table", "rule", "id", "date")
     sound = funds.judged(verdicts.rule > 0, last.ordinal)
-    quality = data_quality(
-        quarantine, observations, series, sound, settings.universe.min_history_months
-    )
+    quality = data_quality(quarantine, observations, series, sound, settings)
     return Ingested(
         first,
         last,

@@ -18,9 +18,6 @@ from finembed_core.settings import Settings, UniverseSettings
 from finembed_core.stage import Output, Stage
 from finembed_core.store import PartStore
 
-AUM_MONTHS = 12
-"""Assets older than this are not taken for today's."""
-
 SCHEMA: dict[str, pl.DataType] = {
     "month": pl.Date(),
     "fund_id": pl.String(),
@@ -149,7 +146,9 @@ class _Facts:
         ).select("fund_id", dead="reason")
         funds = self._attributes.with_columns(
             n_history=_usable_months(reports, end),
-            last_aum=pl.Series(_latest_aum(reports, end, month)).fill_nan(None),
+            last_aum=pl.Series(_latest_aum(reports, end, month, self._settings.universe)).fill_nan(
+                None
+            ),
             duplicate=self._is_duplicate(last_report, month),
             closed=_closed(day, self._settings.dataset.fund_lag),
         )
@@ -188,10 +187,13 @@ def _usable_months(reports: KnownReports, end: int) -> pl.Series:
     return pl.Series(usable.sum(axis=1), dtype=pl.Int64)
 
 
-def _latest_aum(reports: KnownReports, end: int, month: Month) -> NDArray[np.float64]:
-    """Latest assets known, not older than `AUM_MONTHS`; NaN without."""
+def _latest_aum(
+    reports: KnownReports, end: int, month: Month, settings: UniverseSettings
+) -> NDArray[np.float64]:
+    """Latest assets known, if young enough; NaN without."""
     age = month.ordinal - reports.month[:end]
-    recent = np.flatnonzero((age < AUM_MONTHS) & (age >= 0) & ~np.isnan(reports.aum[:end]))
+    young = (age < settings.max_aum_age_months) & (age >= 0)
+    recent = np.flatnonzero(young & ~np.isnan(reports.aum[:end]))
     latest = np.full(len(reports.ids), np.nan)
     order = recent[np.argsort(-age[recent], kind="stable")]  # oldest first, the latest wins
     latest[reports.fund[order]] = reports.aum[order]

@@ -15,9 +15,6 @@ QUARANTINE: dict[str, pl.DataType] = {
     "known_at": pl.Date(),
 }
 
-UNDONE = 0.1
-"""Log distance within which one month's jump counts as taken back by the next."""
-
 RULES: dict[str, str] = {
     "not_finite": "NaN or infinite",
     "nav_not_positive": "a NAV must be positive",

@@ -122,6 +122,7 @@ class EmbeddingsSettings(Section):
     and then, one that reports weekly stays out. ``max_abs_return`` limits the ratio of two prices,
     where a fall counts as the rise that makes up for it: with 0.5, returns above +50% or below
     -33.3% are kept aside, beyond the worst day of an index (S&P 500, 1987-10-19: -20.5%).
+    One return covers ``max_gap_sessions`` at most, two weeks; after more a new history begins.
     ``published_encoder`` and ``published_mode`` are those whose vectors go to the warehouse.
     ``statistics`` hands the mean and the volatility that a normalized window lost to the heads. Two
     of the five encoders and three of the five modes are the default, as each costs its training in
@@ -140,6 +141,7 @@ class EmbeddingsSettings(Section):
     horizon: Annotated[int, Field(ge=5)] = 64
     min_visible: Share = 0.75
     max_abs_return: Annotated[float, Field(gt=0)] = 0.5
+    max_gap_sessions: PositiveInt = 10
     size: PositiveInt = 32
     statistics: bool = True
     encoders: Annotated[list[EncoderName], Field(min_length=1), Once] = ["rlinear", "itransformer"]

@@ -17,20 +17,17 @@ from finembed_core.calendar import Month
 from finembed_core.errors import InputError, SettingsError
 from finembed_core.settings import DatasetSettings, TableFiles
 from finembed_core.sources import fred_md
+from finembed_core.sources.cells import Place, converted
+from finembed_core.sources.opening import SUFFIXES, blank_rows, open_table
 from finembed_core.sources.tables import REQUIRED, SCHEMAS, InputTables, conform, empty
 
-SUFFIXES = (".csv", ".csv.gz", ".parquet")
-DATE_FORMATS = ("%Y-%m-%d", "%Y%m%d", "%Y/%m/%d", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S")
-MONTH_FORMATS = ("%Y-%m", "%Y%m", "%Y/%m")  # a month is read as its first day
-NULLS = ("", "NA", "N/A", "null", "NULL", "None", ".")
-WORDS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
-LIST_SEPARATORS = r"[|;,\s]+"
-SEPARATORS = (";", "\t", "|")  # other than the comma that is read
 WIDE_CELLS = {
     "fund_observations": ("ret", "nav", "aum"),
     "series_observations": ("value",),
     "daily_observations": ("ret", "nav"),
 }
+
+LONGEST_PATH = 200  # characters shown
 
 Stamp = tuple[str, int, int]
 
@@ -78,16 +75,24 @@ def month_bounds(settings: DatasetSettings) -> tuple[Month, None]:
         return Month.parse(settings.first_month), None
     specs = settings.files.fund_observations
     written = tuple(spec.model_dump_json() for spec in specs)
-    stamps = tuple(
-        (str(file), file.stat().st_mtime_ns, file.stat().st_size)
-        for spec in specs
-        for file in matching_files(spec)
-    )
+    stamps = tuple(_stamp(file) for spec in specs for file in matching_files(spec))
     first = _first_month(written, stamps)
     if first is None:
         load(settings)  # says what is wrong with the specification
         raise InputError("fund_observations has no date", where="dataset.files.fund_observations")
     return first, None
+
+
+def _stamp(file: Path) -> Stamp:
+    try:
+        seen = file.stat()
+    except OSError as error:
+        raise InputError(
+            f"the file cannot be read: {error.strerror}",
+            where=str(file),
+            remedy="start again once nobody is writing there",
+        ) from None
+    return str(file), seen.st_mtime_ns, seen.st_size
 
 
 @lru_cache(maxsize=8)
@@ -109,18 +114,20 @@ def matching_files(spec: TableFiles) -> list[Path]:
         The path is no glob.
     """
     path = Path(spec.path)
-    if path.is_dir():
-        found = sorted(f for f in path.iterdir() if f.name.endswith(SUFFIXES))
-    else:
-        root = Path(path.anchor)
-        try:
-            found = sorted(root.glob(str(path.relative_to(root))))
-        except ValueError as error:
-            raise SettingsError(
-                f"{path.name!r} is no pattern for files: {error}",
-                where=f"settings, dataset.files: path {spec.path}",
-                remedy="write * for any part of a name, ** alone between slashes for any folders",
-            ) from None
+    try:
+        found = _found(path)
+    except ValueError as error:
+        raise SettingsError(
+            f"{path.name!r} is no pattern for files: {error}",
+            where=f"settings, dataset.files: path {spec.path!r}",
+            remedy="write * for any part of a name, ** alone between slashes for any folders",
+        ) from None
+    except OSError as error:
+        raise InputError(
+            f"files cannot be looked for: {error.strerror}",
+            where=spec.path[:LONGEST_PATH],
+            remedy="correct `path`, or make its folder readable",
+        ) from None
     if not found:
         kind = "the folder holds no CSV or Parquet file" if path.is_dir() else "there is no file"
         raise InputError(
@@ -129,6 +136,15 @@ def matching_files(spec: TableFiles) -> list[Path]:
             remedy="correct `path`; relative paths start at the settings file's folder",
         )
     return found
+
+
+def _found(path: Path) -> list[Path]:
+    if path.is_dir():
+        return sorted(f for f in path.iterdir() if f.name.lower().endswith(SUFFIXES))
+    if path.exists() or path.is_symlink():  # also where its name would be a pattern
+        return [path]
+    root = Path(path.anchor)
+    return sorted(root.glob(str(path.relative_to(root))))
 
 
 def _read_one(table: str, spec: TableFiles | None) -> pl.DataFrame:
@@ -160,7 +176,7 @@ def _feeds(specs: Sequence[TableFiles]) -> list[str]:
 def _read(table: str, spec: TableFiles, file: Path, feed: str) -> pl.DataFrame:
     """One file in the table's schema."""
     _check_names(table, spec)
-    raw = _open(file)
+    raw = open_table(file)
     if raw.is_empty():
         raise InputError("the file has no rows", where=str(file), remedy="remove it or fill it")
     if spec.layout == fred_md.LAYOUT:
@@ -177,7 +193,9 @@ def _read(table: str, spec: TableFiles, file: Path, feed: str) -> pl.DataFrame:
         if ours not in chosen and ours not in spec.constants:
             raise _missing_column(table, ours, names.get(ours, ours), raw, file)
     columns = [
-        _convert(raw[theirs].alias(ours), SCHEMAS[table][ours], spec, _Place(file, theirs))
+        converted(
+            raw[theirs].alias(ours), SCHEMAS[table][ours], Place(file, theirs), spec.date_format
+        )
         for ours, theirs in chosen.items()
     ]
     frame = pl.DataFrame(columns).with_columns(
@@ -185,6 +203,9 @@ def _read(table: str, spec: TableFiles, file: Path, feed: str) -> pl.DataFrame:
     )
     if table == "fund_observations" and "source" not in frame.columns:
         frame = frame.with_columns(source=pl.lit(feed))
+    key = REQUIRED[table][0]
+    if frame[key].null_count():
+        frame = frame.filter(~blank_rows(raw))
     return conform(table, frame)
 
 
@@ -198,64 +219,8 @@ def _check_names(table: str, spec: TableFiles) -> None:
             )
 
 
-def _open(file: Path) -> pl.DataFrame:
-    """Everything in a file; the cells of a CSV as text."""
-    try:
-        if file.suffix == ".parquet":
-            return pl.read_parquet(file)
-        check_separator(pl.read_csv(file, infer_schema=False, n_rows=0).columns, file)
-        frame = pl.read_csv(file, infer_schema=False, null_values=list(NULLS))
-    except pl.exceptions.NoDataError:
-        return pl.DataFrame()
-    except (OSError, pl.exceptions.PolarsError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"the file cannot be read: {str(error).splitlines()[0]}",
-            where=str(file),
-            remedy="give a CSV with a header and commas, or a Parquet file",
-        ) from None
-    check_header(frame.columns, file)
-    return frame
-
-
-def check_separator(columns: Sequence[str], file: Path) -> None:
-    """Refuse a header that something other than commas separates.
-
-    Raises
-    ------
-    InputError
-        It is one column, with another separator in its name.
-    """
-    other = [s for s in SEPARATORS if s in columns[0]] if len(columns) == 1 else []
-    if other:
-        raise InputError(
-            f"the columns are separated by {other[0]!r}, not by commas",
-            where=f"{file}, header",
-            remedy="save it with commas, and numbers with a decimal point",
-        )
-
-
-def check_header(columns: Sequence[str], file: Path) -> None:
-    """Refuse names that stand twice, which polars keeps apart as ``name_duplicated_0``.
-
-    Raises
-    ------
-    InputError
-        One does.
-    """
-    for k, column in enumerate(columns):
-        name, again, number = column.rpartition("_duplicated_")
-        if not (again and number.isdigit()):
-            name = column
-        if name in columns[:k]:
-            raise InputError(
-                f"column {name!r} stands twice",
-                where=f"{file}, header",
-                remedy="rename or remove one of the two columns",
-            )
-
-
 def _melt(table: str, spec: TableFiles, raw: pl.DataFrame, file: Path) -> pl.DataFrame:
-    """Rows (date, id, value) of a matrix of dates x ids; empty cells are absent."""
+    """Rows (date, id, value) of a matrix of dates x ids; empty cells and days are absent."""
     cell = spec.value_column
     if cell not in WIDE_CELLS.get(table, ()):
         raise SettingsError(
@@ -266,15 +231,18 @@ def _melt(table: str, spec: TableFiles, raw: pl.DataFrame, file: Path) -> pl.Dat
     stamp = spec.columns.get("date", "date")
     if stamp not in raw.columns:
         raise _missing_column(table, "date", stamp, raw, file)
-    ids = [name for name in raw.columns if name != stamp]
     key = "fund_id" if "fund_id" in SCHEMAS[table] else "series_id"
-    floats = [name for name in ids if raw.schema[name].is_float()]
-    raw = raw.with_columns(pl.col(floats).fill_nan(None))
-    text = any(raw.schema[name] == pl.String for name in ids)
-    if not text:
-        raw = raw.with_columns(pl.col(ids).cast(pl.Float64))
-    long = raw.unpivot(on=ids, index=stamp, variable_name=key, value_name=cell)
-    return long.drop_nulls(cell).rename({stamp: "date"} if stamp != "date" else {})
+    days = converted(raw[stamp].alias("date"), pl.Date(), Place(file, stamp), spec.date_format)
+    cells = [_cells(raw[name], Place(file, name)) for name in raw.columns if name != stamp]
+    wide = pl.DataFrame([days.alias(stamp), *cells])
+    long = wide.unpivot(index=stamp, variable_name=key, value_name=cell).drop_nulls(cell)
+    return long.rename({stamp: "date"})
+
+
+def _cells(values: pl.Series, place: Place) -> pl.Series:
+    """Numbers; in a file of numbers NaN is an empty cell."""
+    numbers = converted(values, pl.Float64(), place)
+    return numbers.fill_nan(None) if values.dtype.is_float() else numbers
 
 
 def _missing_column(
@@ -286,93 +254,6 @@ def _missing_column(
         where=f"{file}, which has {names}",
         remedy=f"map it in the dataset's settings: columns: {{{ours}: THEIR_NAME}}",
     )
-
-
-class _Place:
-    """A column of a file, for complaints."""
-
-    def __init__(self, file: Path, column: str) -> None:
-        self.file = file
-        self.column = column
-
-    def complaint(self, values: pl.Series, good: pl.Series, wanted: str, remedy: str) -> InputError:
-        """Error that shows the first value that did not convert."""
-        row = int((values.is_not_null() & good.is_null()).arg_max() or 0)
-        header = 0 if self.file.suffix == ".parquet" else 1
-        return InputError(
-            f"{values[row]!r} is not {wanted}",
-            where=f"{self.file}, row {row + 1 + header}, column {self.column}",
-            remedy=remedy,
-        )
-
-
-def _convert(values: pl.Series, kind: pl.DataType, spec: TableFiles, place: _Place) -> pl.Series:
-    """A column in our type, or a complaint about the first value that does not fit."""
-    if kind == pl.Date():
-        return _dates(values, spec.date_format, place)
-    if kind == pl.String():
-        return _text(values)
-    if isinstance(kind, pl.List):
-        return values if isinstance(values.dtype, pl.List) else _lists(values)
-    if kind == pl.Boolean():
-        wanted, remedy = "yes or no", "write true or false"
-        good = values if values.dtype == pl.Boolean else _booleans(values)
-    else:
-        wanted, remedy = "a number", "write decimals with a point, without thousands or percent"
-        stripped = values.str.strip_chars() if values.dtype == pl.String else values
-        good = stripped.cast(pl.Float64 if kind == pl.Float64() else pl.Int64, strict=False)
-    if good.null_count() > values.null_count():
-        raise place.complaint(values, good, wanted, remedy)
-    return good
-
-
-def _text(values: pl.Series) -> pl.Series:
-    """Text; whole numbers that were read as floats lose their point."""
-    if values.dtype.is_float():
-        whole = values.drop_nulls()
-        if (whole == whole.round()).all():
-            return values.cast(pl.Int64).cast(pl.String)
-    return values.cast(pl.String).str.strip_chars()
-
-
-def _lists(values: pl.Series) -> pl.Series:
-    """Words between bars, semicolons, commas or spaces."""
-    words = values.cast(pl.String).fill_null("").str.replace_all(LIST_SEPARATORS, "|")
-    return words.str.strip_chars("|").str.split("|").list.filter(pl.element() != "")
-
-
-def _booleans(values: pl.Series) -> pl.Series:
-    text = values.cast(pl.String).str.strip_chars().str.to_lowercase()
-    return text.replace_strict(WORDS, default=None, return_dtype=pl.Boolean)
-
-
-def _dates(values: pl.Series, date_format: str | None, place: _Place) -> pl.Series:
-    if values.dtype == pl.Date:
-        return values
-    if isinstance(values.dtype, pl.Datetime):
-        return values.cast(pl.Date)
-    text = _text(values)
-    best = pl.Series(values.name, [None] * len(values), dtype=pl.Date)
-    for pattern in (date_format,) if date_format else (*DATE_FORMATS, *MONTH_FORMATS):
-        parsed = _parse(text, pattern)
-        if parsed.null_count() <= best.null_count():
-            best = parsed
-        if best.null_count() == values.null_count():
-            return best
-    raise place.complaint(
-        text,
-        best,
-        f"a date like {date_format}" if date_format else "a date",
-        "write YYYY-MM-DD, or give the file's `date_format`, such as '%d/%m/%Y'",
-    )
-
-
-def _parse(text: pl.Series, pattern: str) -> pl.Series:
-    if pattern in MONTH_FORMATS or "%d" not in pattern:
-        text, pattern = text + " 01", pattern + " %d"
-    if "%H" in pattern:
-        return text.str.to_datetime(pattern, strict=False).cast(pl.Date)
-    return text.str.to_date(pattern, strict=False)
 
 
 def _constant(name: str, value: object, kind: pl.DataType) -> pl.Expr:

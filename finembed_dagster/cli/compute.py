@@ -6,9 +6,7 @@ import argparse
 import os
 import socket
 import sys
-from pathlib import Path
 
-import polars as pl
 from rich.console import Console
 from rich.markup import escape
 
@@ -18,7 +16,7 @@ from finembed_core.chain import chain
 from finembed_core.errors import InputError, MissingPartError, SettingsError
 from finembed_core.files import written_whole
 from finembed_core.report.write import report_file
-from finembed_core.sources.files import check_header, check_separator
+from finembed_core.sources.holdings import read_holdings
 from finembed_core.warehouse.query import query as ask
 from finembed_dagster.cli.init import write_settings
 from finembed_dagster.cli.interruption import interruptible
@@ -89,7 +87,7 @@ def rebalance(options: argparse.Namespace) -> int:
     """Orders of one month, and each fund's probability, rank and features now and before."""
     study = Study.find(options.home, options.settings).existing()
     _require_in_force(study, options.month)
-    holdings = None if options.holdings is None else _holdings(options.holdings)
+    holdings = None if options.holdings is None else read_holdings(options.holdings)
     report = orders_of(study.store, study.settings, options.month, holdings, options.strategy)
     console = Console()
     if study.settings.dataset.source == "simulated":
@@ -159,21 +157,3 @@ def _require_in_force(study: Study, month: Month) -> None:
                 where=f"table {manifest.table}, part {manifest.key}",
                 remedy=f"`finembed run` or `finembed run --through {month}`, then ask again",
             )
-
-
-def _holdings(path: Path) -> pl.DataFrame:
-    remedy = "give a CSV file with the columns fund_id and value"
-    try:
-        content = path.read_bytes()  # a pipe can be read too, once
-        header = pl.read_csv(content, infer_schema=False, n_rows=0).columns
-        check_separator(header, path)
-        check_header([name.strip() for name in header], path)
-        raw = pl.read_csv(content, infer_schema=False)
-        clean = raw.rename(str.strip).with_columns(pl.all().str.strip_chars())
-        return clean.cast({"value": pl.Float64} if "value" in clean.columns else {})
-    except OSError as error:
-        what = f"the holdings cannot be read: {error.strerror}"
-        raise InputError(what, where=str(path), remedy=remedy) from None
-    except pl.exceptions.PolarsError as error:
-        what = f"the holdings are not in order: {str(error).splitlines()[0]}"
-        raise InputError(what, where=str(path), remedy=remedy) from None

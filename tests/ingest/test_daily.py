@@ -15,8 +15,9 @@ from finembed_core.daily_panel import read_daily
 from finembed_core.errors import InputError, MissingPartError, SettingsError
 from finembed_core.ingest import stage
 from finembed_core.ingest.contracts import check
-from finembed_core.ingest.daily import MAX_GAP, Daily, daily_panel
+from finembed_core.ingest.daily import Daily, daily_panel
 from finembed_core.ingest.stage import ingest
+from finembed_core.settings import EmbeddingsSettings
 from finembed_core.sources.tables import conform
 from tests.daily_worlds import (
     HOLIDAY,
@@ -102,7 +103,7 @@ def test_a_quoted_return_counts_before_a_nav():
     np.testing.assert_allclose(column(made(both))[:2], 0.03, rtol=1e-6)
 
 
-@pytest.mark.parametrize(("gap", "expected"), [(1, 0.1), (MAX_GAP, 0.1), (MAX_GAP + 1, np.nan)])
+@pytest.mark.parametrize(("gap", "expected"), [(1, 0.1), (10, 0.1), (11, np.nan)])
 def test_after_a_gap_the_return_since_the_last_value_up_to_a_limit(gap, expected):
     stamps = [DAYS[0], DAYS[gap], DAYS[gap + 1]]
     found = made(prints("A", stamps, "nav", [10.0, 11.0, 12.1]))
@@ -383,7 +384,7 @@ def test_navs_agree_with_a_plain_loop(rows):
     for stamp, (_, nav) in zip(stamps, rows, strict=True):
         if stamp in DAYS:
             at = DAYS.tolist().index(stamp.item())
-            if before is not None and at - before[0] <= MAX_GAP:
+            if before is not None and at - before[0] <= EmbeddingsSettings().max_gap_sessions:
                 expected[at] = nav / before[1] - 1.0
             before = at, nav
     if rows:

@@ -208,7 +208,7 @@ def test_rolling_hash_agrees_exactly_where_windows_do():
     values[:, 6:9] = values[:, :3]
     values[draw.integers(0, 40, 6), [6, 7, 8, 6, 7, 8]] = 0.5
     months = 6
-    hashes, whole = _rolling_hash(values, months)
+    hashes, whole = _rolling_hash(values, months, 0.5)
     for t in range(months - 1, 40):
         window = values[t - months + 1 : t + 1]
         assert (whole[t] == ~np.isnan(window).any(axis=0)).all()

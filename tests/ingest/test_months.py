@@ -13,7 +13,7 @@ from finembed_core.errors import InputError
 from finembed_core.ingest.funds import fund_months
 from finembed_core.ingest.periods import finished_months
 from finembed_core.ingest.series import series_months
-from finembed_core.settings import DatasetSettings
+from finembed_core.settings import DatasetSettings, IngestSettings
 from finembed_core.sources.tables import conform
 
 from .worlds import month_end, navs, returns
@@ -23,7 +23,8 @@ THROUGH = Month.parse("2000-04")
 
 
 def months(frame: pl.DataFrame, lag: int = 0, max_span: int = 3):
-    return fund_months(conform("fund_observations", frame).sort("fund_id", "date"), lag, max_span)
+    rows = conform("fund_observations", frame).sort("fund_id", "date")
+    return fund_months(rows, lag, IngestSettings(dead_after_missing=max_span))
 
 
 def daily(fund: str, first: dt.date, last: dt.date, column: str, value) -> pl.DataFrame:

@@ -156,6 +156,9 @@ def test_old_assets_are_forgotten(store, monkeypatch):
     found = run(store, monkeypatch, world, settings(universe=ALL))
     assert found["2000-12"]["last_aum"].to_list() == [7.0]
     assert found["2001-01"]["last_aum"].to_list() == [None]
+    found = run(store, monkeypatch, world, settings(universe=ALL | {"max_aum_age_months": 3}))
+    assert found["2000-03"]["last_aum"].to_list() == [7.0]
+    assert found["2000-04"]["last_aum"].to_list() == [None]
 
 
 def test_a_month_that_was_not_ingested_is_named(store, monkeypatch):

@@ -215,8 +215,8 @@ def test_the_first_month_is_read_once_for_as_long_as_the_files_are_the_same(tmp_
     file = tmp_path / "f.csv"
     file.write_text("fund_id,date,ret\nA,2020-01-31,0.1\n")
     settings = dataset(TableFiles(path=str(tmp_path / "*.csv")))
-    opened, really = [], files._open
-    monkeypatch.setattr(files, "_open", lambda path: opened.append(path) or really(path))
+    opened, really = [], files.open_table
+    monkeypatch.setattr(files, "open_table", lambda path: opened.append(path) or really(path))
     assert [month_bounds(settings) for _ in range(3)] == [(Month.parse("2020-01"), None)] * 3
     assert len(opened) == 1
     (tmp_path / "g.csv").write_text("fund_id,date,ret\nB,2019-06-30,0.1\n")
