@@ -54,6 +54,9 @@ ALLOWED = {
     "chain": BASICS
     | READING
     | {"sources", "ingest", "macro", "polymodel", "learning", "embeddings"},
+    "proof": BASICS
+    | READING
+    | {"chain", "sources", "ingest", "daily_panel", "embeddings", "backtest", "warehouse"},
 }
 """What each room may know besides itself; a room stands after all that it may know.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,7 +63,7 @@ class Comparison:
     differences: tuple[Difference, ...]
 
     def and_also(self, other: Comparison) -> Comparison:
-        """This comparison, and another of the same month after it."""
+        """Both of them, about the same month: this one first."""
         return Comparison(
             self.month,
             self.compared | other.compared,

@@ -11,11 +11,11 @@ from finembed_core.calendar import Month
 from finembed_core.chain import chain_state, decision_months, first_open_month
 from finembed_core.errors import MissingPartError
 from finembed_core.ingest.stage import ingest
+from finembed_core.progress import Progress, Silent
 from finembed_core.proof.compare import Comparison, compare_parts, compare_runs, whole_study
 from finembed_core.proof.future import another_future
 from finembed_core.proof.published import compare_warehouses
 from finembed_core.proof.rebuild import linked_copy, rebuild
-from finembed_core.progress import Progress, Silent
 from finembed_core.settings import Settings
 from finembed_core.sources import InputTables, load
 from finembed_core.store import PartStore
