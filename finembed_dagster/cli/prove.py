@@ -20,6 +20,7 @@ from finembed_dagster.study import Study
 
 LEAKS = 1
 PREFIX = ".finembed-proof-"
+WAREHOUSE = "warehouse, tables and views"
 
 GUIDE = """\
 examples
@@ -62,8 +63,9 @@ def prove_point_in_time(options: argparse.Namespace) -> int:
     finally:
         progress.finish()
     show(console, _compared(found), title="compared, by asset")
-    if study.settings.dataset.source == "simulated":
-        show_notes(console, ["simulated data: no real fund is in this study"])
+    simulated = study.settings.dataset.source == "simulated"
+    notes = ["simulated data: no real fund is in this study"] if simulated else []
+    show_notes(console, [*notes, *_empty(found)])
     leaks = [(one, leak) for one in found for leak in one.differences]
     if not leaks:
         text = ", ".join(str(month) for month in months)
@@ -98,12 +100,29 @@ def _told(one: Comparison) -> str:
 
 
 def _compared(found: list[Comparison]) -> pl.DataFrame:
-    """Parts and rows of each asset, by month."""
-    assets = dict.fromkeys(asset for one in found for asset in one.compared)
-    nothing = (0, 0)
+    """Parts and rows of each asset by month, the warehouse as one; those with a row in any."""
     columns: dict[str, list[int]] = {}
+    assets = dict.fromkeys(_group(asset) for one in found for asset in one.compared)
     for one in found:
-        counts = [one.compared.get(asset, nothing) for asset in assets]
-        columns[f"parts to {one.month}"] = [parts for parts, _ in counts]
-        columns[f"rows to {one.month}"] = [rows for _, rows in counts]
-    return pl.DataFrame({"asset": list(assets)} | columns)
+        sums = dict.fromkeys(assets, (0, 0))
+        for asset, (parts, rows) in one.compared.items():
+            before = sums[_group(asset)]
+            sums[_group(asset)] = before[0] + parts, before[1] + rows
+        columns[f"parts to {one.month}"] = [parts for parts, _ in sums.values()]
+        columns[f"rows to {one.month}"] = [rows for _, rows in sums.values()]
+    frame = pl.DataFrame({"asset": list(assets)} | columns)
+    return frame.filter(pl.any_horizontal(pl.col("^rows .*$") > 0))
+
+
+def _group(asset: str) -> str:
+    return WAREHOUSE if asset.startswith("warehouse.") else asset
+
+
+def _empty(found: list[Comparison]) -> list[str]:
+    """Assets without a row up to any of the months: about these nothing is proved."""
+    rows: dict[str, int] = {}
+    for one in found:
+        for asset, (_, count) in one.compared.items():
+            rows[asset] = rows.get(asset, 0) + count
+    names = [n for n, count in rows.items() if not count and not n.startswith("warehouse.")]
+    return [f"without a row up to these months: {', '.join(names)}"] if names else []

@@ -53,8 +53,10 @@ def one_world() -> dict[str, pl.DataFrame]:
     returns[CUT - FIRST - 2 : CUT - FIRST + 4, 0] = 0.0  # stale: seen in the month after the cut
     returns[CUT - FIRST - 11 :, 1] = returns[CUT - FIRST - 11 :, 2]  # a twin: seen in the cut's
     returns[:20, 3] = np.nan  # born late
+    returns[CUT - FIRST - 9 :, 3] = returns[CUT - FIRST - 9 :, 5]  # a twin: seen after the cut
     returns[CUT - FIRST - 1 :, 4] = np.nan  # falls silent
     returns[30:32, 5] = np.nan  # a gap
+    returns[CUT - FIRST, 8] = np.nan  # another, in the cut's month
     macro = 100.0 + draw.standard_normal((n, 4)).cumsum(axis=0)
     funds = [
         {
