@@ -34,6 +34,8 @@ ASSET_MONTHS = 12  # of flows; also the oldest AUM that counts
 MOMENTS = ("mean", "volatility", "skewness", "drawdown", "missing_share")
 FEES = ("management_fee", "performance_fee")
 ASSETS = ("log_aum", "flow")
+ATTRIBUTES = ("fund_id", "category", "inception", *FEES)
+"""Of the table of funds; the rest, such as deaths and closures, is none of an information set."""
 Codes = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 

@@ -81,15 +81,20 @@ def another_future(tables: InputTables, settings: Settings, month: Month, seed: 
         group=pl.col("date"), unknown=close.unknown(pl.col("date"), daily_known)
     )
     series = _series_rows(tables, settings, cut)
-    described_series, born = _born_series(tables.series, series)
+    described_series, born = _born_series(tables.series, series, cut.end)
     scales = {"ret": 0.2, "nav": None, "aum": None}
     return replace(
         tables,
         fund_observations=_replaced(
-            funds, "fund_id", scales, draw, _donors(funds, "fund_id"), cut.end
+            funds, "fund_id", scales, draw, _donors(funds, "fund_id", cut.end), cut.end
         ),
         daily_observations=_replaced(
-            daily, "fund_id", {"ret": 0.02, "nav": None}, draw, _donors(daily, "fund_id"), cut.end
+            daily,
+            "fund_id",
+            {"ret": 0.02, "nav": None},
+            draw,
+            _donors(daily, "fund_id", cut.end),
+            cut.end,
         ),
         funds=_attributes(tables.funds, funds, dataset.fund_lag, cut, draw),
         daily_funds=_attributes(tables.daily_funds, daily, dataset.fund_lag, close, draw),
@@ -192,18 +197,26 @@ def _noise(
     return pl.when(replaced).then(other).otherwise(pl.col(name)).alias(name)
 
 
-def _donors(rows: pl.DataFrame, id: str) -> dict[str, str]:
+def _donors(rows: pl.DataFrame, id: str, end: dt.date) -> dict[str, str]:
     """Those born later, each with the later rows of one that has many."""
-    counts = rows.filter("unknown").group_by(id).len().sort("len", id, descending=[True, False])
+    counts = (
+        rows.filter(pl.col("unknown") & (pl.col("date") > pl.lit(end)))
+        .group_by(id)
+        .len()
+        .sort("len", id, descending=[True, False])
+    )
     return dict(zip((FIRST, LAST), counts[id].head(2).to_list(), strict=False))
 
 
-def _born_series(series: pl.DataFrame, rows: pl.DataFrame) -> tuple[pl.DataFrame, dict[str, str]]:
+def _born_series(
+    series: pl.DataFrame, rows: pl.DataFrame, end: dt.date
+) -> tuple[pl.DataFrame, dict[str, str]]:
     """Attributes with those of risk factors and macro series born later, and their donors.
 
     The one of each role that lives longest; of the other roles another series would be a mistake.
     """
-    living = rows.filter("unknown").group_by("series_id").len()
+    later = pl.col("unknown") & (pl.col("date") > pl.lit(end))
+    living = rows.filter(later).group_by("series_id").len()
     ranked = series.join(living, on="series_id").sort("len", "series_id", descending=[True, False])
     born: dict[str, str] = {}
     frames = [series]
@@ -259,4 +272,4 @@ def _attributes(
         )
         for name in (FIRST, LAST)
     ]
-    return pl.concat([changed, *born], how="vertical_relaxed").cast(funds.schema)  # pyright: ignore
+    return pl.concat([changed, *born], how="vertical_relaxed").cast(pl.Schema(funds.schema))

@@ -28,6 +28,7 @@ from finembed_core.polymodel.history import LongHistory
 from finembed_core.polymodel.stage import InformationSets
 from finembed_core.portfolio import signals
 from finembed_core.warehouse import sources
+from tests.leakage.futures import GAP
 from tests.leakage.whole_world import CUT, LAST
 
 Plant = Callable[[pytest.MonkeyPatch], None]
@@ -77,7 +78,7 @@ def leak(stage: str, asset: str, first: object, world: Any = "monthly") -> Calla
 # -- what comes in -------------------------------------------------------------------------------
 
 
-@leak("ingest", "fund_observations", CUT)
+@leak("ingest", "fund_observations", CUT - 1)  # whose return that fund tells in January
 def fund_lag_ignored(patch: pytest.MonkeyPatch) -> None:
     """A fund that reports 40 days late is known at once."""
     real = ingesting.fund_months
@@ -164,7 +165,7 @@ def gap_filled_from_behind(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(ingesting, "fund_months", filled)
 
 
-@leak("universe", "universe", "1998-01")
+@leak("universe", "universe", "1998-02")  # in which the fund is first heard of
 def death_known_from_birth(patch: pytest.MonkeyPatch) -> None:
     """A fund that is liquidated one day is never eligible."""
     real = universe.deaths_of
@@ -194,19 +195,24 @@ def closure_known_early(patch: pytest.MonkeyPatch) -> None:
 
 @dataclass(frozen=True)
 class _Rewritten:
-    """A history whose every view is changed with a look at the whole of it."""
+    """A history whose every view is changed with a look at what is known months later."""
 
     history: History
     change: Callable[[Panel, Panel], np.ndarray]
+    ahead: int
 
     def as_of(self, month: Month, months: int | None = None) -> Panel:
         shown = self.history.as_of(month, months)
-        return replace(shown, values=self.change(shown, self.history.as_of(LAST)))
+        return replace(
+            shown, values=self.change(shown, self.history.as_of(min(month + self.ahead, LAST)))
+        )
 
 
-def _rewrite_macro(patch: pytest.MonkeyPatch, change: Callable[[Panel, Panel], np.ndarray]) -> None:
+def _rewrite_macro(
+    patch: pytest.MonkeyPatch, change: Callable[[Panel, Panel], np.ndarray], ahead: int
+) -> None:
     def series(store, calendar):
-        return _Rewritten(histories.macro_series(store, calendar), change)
+        return _Rewritten(histories.macro_series(store, calendar), change, ahead)
 
     patch.setattr(macro, "macro_series", series)
 
@@ -218,7 +224,7 @@ def full_sample_scaler(patch: pytest.MonkeyPatch) -> None:
     def standardized(shown: Panel, whole: Panel) -> np.ndarray:
         return (shown.values - np.nanmean(whole.values, axis=0)) / np.nanstd(whole.values, axis=0)
 
-    _rewrite_macro(patch, standardized)
+    _rewrite_macro(patch, standardized, ahead=LAST - Month.parse("1998-01"))
 
 
 @leak("macro_factors", "macro_factors", CUT)
@@ -232,7 +238,7 @@ def centered_moving_average(patch: pytest.MonkeyPatch) -> None:
         mean[1:] = (beside[: n - 1] + beside[1:n] + beside[2 : n + 1]) / 3.0
         return np.where(np.isnan(shown.values) | np.isnan(mean), shown.values, mean)
 
-    _rewrite_macro(patch, smoothed)
+    _rewrite_macro(patch, smoothed, ahead=1)
 
 
 @leak("polymodel_features", "polymodel_features", "1998-01")
@@ -291,7 +297,7 @@ def labels_not_purged(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(learning, "walk_forward_split", later)
 
 
-@leak("trend_model_majority", "trend_model_majority", "2000-07")  # the first with enough history
+@leak("trend_model_majority", "trend_model_majority", "2000-10")  # the first with enough history
 def band_of_all_returns(patch: pytest.MonkeyPatch) -> None:
     """What counts as unchanged is a quantile of the returns of all months."""
     real, seen = learning._training_inputs, {}
@@ -308,7 +314,7 @@ def band_of_all_returns(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(learning, "unchanged_band", band)
 
 
-@leak("trend_model_logistic", "trend_model_logistic", "2000-07")
+@leak("trend_model_logistic", "trend_model_logistic", "2000-10")
 def channels_scaled_over_all_months(patch: pytest.MonkeyPatch) -> None:
     """Channels are scaled by the medians of all months, not of the training months."""
     real, fit, seen = learning._training_inputs, ChannelScaler.fit, {}
@@ -367,15 +373,16 @@ def weights_from_next_months_returns(patch: pytest.MonkeyPatch) -> None:
 
     def clairvoyant(store, first, through, ids, models, calendar, **rest):
         table = real(store, first, through, ids, models, calendar, **rest)
-        earned = histories.fund_returns(store, calendar).as_of(LAST).select(ids)
-        rows = [earned.at(month + 1) for month in table.months]
+        earned = histories.fund_returns(store, calendar)
+        later = [month + 1 for month in table.months]
+        rows = [earned.as_of(month, 1).select(ids).at(month) for month in later]
         score = np.where(np.isnan(rows), np.nan, 1.0 / (1.0 + np.exp(-np.clip(rows, -9, 9))))
         return replace(table, p_up=dict.fromkeys(table.p_up, score))
 
     patch.setattr(study, "read_signals", clairvoyant)
 
 
-@leak("backtest", "target_weights", "2000-07-31")  # the first decision of the backtest
+@leak("backtest", "target_weights", "2000-10-31")  # the first decision of the backtest
 def covariance_of_all_months(patch: pytest.MonkeyPatch) -> None:
     """Least variance is sought for the covariance of the last months that there are."""
     real = signals.KnownReturns.__call__
@@ -386,7 +393,7 @@ def covariance_of_all_months(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(signals.KnownReturns, "__call__", call)
 
 
-@leak("publish", "warehouse.predictions", "2002-01-31")
+@leak("publish", "warehouse.universe", (CUT + 1).end)
 def later_parts_published(patch: pytest.MonkeyPatch) -> None:
     """The warehouse of a month holds what was computed for later ones."""
     patch.setattr(sources, "_not_in_force", lambda *args: "")
@@ -405,7 +412,7 @@ def _rewrite_daily(patch: pytest.MonkeyPatch, change: Callable[..., tuple]) -> N
     patch.setattr(daily, "_matrix", matrix)
 
 
-@leak("ingest", "daily_panel", "2000-06-30", "daily")
+@leak("ingest", "daily_panel", GAP, "daily")
 def missing_days_filled_from_behind(patch: pytest.MonkeyPatch) -> None:
     """A day without a NAV takes the return of the next."""
 
@@ -418,7 +425,7 @@ def missing_days_filled_from_behind(patch: pytest.MonkeyPatch) -> None:
     _rewrite_daily(patch, filled)
 
 
-@leak("ingest", "daily_panel", "2000-05-31", "daily")  # of a NAV told 40 days later
+@leak("ingest", "daily_panel", GAP, "daily")
 def late_navs_known_at_once(patch: pytest.MonkeyPatch) -> None:
     """A NAV that is told weeks later is known on its own day."""
 
@@ -436,13 +443,14 @@ def window_of_future_sessions(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(InformationReader, "_information", lambda self, session: real(self, session + 20))
 
 
-@leak("fund_model_rlinear", "fund_model_rlinear", "2000-06", "daily")
+# Of cells that nobody ever knows the session of knowledge is the number of all sessions.
+@leak("fund_model_rlinear", "fund_model_rlinear", "2000-02", "daily")
 def cells_visible_before_they_are_known(patch: pytest.MonkeyPatch) -> None:
     """A window shows cells that are known later."""
     patch.setattr(windows, "_known_by", lambda session, begin, values, known: (values, known))
 
 
-@leak("fund_model_rlinear", "fund_model_rlinear", "2000-04", "daily")
+@leak("fund_model_rlinear", "fund_model_rlinear", "2000-06", "daily")  # the first trained
 def channels_scaled_across_dates(patch: pytest.MonkeyPatch) -> None:
     """Networks are scaled, as by a batch norm over all dates, with windows of every session."""
     read, seen = windows.Windows.read, {}

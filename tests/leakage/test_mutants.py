@@ -50,7 +50,7 @@ def test_a_planted_leak_is_caught_and_named(
 @pytest.mark.parametrize(
     ("world", "link"),
     [
-        *(("monthly", name) for name in ("ingest", "universe", "predictions", "publish")),
+        *(("monthly", name) for name in ("ingest", "universe", "predictions", "backtest")),
         *(("daily", name) for name in ("ingest", "fund_model_rlinear")),
     ],
 )

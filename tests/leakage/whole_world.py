@@ -34,7 +34,10 @@ SETTINGS = {
         "seeds": [1],
         "lightgbm": {"max_rounds": 5, "min_leaf_samples": 10},
     },
-    "portfolio": {"models": ["logistic", "lightgbm"]},
+    "portfolio": {
+        "models": ["logistic", "lightgbm"],
+        "strategies": ["sa", "wa", "topk_drop", "gmv_oas", "equal_weight_universe", "index"],
+    },
     "execution": {"mode": "serial", "workers": 1},
 }
 
