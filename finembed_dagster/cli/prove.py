@@ -104,7 +104,7 @@ def _compared(found: list[Comparison]) -> pl.DataFrame:
     columns: dict[str, list[int]] = {}
     assets = dict.fromkeys(_group(asset) for one in found for asset in one.compared)
     for one in found:
-        sums = dict.fromkeys(assets, (0, 0))
+        sums: dict[str, tuple[int, int]] = dict.fromkeys(assets, (0, 0))
         for asset, (parts, rows) in one.compared.items():
             before = sums[_group(asset)]
             sums[_group(asset)] = before[0] + parts, before[1] + rows

@@ -21,10 +21,17 @@ from tests.leakage.conftest import Futures
 from tests.leakage.futures import FIRST
 from tests.leakage.mutants import MUTANTS, Mutant
 
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "point_in_time.md"
+
 
 def test_mutants_are_many_and_told_apart() -> None:
     assert len({mutant.name for mutant in MUTANTS}) == len(MUTANTS) >= 20
     assert all(mutant.plant.__doc__ for mutant in MUTANTS)
+    told = PAGE.read_text(encoding="utf-8")
+    assert f"{len(MUTANTS)} of {len(MUTANTS)}" in told
+    for mutant in MUTANTS:
+        assert f"| `{mutant.asset}` | {mutant.first} |" in told
+        assert f"| {mutant.name.replace('_', ' ')} |" in told
 
 
 @pytest.fixture
