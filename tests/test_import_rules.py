@@ -55,6 +55,9 @@ ALLOWED = {
     | READING
     | {"sources", "ingest", "macro", "polymodel", "learning", "embeddings"},
     "outlook": BASICS | READING | {"ingest", "embeddings", "chain"},
+    "proof": BASICS
+    | READING
+    | {"chain", "sources", "ingest", "daily_panel", "embeddings", "backtest", "warehouse"},
 }
 """What each room may know besides itself; a room stands after all that it may know.
 

@@ -34,6 +34,9 @@ ASSET_MONTHS = 12  # of flows; also the oldest AUM that counts
 MOMENTS = ("mean", "volatility", "skewness", "drawdown", "missing_share")
 FEES = ("management_fee", "performance_fee")
 ASSETS = ("log_aum", "flow")
+BETA = "beta_"
+ATTRIBUTES = ("fund_id", "category", "inception", *FEES)
+"""Of the table of funds; the rest, such as deaths and closures, is none of an information set."""
 Codes = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
@@ -123,7 +126,7 @@ def characteristics(
         own.select(pl.col(FEES).cast(pl.Float64).fill_null(np.nan)).to_numpy(),
         _assets(monthly, ids),
     ]
-    betas_to = (f"beta_{name}" for name in ("market", *others))
+    betas_to = (f"{BETA}{name}" for name in ("market", *others))
     names = ("age", *MOMENTS, "r2_market", *betas_to, *FEES, *ASSETS)
     return Characteristics(names, np.concatenate(parts, axis=1), _categories(own["category"]))
 
@@ -173,6 +176,12 @@ class CharacteristicScaler:
     def names(self) -> tuple[str, ...]:
         """Names of the numbers that come out, length P'."""
         return self.numbers.channels
+
+    @property
+    def series(self) -> tuple[str, ...]:
+        """Daily series besides the market that betas were taken to."""
+        betas = [name for name in self.numbers.names if name.startswith(BETA)]
+        return tuple(name.removeprefix(BETA) for name in betas if name != f"{BETA}market")
 
     def apply(self, session: Characteristics) -> ScaledCharacteristics:
         """Scale the characteristics of any session.

@@ -12,7 +12,12 @@ from finembed_core import histories
 from finembed_core.calendar import Month, month_ends, month_range
 from finembed_core.daily_panel import TABLE as DAILY
 from finembed_core.daily_panel import DailyPanel, Days
-from finembed_core.embeddings.characteristics import ASSET_MONTHS, TRAILING, Monthly
+from finembed_core.embeddings.characteristics import (
+    ASSET_MONTHS,
+    ATTRIBUTES,
+    TRAILING,
+    Monthly,
+)
 from finembed_core.embeddings.sheets import Information
 from finembed_core.embeddings.tables import DAILY_FUNDS
 from finembed_core.embeddings.text import TextVectors
@@ -111,7 +116,7 @@ class InformationReader:
 
     @cached_property
     def _told(self) -> pl.DataFrame:
-        return self._store.read(DAILY_FUNDS, "all")
+        return self._store.read(DAILY_FUNDS, "all").select(ATTRIBUTES)
 
     @cached_property
     def _texts(self) -> TextVectors:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import cast
 
 import numpy as np
@@ -38,6 +38,8 @@ def asked(
 ) -> tuple[SheetMaker, FundDates, Sheet]:
     """The funds of the last date of an information set, as these models take them.
 
+    A daily series that began after their training is left out.
+
     Returns
     -------
     maker : SheetMaker
@@ -52,6 +54,8 @@ def asked(
         The models were trained on other channels, texts or characteristics.
     """
     models.require_inputs(information.windows.channels, information.texts)
+    windows = information.windows.beside(models.characteristics.series)
+    information = replace(information, windows=windows)
     maker = SheetMaker(information, settings)
     dates = FundDates(information.windows, (), models.scale, models.shape.mixes_channels)
     return maker, dates, maker.sheet(maker.facts(information.session), models.characteristics)

@@ -13,7 +13,8 @@ first session after it (some 62 sessions apart instead of 64, for holidays).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -179,8 +180,9 @@ class Windows:
     def as_of(self, session: int, back: int) -> Windows:
         """What is known at the close of a session about it and the `back` sessions before.
 
-        The session becomes the last one. Cells that are known later are missing, funds that nobody
-        has heard of yet are not there, and macro factors are at hand: nothing refers to the store.
+        The session becomes the last one. Cells that are known later are missing, funds and series
+        that nobody has heard of yet are not there, and macro factors are at hand: nothing refers to
+        the store.
         """
         rows = slice(max(session - back, 0), session + 1)
         heard_of = np.flatnonzero(self._first_known <= session)
@@ -188,13 +190,28 @@ class Windows:
         returns, known = _known_by(
             session, rows.start, panel.returns[rows][:, heard_of], panel.known[rows][:, heard_of]
         )
+        told = np.flatnonzero(self._series_first_known <= session)
+        told = np.union1d([0], told)  # the market comes first, whether or not it has a return yet
         series, series_known = _known_by(
-            session, rows.start, panel.series[rows], panel.series_known[rows]
+            session, rows.start, panel.series[rows][:, told], panel.series_known[rows][:, told]
         )
+        names = tuple(panel.series_ids[k] for k in told)
         ids = tuple(panel.ids[k] for k in heard_of)
-        cut = DailyPanel(days, ids, returns, known, panel.series_ids, series, series_known)
+        cut = DailyPanel(days, ids, returns, known, names, series, series_known)
         macro = self._macro.between(days[min(self.lookback, len(days)) - 1], days[-1])
         return Windows(cut, self.settings, macro)
+
+    def beside(self, series: Collection[str]) -> Windows:
+        """Windows over the same funds and market, of the other series these alone."""
+        panel = self.panel
+        kept = [k for k, name in enumerate(panel.series_ids) if k == 0 or name in series]
+        chosen = replace(
+            panel,
+            series_ids=tuple(panel.series_ids[k] for k in kept),
+            series=panel.series[:, kept],
+            series_known=panel.series_known[:, kept],
+        )
+        return Windows(chosen, self.settings, self._macro)
 
     def digest(self) -> str:
         """Hash of every return and every macro factor."""
@@ -223,6 +240,12 @@ class Windows:
             visible = np.concatenate([seen[None], ~np.isnan(macro)])
             self._shared[session] = np.where(visible, values, np.float32(0.0)), visible
         return self._shared[session]
+
+    @cached_property
+    def _series_first_known(self) -> NDArray[np.int32]:
+        """First session (K,) that knows anything of a series."""
+        known = np.where(np.isnan(self.panel.series), NEVER, self.panel.series_known)
+        return known.min(axis=0)
 
     @cached_property
     def _first_known(self) -> NDArray[np.int32]:

@@ -85,8 +85,13 @@ class Ingested:
     warnings: list[str]
 
 
-def ingest(store: PartStore, settings: Settings, progress: Progress | None = None) -> IngestReport:
-    """Read the settings' dataset into the store.
+def ingest(
+    store: PartStore,
+    settings: Settings,
+    progress: Progress | None = None,
+    tables: InputTables | None = None,
+) -> IngestReport:
+    """Read the settings' dataset, or tables that were loaded already, into the store.
 
     Parts that are as they were are left alone, those that should no longer exist are deleted.
 
@@ -95,7 +100,7 @@ def ingest(store: PartStore, settings: Settings, progress: Progress | None = Non
     InputError
         The input breaks its contract; nothing has been written then.
     """
-    tables = load(settings.dataset)
+    tables = load(settings.dataset) if tables is None else tables
     first, last = month_bounds(settings.dataset)
     result = prepare(tables, settings, first, last)
     written, skipped, deleted = write(store, result, progress or Silent())

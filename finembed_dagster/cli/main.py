@@ -16,7 +16,7 @@ from finembed_core.calendar import Month
 from finembed_core.errors import FinembedError
 from finembed_core.polymodel.explain import MOST
 from finembed_core.report.similar import MOST as MOST_SIMILAR
-from finembed_dagster.cli import compute, explain, inspect, report, runs, similar
+from finembed_dagster.cli import compute, explain, inspect, prove, report, runs, similar
 from finembed_dagster.study import DEFAULT_HOME, DEFAULT_SETTINGS, HOME_VARIABLE, SETTINGS_VARIABLE
 
 USER_MISTAKE = 2
@@ -145,6 +145,25 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("file", type=Path, metavar="FILE", help="ends with .csv, .parquet or .json")
 
     add("doctor", inspect.doctor, "Versions, home, data found, and what is wrong.")
+
+    text = "Whether anything up to a month depends on what came later, on your own data."
+    proof = add("prove-point-in-time", prove.prove_point_in_time, text)
+    proof.epilog = prove.GUIDE
+    proof.formatter_class = argparse.RawDescriptionHelpFormatter
+    proof.add_argument(
+        "--month",
+        type=_month,
+        action="append",
+        metavar="YYYY-MM",
+        help="may be given several times; default: three, spread over the study",
+    )
+    proof.add_argument(
+        "--seed",
+        type=_positive,
+        default=1,
+        metavar="N",
+        help="another future for each: %(default)s",
+    )
 
     ui = add("ui", compute.ui, "The Dagster page of this study, with its schedule and sensor.")
     ui.add_argument("--port", type=_port, default=3000)

@@ -20,6 +20,7 @@ from tests.ingest.worlds import tables
 
 DAYS = np.busday_offset(np.datetime64("2000-01-03"), np.arange(240))
 CUT = 130
+GAP = dt.date(2000, 6, 30)  # on which one fund has no NAV and another's is late
 NOW: dt.date = DAYS[CUT].item()
 FIRST = Month.parse("2000-01")
 
@@ -32,10 +33,12 @@ def world() -> InputTables:
     for k in range(8):
         days = every_day if k % 3 == 0 else DAYS
         days = days[draw.random(len(days)) > 0.05][20 * (k % 4) :]
+        days = days[days != np.datetime64(GAP)] if k == 2 else days
         path = 10.0 * np.cumprod(1.0 + draw.normal(0.0, 0.01, len(days)))
         path[draw.random(len(days)) < 0.02] *= 10.0
         for at, nav in zip(days.tolist(), path.tolist(), strict=True):
             delay = int(draw.choice([0, 1, 3, 40], p=[0.8, 0.1, 0.08, 0.02]))
+            delay = 3 if k == 1 and at == GAP else delay
             name = "ret" if k == 5 else "nav"
             value = nav / 1000.0 if k == 5 else nav
             row = {"fund_id": f"f{k}", "date": at, name: value}

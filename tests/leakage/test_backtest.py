@@ -1,6 +1,5 @@
 """Everything after t replaced by noise: what the backtest says up to t stays, to the bit."""
 
-import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,11 +13,6 @@ from finembed_core.store import PartStore
 from tests.backtest.fake_store import MODELS, Story, story, write_story
 
 CUT = 13  # months kept
-
-
-@pytest.fixture(autouse=True)
-def _no_waiting_for_disks(monkeypatch):
-    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
 
 
 def noise_after(told: Story) -> Story:

@@ -1,5 +1,7 @@
 """Windows and labels as known at a session: the future may be replaced, thinned out or grow."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -83,3 +85,23 @@ def test_the_noise_did_reach_what_comes_later(pair):
     later = [w.at(CUT + 40, columns(w, ["f1", "f2"]))[0] for w in pair]
     for channel in range(4):  # fund, market and both factors
         assert not np.array_equal(later[0][:, channel], later[1][:, channel])
+
+
+def test_a_series_born_later_is_in_no_information_set_before(pair):
+    windows = pair[0]
+    panel = windows.panel
+    born = np.full((len(panel.days), 1), np.nan, dtype=np.float32)
+    born[CUT + 1 :] = 0.01
+    own = np.arange(len(panel.days), dtype=np.int32)[:, None]
+    wider = replace(
+        panel,
+        series_ids=(*panel.series_ids, "!born"),
+        series=np.concatenate([panel.series, born], axis=1),
+        series_known=np.concatenate([panel.series_known, own], axis=1),
+    )
+    other = Windows(wider, windows.settings, windows._macro)
+    assert other.as_of(CUT, 1000).digest() == windows.as_of(CUT, 1000).digest()
+    later = other.as_of(CUT + 1, 1000)
+    assert later.panel.series_ids[-1] == "!born"
+    trained = later.beside(windows.panel.series_ids)
+    assert trained.digest() == windows.as_of(CUT + 1, 1000).digest()

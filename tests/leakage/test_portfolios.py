@@ -1,6 +1,5 @@
 """Strategies that estimate from past returns see those known when they decide, and no others."""
 
-import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,11 +29,6 @@ SETTINGS = Settings.model_validate(
         "backtest": {"sensitivities": {"enabled": False}},
     }
 )
-
-
-@pytest.fixture(autouse=True)
-def _no_waiting_for_disks(monkeypatch):
-    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
 
 
 def told(noise: bool = False) -> Story:
