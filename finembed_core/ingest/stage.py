@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
@@ -25,6 +25,7 @@ from finembed_core.ingest.verdicts import QUARANTINE, RULES
 from finembed_core.progress import Progress, Silent
 from finembed_core.settings import Settings
 from finembed_core.sources import InputTables, load, month_bounds
+from finembed_core.sources.tables import empty
 from finembed_core.store import PartStore
 
 OBSERVATIONS: dict[str, pl.DataType] = {
@@ -83,6 +84,7 @@ class Ingested:
     whole: Mapping[str, pl.DataFrame]
     daily: Daily | None
     warnings: list[str]
+    simulated: bool
 
 
 def ingest(store: PartStore, settings: Settings, progress: Progress | None = None) -> IngestReport:
@@ -95,9 +97,8 @@ def ingest(store: PartStore, settings: Settings, progress: Progress | None = Non
     InputError
         The input breaks its contract; nothing has been written then.
     """
-    tables = load(settings.dataset)
     first, last = month_bounds(settings.dataset)
-    result = prepare(tables, settings, first, last)
+    result = prepare(load(settings.dataset), settings, first, last)
     written, skipped, deleted = _write(store, result, progress or Silent())
     rules = result.whole["quarantine"].group_by("rule").len().sort("len", descending=True)
     frames = {**result.monthly, **result.whole}
@@ -109,7 +110,7 @@ def ingest(store: PartStore, settings: Settings, progress: Progress | None = Non
         written=written,
         skipped=skipped,
         deleted=deleted,
-        simulated=tables.simulated,
+        simulated=result.simulated,
     )
 
 
@@ -149,6 +150,8 @@ def prepare(tables: InputTables, settings: Settings, first: Month, last: Month |
     )
     verdicts = judge(funds, _death_days(funds, tables.funds), dataset.fund_lag, limits)
     begin = Month.of(cast(dt.date, tables.fund_observations["date"].min()))
+    # The matrix holds them now: nothing of the size of the input stays beside it and its parts.
+    tables = replace(tables, fund_observations=empty("fund_observations"))
     last = _check_months(funds, begin, first, last)
     series, series_faults = series_months(
         tables.series_observations, tables.series, dataset, limits.max_abs_return, last
@@ -178,6 +181,7 @@ def prepare(tables: InputTables, settings: Settings, first: Month, last: Month |
         },
         daily,
         _warnings(tables, observations, settings) + (daily.warnings if daily else []),
+        tables.simulated,
     )
 
 
@@ -222,38 +226,52 @@ def _death_days(funds: FundMonths, attributes: pl.DataFrame) -> np.ndarray:
 
 def _observations(funds: FundMonths, verdicts: Verdicts, span: _Span) -> pl.DataFrame:
     """Rows as they became known, and those that withdraw a value after a late verdict."""
-    row, column = np.nonzero(funds.reported)
     ends = month_ends(funds.ordinals)
-    dates = ends[row]
-    available = funds.available[row, column]
-    known = span.part_of(dates, available.astype("datetime64[D]"))
-    judged = verdicts.rule[row, column] > 0
-    verdict_day = np.where(judged, verdicts.known[row, column], 0)
-    verdict_part = np.where(
-        judged, span.part_of(dates, verdict_day.astype("datetime64[D]")), np.int64(NEVER)
-    )
-    returns = funds.returns[row, column]
-    at_once = verdict_part <= known
-    first_seen = np.where(at_once, np.nan, returns)
-    late = np.flatnonzero(judged & ~at_once & ~np.isnan(returns))
-    chosen = np.concatenate([np.arange(len(row)), late])
-    frame = pl.DataFrame(
+    row, column = np.nonzero(funds.reported)
+    returns, available = funds.returns[row, column], funds.available[row, column]
+    known = span.part_of(ends[row], available.astype("datetime64[D]"))
+    judged = np.flatnonzero(verdicts.rule[row, column])
+    verdict_day = verdicts.known[row[judged], column[judged]]
+    verdict_part = span.part_of(ends[row[judged]], verdict_day.astype("datetime64[D]"))
+    at_once = verdict_part <= known[judged]
+    withdraws = ~at_once & ~np.isnan(returns[judged])
+    late = judged[withdraws]
+    returns[judged[at_once]] = np.nan
+    frames = [
+        _rows(funds, row, column, returns, available, known),
+        _rows(
+            funds,
+            row[late],
+            column[late],
+            np.full(len(late), np.nan),
+            verdict_day[withdraws],
+            verdict_part[withdraws],
+        ),
+    ]
+    return pl.concat(frames).sort("known", "fund_id", "date")
+
+
+def _rows(
+    funds: FundMonths,
+    row: np.ndarray,
+    column: np.ndarray,
+    returns: np.ndarray,
+    available: np.ndarray,
+    known: np.ndarray,
+) -> pl.DataFrame:
+    """Cells of the matrix in the shape of the table, and the parts they belong to."""
+    return pl.DataFrame(
         {
-            "fund_id": pl.Series(funds.ids, dtype=pl.String).gather(column[chosen]),
-            "date": dates[chosen],
-            "ret": np.concatenate([first_seen, np.full(len(late), np.nan)]),
-            "aum": funds.aum[row, column][chosen],
-            "available_at": np.concatenate([available, verdict_day[late]]).astype("datetime64[D]"),
-            "assumed": funds.assumed[row, column][chosen],
-            "source": pl.Series(funds.sources, dtype=pl.String).gather(
-                funds.source[row, column][chosen]
-            ),
-            "known": np.concatenate([known, verdict_part[late]]),
+            "fund_id": pl.Series(funds.ids, dtype=pl.String).gather(column),
+            "date": pl.Series(month_ends(funds.ordinals)).gather(row),
+            "ret": returns,
+            "aum": funds.aum[row, column],
+            "available_at": available.astype("datetime64[D]"),
+            "assumed": funds.assumed[row, column],
+            "source": pl.Series(funds.sources, dtype=pl.String).gather(funds.source[row, column]),
+            "known": known,
         }
-    )
-    return frame.with_columns(pl.col("ret", "aum").fill_nan(None)).sort(
-        "known", "fund_id", "date", maintain_order=True
-    )
+    ).with_columns(pl.col("ret", "aum").fill_nan(None))
 
 
 def _quarantine(funds: FundMonths, verdicts: Verdicts) -> pl.DataFrame:

@@ -91,8 +91,28 @@ def month_bounds(settings: DatasetSettings) -> tuple[Month, None]:
 def _first_month(specs: tuple[str, ...], stamps: tuple[Stamp, ...]) -> Month | None:
     """First month in the files of these specifications (JSON), which are as `stamps` say."""
     tables = [TableFiles.model_validate_json(spec) for spec in specs]
-    dates = _read_all("fund_observations", tables)["date"].drop_nulls()
-    return None if dates.is_empty() else Month.of(cast(dt.date, dates.min()))
+    try:
+        days = [_first_day(spec) for spec in tables]
+    except (InputError, OSError, pl.exceptions.PolarsError):  # which the whole reading explains
+        days = [_read_all("fund_observations", tables)["date"].min()]
+    known = [cast(dt.date, day) for day in days if day is not None]
+    return Month.of(min(known)) if known else None
+
+
+def _first_day(spec: TableFiles) -> object:
+    """Earliest date in the files of a specification; of long ones no other column is read."""
+    stamp = spec.columns.get("date", "date")
+    if spec.layout == "wide" or "date" in spec.constants:  # a date without any value is none
+        return _read_all("fund_observations", [spec])["date"].min()
+    files = matching_files(spec)
+    tables = [file for file in files if file.suffix == ".parquet"]
+    texts = [file for file in files if file.suffix != ".parquet"]
+    scans = [pl.scan_parquet(tables)] if tables else []
+    if texts:
+        scans.append(pl.scan_csv(texts, infer_schema=False, null_values=list(NULLS)))
+    found = [scan.select(pl.col(stamp).unique()).collect()[stamp] for scan in scans]
+    dates = pl.concat([_dates(days, spec.date_format, _Place(files[0], stamp)) for days in found])
+    return dates.min()
 
 
 def matching_files(spec: TableFiles) -> list[Path]:
@@ -237,16 +257,18 @@ def check_header(columns: Sequence[str], file: Path) -> None:
     InputError
         One does.
     """
-    for k, column in enumerate(columns):
+    seen: set[str] = set()
+    for column in columns:
         name, again, number = column.rpartition("_duplicated_")
         if not (again and number.isdigit()):
             name = column
-        if name in columns[:k]:
+        if name in seen:
             raise InputError(
                 f"column {name!r} stands twice",
                 where=f"{file}, header",
                 remedy="rename or remove one of the two columns",
             )
+        seen.add(column)
 
 
 def _melt(table: str, spec: TableFiles, raw: pl.DataFrame, file: Path) -> pl.DataFrame:
@@ -261,12 +283,12 @@ def _melt(table: str, spec: TableFiles, raw: pl.DataFrame, file: Path) -> pl.Dat
     stamp = spec.columns.get("date", "date")
     if stamp not in raw.columns:
         raise _missing_column(table, "date", stamp, raw, file)
-    ids = [name for name in raw.columns if name != stamp]
+    kinds = {name: kind for name, kind in raw.schema.items() if name != stamp}
+    ids = list(kinds)
     key = "fund_id" if "fund_id" in SCHEMAS[table] else "series_id"
-    floats = [name for name in ids if raw.schema[name].is_float()]
+    floats = [name for name, kind in kinds.items() if kind.is_float()]
     raw = raw.with_columns(pl.col(floats).fill_nan(None))
-    text = any(raw.schema[name] == pl.String for name in ids)
-    if not text:
+    if pl.String not in kinds.values():
         raw = raw.with_columns(pl.col(ids).cast(pl.Float64))
     long = raw.unpivot(on=ids, index=stamp, variable_name=key, value_name=cell)
     return long.drop_nulls(cell).rename({stamp: "date"} if stamp != "date" else {})
