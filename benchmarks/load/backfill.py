@@ -182,7 +182,7 @@ class _Watch:
 def _role(command: str) -> str:
     """What a process of `dagster dev` does, by its command line."""
     for word, role in (
-        ("execute_run", "run"),
+        ("spawn_main", "run"),
         ("webserver", "web server"),
         ("daemon", "daemon"),
         ("grpc", "code server"),

@@ -22,7 +22,7 @@ from finembed_core.store import PartStore
 
 FUNDS, MONTHS, FACTORS = 10_000, 350, 300
 MB = 2**20
-MOST_COLUMNS, FIXED = 55, 100 * MB
+MOST_COLUMNS, FIXED = 52, 80 * MB
 STEPS = {
     "month_bounds": "first month",
     "load": "read",
@@ -77,7 +77,9 @@ def _again(world: World) -> dict:
         in_process(*call, ON_TOP, store)
         more = in_process(*call, "parquet", store)
         nothing = in_process(*call, "parquet", store)
-    print("\n| on top | seconds | of it parts | parts written | left alone |\n|---|---|---|---|---|")
+    print(
+        "\n| on top | seconds | of it parts | parts written | left alone |\n|---|---|---|---|---|"
+    )
     for name, own in (("one more month", more), ("nothing new", nothing)):
         counts = f"{own['written']} | {own['skipped']}"
         print(f"| {name} | {own['seconds']:.1f} | {own['steps']['parts']:.1f} | {counts} |")

@@ -76,7 +76,11 @@ def write_world(folder: Path, funds: int, months: int, factors: int) -> World:
             "dataset": {
                 "source": "simulated",
                 "profile": "hedge_funds",
-                "simulated": {"funds": LIVED_PER_SEAT * funds, "months": months, "factors": factors},
+                "simulated": {
+                    "funds": LIVED_PER_SEAT * funds,
+                    "months": months,
+                    "factors": factors,
+                },
             }
         }
     )
