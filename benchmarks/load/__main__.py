@@ -1,6 +1,6 @@
 """What the house holds: a large ingest, a long backfill, readers while the warehouse changes.
 
-    python -m benchmarks.load ingest      10,000 funds x 350 months x 300 factors, five shapes of file
+    python -m benchmarks.load ingest      10,000 funds x 350 months x 300 factors, in five shapes
     python -m benchmarks.load backfill    350 months, launched from the web page of `finembed ui`
     python -m benchmarks.load readers     ten readers, twenty publications
 

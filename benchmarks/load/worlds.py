@@ -132,5 +132,5 @@ def _read_csv(file: Path) -> pl.DataFrame:
     days = ("date", "available_at", "vintage", "inception", "death_date", "closed_date")
     numbers = ("ret", "nav", "aum", "value")
     header = pl.read_csv(file, n_rows=0).columns
-    kinds = {name: pl.Date for name in days} | {name: pl.Float64 for name in numbers}
+    kinds = dict.fromkeys(days, pl.Date) | dict.fromkeys(numbers, pl.Float64)
     return pl.read_csv(file, schema_overrides={k: v for k, v in kinds.items() if k in header})

@@ -6,10 +6,10 @@ import os
 from pathlib import Path
 from unittest import mock
 
-import duckdb
 import pytest
 
 from benchmarks.load import ingest as load_ingest
+from benchmarks.load import readers as load_readers
 from benchmarks.load.backfill import backfill
 from benchmarks.load.ingest import ingest
 from benchmarks.load.readers import WAYS, readers
@@ -24,9 +24,9 @@ def this_checkout_in_every_process() -> None:
 
 def test_no_shape_of_the_files_costs_memory_beyond_the_bound() -> None:
     shapes = ("parquet, rows shuffled", "csv, a file per fund", "csv, wide")
-    found = ingest(1_000, 150, 4, shapes)
-    assert all(own["rows"]["fund_observations"] > 149_000 for own in found.values())
-    assert {own["written"] for own in found.values()} == {2 * 151 + 4}
+    found = ingest(500, 200, 4, shapes)
+    assert all(own["rows"]["fund_observations"] > 99_000 for own in found.values())
+    assert {own["written"] for own in found.values()} == {2 * 201 + 4}
 
 
 def test_memory_beyond_the_bound_fails() -> None:
@@ -35,10 +35,13 @@ def test_memory_beyond_the_bound_fails() -> None:
         mock.patch.object(load_ingest, "FIXED", 1),
         pytest.raises(SystemExit, match="more memory than"),
     ):
-        ingest(20, 60, 4, ("parquet",))
+        ingest(20, 60, 4, ("csv",))
 
 
-def test_readers_see_whole_states_while_the_warehouse_is_published() -> None:
+def test_readers_see_whole_states_while_the_warehouse_is_published(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(load_readers, "PAUSE", 0.1)
     seen, _, among = readers(number=3, publications=4, funds=50, months=6)
     assert {own.kind for own in seen} == set(WAYS)
     assert len(among) == 4
