@@ -234,19 +234,13 @@ def _observations(funds: FundMonths, verdicts: Verdicts, span: _Span) -> pl.Data
     verdict_day = verdicts.known[row[judged], column[judged]]
     verdict_part = span.part_of(ends[row[judged]], verdict_day.astype("datetime64[D]"))
     at_once = verdict_part <= known[judged]
-    withdraws = ~at_once & ~np.isnan(returns[judged])
-    late = judged[withdraws]
+    undone = ~at_once & ~np.isnan(returns[judged])
+    late = judged[undone]
     returns[judged[at_once]] = np.nan
+    nothing = np.full(len(late), np.nan)
     frames = [
         _rows(funds, row, column, returns, available, known),
-        _rows(
-            funds,
-            row[late],
-            column[late],
-            np.full(len(late), np.nan),
-            verdict_day[withdraws],
-            verdict_part[withdraws],
-        ),
+        _rows(funds, row[late], column[late], nothing, verdict_day[undone], verdict_part[undone]),
     ]
     return pl.concat(frames).sort("known", "fund_id", "date")
 
