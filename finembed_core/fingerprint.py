@@ -90,9 +90,9 @@ def _feed_column(state: Any, column: pl.Series) -> None:
         state.update(np.ascontiguousarray(lengths.to_numpy()).data)
         _feed_column(state, column.explode(empty_as_null=False, keep_nulls=False))
     elif column.dtype == pl.String:
-        texts = [text or "" for text in column.to_list()]
-        state.update(np.array([len(text) for text in texts], dtype=np.int64).data)
-        state.update("".join(texts).encode())
+        texts = column.fill_null("")
+        state.update(np.ascontiguousarray(texts.str.len_chars().cast(pl.Int64).to_numpy()).data)
+        state.update((texts.str.join().item() if len(texts) else "").encode())
     elif column.dtype == pl.Boolean or column.dtype.is_temporal() or _is_number(column.dtype):
         plain = column.to_physical()
         if absent:

@@ -17,7 +17,8 @@ from finembed_core.chain import LinkState, chain_state, decision_months, first_o
 from finembed_core.embeddings.text import TABLE as TEXTS
 from finembed_core.embeddings.text import text_stage
 from finembed_core.ingest.changes import Changes, changes
-from finembed_core.ingest.stage import DAILY, MONTHLY, WHOLE, Ingested, brought, write
+from finembed_core.ingest.parts import DAILY, MONTHLY, WHOLE, Ingested, write
+from finembed_core.ingest.stage import brought
 from finembed_core.progress import Progress, Silent
 from finembed_core.settings import Settings
 from finembed_core.stage import build

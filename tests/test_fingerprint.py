@@ -3,6 +3,7 @@
 import copy
 import datetime as dt
 import enum
+import hashlib
 import importlib
 import os
 import subprocess
@@ -316,3 +317,15 @@ def test_a_module_counts_by_its_own_file_alone(package: Path) -> None:
         assert fresh_code("formulas.sums") != before
     finally:
         sys.modules.pop("formulas", None)  # looking for a part of a package imports the package
+
+
+def test_texts_are_hashed_by_lengths_and_letters_of_all_rows() -> None:
+    """The definition in plain Python, so that a faster way to it makes no stored part stale."""
+    column = pl.Series("name", ["a", "ü€😀", None, "", "xy"])
+    letters = [text or "" for text in column]
+    by_hand = hashlib.blake2b(digest_size=16)
+    by_hand.update(b"sequence1:" + f"frame{pl.Schema({'name': pl.String})}5".encode())
+    by_hand.update(b"absent" + np.packbits([text is None for text in column]).tobytes())
+    by_hand.update(np.array([len(text) for text in letters], dtype=np.int64).tobytes())
+    by_hand.update("".join(letters).encode())
+    assert digest(column.to_frame()) == by_hand.hexdigest()

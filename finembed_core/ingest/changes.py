@@ -12,7 +12,7 @@ from finembed_core.calendar import Month, month_range
 from finembed_core.daily_panel import TABLE as DAILY_PANEL
 from finembed_core.daily_panel import DailyPanel, read_daily
 from finembed_core.fingerprint import digest
-from finembed_core.ingest.stage import ALL, DAILY, MONTHLY, WHOLE, Ingested, parts_of
+from finembed_core.ingest.parts import ALL, DAILY, MONTHLY, WHOLE, Ingested, parts_of
 from finembed_core.store import PartStore
 
 KEYS: Mapping[str, Sequence[str]] = {

@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
 import polars as pl
 
 from finembed_core.calendar import DecisionCalendar, Month, month_ends, month_range
-from finembed_core.daily_panel import DailyPanel, daily_files
 from finembed_core.errors import InputError
-from finembed_core.fingerprint import digest
 from finembed_core.ingest.contracts import check
 from finembed_core.ingest.daily import Daily, daily_panel
 from finembed_core.ingest.funds import NEVER, FundMonths, fund_months
 from finembed_core.ingest.gates import RULE_CODES, Verdicts, judge
+from finembed_core.ingest.parts import Ingested, write
 from finembed_core.ingest.quality import data_quality
 from finembed_core.ingest.series import monthly_frequency, series_months
 from finembed_core.ingest.verdicts import QUARANTINE, RULES
 from finembed_core.progress import Progress, Silent
 from finembed_core.settings import Settings
 from finembed_core.sources import InputTables, load, month_bounds
+from finembed_core.sources.tables import empty
 from finembed_core.store import PartStore
 
 OBSERVATIONS: dict[str, pl.DataType] = {
@@ -36,11 +35,6 @@ OBSERVATIONS: dict[str, pl.DataType] = {
     "assumed": pl.Boolean(),
     "source": pl.String(),
 }
-MONTHLY = ("fund_observations", "series_observations")
-WHOLE = ("funds", "series", "quarantine", "data_quality")
-DAILY = ("daily_panel", "daily_funds")  # where the source has daily observations
-ALL = "all"
-WRITERS = 4  # a commit waits for the disk most of its time
 
 
 @dataclass(frozen=True)
@@ -73,18 +67,6 @@ class IngestReport:
     simulated: bool
 
 
-@dataclass(frozen=True)
-class Ingested:
-    """Everything that will be written: frames by knowledge month, whole tables, daily panel."""
-
-    first: Month
-    last: Month
-    monthly: Mapping[str, pl.DataFrame]  # with column `known`, the part's month ordinal
-    whole: Mapping[str, pl.DataFrame]
-    daily: Daily | None
-    warnings: list[str]
-
-
 def ingest(
     store: PartStore,
     settings: Settings,
@@ -100,9 +82,8 @@ def ingest(
     InputError
         The input breaks its contract; nothing has been written then.
     """
-    tables = load(settings.dataset) if tables is None else tables
     first, last = month_bounds(settings.dataset)
-    result = prepare(tables, settings, first, last)
+    result = prepare(tables or load(settings.dataset), settings, first, last)
     written, skipped, deleted = write(store, result, progress or Silent())
     rules = result.whole["quarantine"].group_by("rule").len().sort("len", descending=True)
     frames = {**result.monthly, **result.whole}
@@ -114,7 +95,7 @@ def ingest(
         written=written,
         skipped=skipped,
         deleted=deleted,
-        simulated=tables.simulated,
+        simulated=result.simulated,
     )
 
 
@@ -163,6 +144,8 @@ def prepare(tables: InputTables, settings: Settings, first: Month, last: Month |
     funds, row_faults = fund_months(tables.fund_observations, dataset.fund_lag, limits)
     verdicts = judge(funds, _death_days(funds, tables.funds), dataset.fund_lag, limits)
     begin = Month.of(cast(dt.date, tables.fund_observations["date"].min()))
+    # The matrix holds them now: nothing of the size of the input stays beside it and its parts.
+    tables = replace(tables, fund_observations=empty("fund_observations"))
     last = _check_months(funds, begin, first, last)
     series, series_faults = series_months(
         tables.series_observations, tables.series, dataset, limits.max_abs_return, last
@@ -190,6 +173,7 @@ def prepare(tables: InputTables, settings: Settings, first: Month, last: Month |
         },
         daily,
         _warnings(tables, observations, settings) + (daily.warnings if daily else []),
+        tables.simulated,
     )
 
 
@@ -234,38 +218,46 @@ def _death_days(funds: FundMonths, attributes: pl.DataFrame) -> np.ndarray:
 
 def _observations(funds: FundMonths, verdicts: Verdicts, span: _Span) -> pl.DataFrame:
     """Rows as they became known, and those that withdraw a value after a late verdict."""
-    row, column = np.nonzero(funds.reported)
     ends = month_ends(funds.ordinals)
-    dates = ends[row]
-    available = funds.available[row, column]
-    known = span.part_of(dates, available.astype("datetime64[D]"))
-    judged = verdicts.rule[row, column] > 0
-    verdict_day = np.where(judged, verdicts.known[row, column], 0)
-    verdict_part = np.where(
-        judged, span.part_of(dates, verdict_day.astype("datetime64[D]")), np.int64(NEVER)
-    )
-    returns = funds.returns[row, column]
-    at_once = verdict_part <= known
-    first_seen = np.where(at_once, np.nan, returns)
-    late = np.flatnonzero(judged & ~at_once & ~np.isnan(returns))
-    chosen = np.concatenate([np.arange(len(row)), late])
-    frame = pl.DataFrame(
+    row, column = np.nonzero(funds.reported)
+    returns, available = funds.returns[row, column], funds.available[row, column]
+    known = span.part_of(ends[row], available.astype("datetime64[D]"))
+    judged = np.flatnonzero(verdicts.rule[row, column])
+    verdict_day = verdicts.known[row[judged], column[judged]]
+    verdict_part = span.part_of(ends[row[judged]], verdict_day.astype("datetime64[D]"))
+    at_once = verdict_part <= known[judged]
+    undone = ~at_once & ~np.isnan(returns[judged])
+    late = judged[undone]
+    returns[judged[at_once]] = np.nan
+    nothing = np.full(len(late), np.nan)
+    frames = [
+        _rows(funds, row, column, returns, available, known),
+        _rows(funds, row[late], column[late], nothing, verdict_day[undone], verdict_part[undone]),
+    ]
+    return pl.concat(frames).sort("known", "fund_id", "date")
+
+
+def _rows(
+    funds: FundMonths,
+    row: np.ndarray,
+    column: np.ndarray,
+    returns: np.ndarray,
+    available: np.ndarray,
+    known: np.ndarray,
+) -> pl.DataFrame:
+    """Cells of the matrix in the shape of the table, and the parts they belong to."""
+    return pl.DataFrame(
         {
-            "fund_id": pl.Series(funds.ids, dtype=pl.String).gather(column[chosen]),
-            "date": dates[chosen],
-            "ret": np.concatenate([first_seen, np.full(len(late), np.nan)]),
-            "aum": funds.aum[row, column][chosen],
-            "available_at": np.concatenate([available, verdict_day[late]]).astype("datetime64[D]"),
-            "assumed": funds.assumed[row, column][chosen],
-            "source": pl.Series(funds.sources, dtype=pl.String).gather(
-                funds.source[row, column][chosen]
-            ),
-            "known": np.concatenate([known, verdict_part[late]]),
+            "fund_id": pl.Series(funds.ids, dtype=pl.String).gather(column),
+            "date": pl.Series(month_ends(funds.ordinals)).gather(row),
+            "ret": returns,
+            "aum": funds.aum[row, column],
+            "available_at": available.astype("datetime64[D]"),
+            "assumed": funds.assumed[row, column],
+            "source": pl.Series(funds.sources, dtype=pl.String).gather(funds.source[row, column]),
+            "known": known,
         }
-    )
-    return frame.with_columns(pl.col("ret", "aum").fill_nan(None)).sort(
-        "known", "fund_id", "date", maintain_order=True
-    )
+    ).with_columns(pl.col("ret", "aum").fill_nan(None))
 
 
 def _quarantine(funds: FundMonths, verdicts: Verdicts) -> pl.DataFrame:
@@ -345,53 +337,3 @@ def _daily_rows(daily: Daily | None) -> dict[str, int]:
         return {}
     cells = int((~np.isnan(daily.panel.returns)).sum())
     return {"daily_panel": cells, "daily_funds": daily.funds.height}
-
-
-def write(store: PartStore, result: Ingested, progress: Progress) -> tuple[int, int, int]:
-    """Commit parts that differ, delete those that should be gone: written, skipped, deleted."""
-    parts = list(parts_of(result))
-
-    def commit(part: tuple[str, str, pl.DataFrame | DailyPanel]) -> bool:
-        table, key, content = part
-        inputs = digest(content)
-        if store.is_current(table, key, inputs=inputs, settings="", code=""):
-            return False
-        if isinstance(content, DailyPanel):
-            store.write(table, key, files=daily_files(content), inputs=inputs)
-        else:
-            store.write(table, key, content, inputs=inputs)
-        return True
-
-    progress.start("ingest", len(parts))
-    written = 0
-    try:
-        with ThreadPoolExecutor(WRITERS) as pool:
-            for part, is_new in zip(parts, pool.map(commit, parts), strict=True):
-                written += is_new
-                progress.advance(f"{part[0]} {part[1]}")
-    finally:
-        progress.finish()
-    deleted = 0
-    for table in (*MONTHLY, *DAILY):
-        wanted = {key for name, key, _ in parts if name == table}
-        for key in store.keys(table):
-            if key not in wanted:
-                store.delete(table, key)
-                deleted += 1
-    return written, len(parts) - written, deleted
-
-
-def parts_of(result: Ingested) -> Iterable[tuple[str, str, pl.DataFrame | DailyPanel]]:
-    """Every part of every table: whole tables first, then month by month, empty ones too."""
-    for table in WHOLE:
-        yield table, ALL, result.whole[table]
-    if result.daily:
-        yield from zip(DAILY, (ALL, ALL), (result.daily.panel, result.daily.funds), strict=True)
-    months = month_range(result.first - 1, result.last)
-    for table in MONTHLY:
-        frame = result.monthly[table]
-        starts = [month.ordinal for month in [*months, result.last + 1]]
-        edges = np.searchsorted(frame["known"].to_numpy(), starts).tolist()
-        plain = frame.drop("known")
-        for month, start, stop in zip(months, edges[:-1], edges[1:], strict=True):
-            yield table, str(month), plain.slice(start, stop - start)

@@ -14,7 +14,7 @@ from finembed_core.calendar import Month
 from finembed_core.chain import chain, study_stages
 from finembed_core.daily_panel import TABLE as DAILY
 from finembed_core.daily_panel import DailyPanel, read_daily
-from finembed_core.ingest.stage import ALL, MONTHLY, WHOLE
+from finembed_core.ingest.parts import ALL, MONTHLY, WHOLE
 from finembed_core.settings import Settings
 from finembed_core.store import Manifest, PartStore
 

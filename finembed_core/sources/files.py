@@ -18,7 +18,7 @@ from finembed_core.errors import InputError, SettingsError
 from finembed_core.settings import DatasetSettings, TableFiles
 from finembed_core.sources import fred_md
 from finembed_core.sources.cells import Place, converted
-from finembed_core.sources.opening import SUFFIXES, blank_rows, open_table
+from finembed_core.sources.opening import SUFFIXES, blank_rows, distinct_values, open_table
 from finembed_core.sources.tables import REQUIRED, SCHEMAS, InputTables, conform, empty
 
 WIDE_CELLS = {
@@ -99,8 +99,25 @@ def _stamp(file: Path) -> Stamp:
 def _first_month(specs: tuple[str, ...], stamps: tuple[Stamp, ...]) -> Month | None:
     """First month in the files of these specifications (JSON), which are as `stamps` say."""
     tables = [TableFiles.model_validate_json(spec) for spec in specs]
-    dates = _read_all("fund_observations", tables)["date"].drop_nulls()
-    return None if dates.is_empty() else Month.of(cast(dt.date, dates.min()))
+    try:
+        days = [_first_day(spec) for spec in tables]
+    except (InputError, OSError, pl.exceptions.PolarsError):  # which the whole reading explains
+        days = [_read_all("fund_observations", tables)["date"].min()]
+    known = [cast(dt.date, day) for day in days if day is not None]
+    return Month.of(min(known)) if known else None
+
+
+def _first_day(spec: TableFiles) -> object:
+    """Earliest date in the files of a specification; of long ones no other column is read."""
+    stamp = spec.columns.get("date", "date")
+    if spec.layout == "wide" or "date" in spec.constants:  # a date without any value is none
+        return _read_all("fund_observations", [spec])["date"].min()
+    files = matching_files(spec)
+    dates = [
+        converted(days.alias("date"), pl.Date(), Place(files[0], stamp), spec.date_format)
+        for days in distinct_values(files, stamp)
+    ]
+    return pl.concat(dates).min()
 
 
 def matching_files(spec: TableFiles) -> list[Path]:

@@ -67,15 +67,8 @@ def open_table(file: Path) -> pl.DataFrame:
     InputError
         It is no regular file, cannot be read, or is not what its name says.
     """
-    if not file.is_file():
-        raise InputError(
-            "this is no regular file",
-            where=str(file),
-            remedy="give a CSV or Parquet file; folders, pipes and devices are not read",
-        )
-    name = file.name.lower()
     try:
-        if name.endswith(".parquet"):
+        if _is_parquet(_regular(file)):
             return _parquet(file)
         return read_text(file, file)
     except UNREADABLE as error:
@@ -86,11 +79,45 @@ def open_table(file: Path) -> pl.DataFrame:
         ) from None
 
 
+def distinct_values(files: Sequence[Path], column: str) -> list[pl.Series]:
+    """What stands in one column of files, Parquet and text apart, without the other columns.
+
+    Raises
+    ------
+    InputError
+        One of the files is not what its name says.
+    PolarsError, OSError
+        They cannot be read, or have no such column.
+    """
+    tables = [file for file in files if _is_parquet(file)]
+    texts = [file for file in files if not _is_parquet(file)]
+    for file in texts:
+        _walked(partial(_bytes, _regular(file), file.name.lower().endswith(".gz")), file)
+    scans = [pl.scan_parquet([_regular(file) for file in tables], glob=False)] if tables else []
+    if texts:
+        scans.append(pl.scan_csv(texts, infer_schema=False, null_values=list(NULLS), glob=False))
+    return [scan.select(pl.col(column).unique()).collect()[column] for scan in scans]
+
+
 def reason(error: BaseException) -> str:
     """Why it failed, in one line."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return (str(error).splitlines() or [type(error).__name__])[0][:200]
+
+
+def _is_parquet(file: Path) -> bool:
+    return file.name.lower().endswith(".parquet")
+
+
+def _regular(file: Path) -> Path:
+    if not file.is_file():
+        raise InputError(
+            "this is no regular file",
+            where=str(file),
+            remedy="give a CSV or Parquet file; folders, pipes and devices are not read",
+        )
+    return file
 
 
 def _parquet(file: Path) -> pl.DataFrame:
@@ -277,11 +304,12 @@ def check_header(names: Sequence[str], file: Path) -> None:
     InputError
         One does.
     """
-    given = [name for name in names if name]
-    for k, name in enumerate(given):
-        if name in given[:k]:
+    seen: set[str] = set()
+    for name in filter(None, names):
+        if name in seen:
             raise InputError(
                 f"column {name!r} stands twice",
                 where=f"{file}, header",
                 remedy="rename or remove one of the two columns",
             )
+        seen.add(name)

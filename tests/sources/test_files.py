@@ -215,14 +215,33 @@ def test_the_first_month_is_read_once_for_as_long_as_the_files_are_the_same(tmp_
     file = tmp_path / "f.csv"
     file.write_text("fund_id,date,ret\nA,2020-01-31,0.1\n")
     settings = dataset(TableFiles(path=str(tmp_path / "*.csv")))
-    opened, really = [], files.open_table
-    monkeypatch.setattr(files, "open_table", lambda path: opened.append(path) or really(path))
+    asked, really = [], files._first_day
+    monkeypatch.setattr(files, "_first_day", lambda spec: asked.append(spec) or really(spec))
     assert [month_bounds(settings) for _ in range(3)] == [(Month.parse("2020-01"), None)] * 3
-    assert len(opened) == 1
+    assert len(asked) == 1
     (tmp_path / "g.csv").write_text("fund_id,date,ret\nB,2019-06-30,0.1\n")
     assert month_bounds(settings) == (Month.parse("2019-06"), None)
     (tmp_path / "g.csv").write_text("fund_id,date,ret\nB,2018-06-30,0.1\nB,2018-07-31,0.1\n")
     assert month_bounds(settings) == (Month.parse("2018-06"), None)
+
+
+def test_for_the_first_month_no_other_column_is_read(tmp_path, monkeypatch):
+    (tmp_path / "a.csv").write_text("fund_id,date,ret\nA,2020-01-31,?\n")
+    pl.DataFrame({"fund_id": ["B"], "date": [dt.date(2019, 3, 31)]}).write_parquet(
+        tmp_path / "b.parquet"
+    )
+    monkeypatch.setattr(files, "_open", lambda path: pytest.fail(f"{path} was read"))
+    settings = dataset(TableFiles(path=str(tmp_path)))
+    assert month_bounds(settings) == (Month.parse("2019-03"), None)
+
+
+def test_the_first_month_of_files_of_several_shapes(tmp_path):
+    (tmp_path / "a.csv").write_text("fund_id,date,ret\nA,2020-01-31,0.1\n")
+    (tmp_path / "b.csv").write_text("date,fund_id,ret\n20181231,B,0.1\n")
+    assert month_bounds(dataset(TableFiles(path=str(tmp_path))))[0] == Month.parse("2018-12")
+    (tmp_path / "c.csv").write_text("fund_id,date,ret\nC,31/12/2018,0.1\n")
+    with pytest.raises(InputError, match="'31/12/2018' is not a date"):
+        month_bounds(dataset(TableFiles(path=str(tmp_path))))
 
 
 def daily(tmp_path, **tables) -> DatasetSettings:

@@ -1,0 +1,1 @@
+"""What the house holds: `python -m benchmarks.load`."""
