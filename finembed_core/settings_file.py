@@ -74,6 +74,12 @@ def _read_mapping(path: Path) -> dict[Any, Any]:
             where=f"{path}, line {error.line}",
             remedy="keep one of the two; the later would silently win",
         ) from None
+    except RecursionError:
+        raise SettingsError(
+            "the settings file is nested too deeply",
+            where=str(path),
+            remedy="close what was opened",
+        ) from None
     except yaml.YAMLError as error:
         raise SettingsError("the settings file is not YAML", where=f"{path}: {error}") from None
     if not isinstance(tree, dict):
@@ -93,7 +99,15 @@ class _StandsTwiceError(Exception):
 
 
 class _OnceLoader(yaml.SafeLoader):
-    """YAML in which a name stands once in its mapping."""
+    """YAML in which a name stands once in its mapping, and nothing stands for something else."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):  # a few lines of them can mean more than memory holds
+            event = self.get_event()
+            raise yaml.YAMLError(
+                f"*{event.anchor} repeats a value: write it out\n{event.start_mark}"
+            )
+        return super().compose_node(parent, index)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()

@@ -27,7 +27,7 @@ EXPLAIN ANALYZE WITH x AS (COPY (SELECT 1) TO '{out}') SELECT 1
 EXPLAIN (ANALYZE) COPY (SELECT 1) TO '{out}'
 EXPLAIN /* /* */ SELECT 1 -- */ ANALYZE COPY (SELECT 1) TO '{out}'
 FROM json_execute_serialized_sql(json_serialize_sql('{copy}'))
-FROM query('FROM json_exec' || 'ute_serialized_sql(json_serialize_sql(''WITH x AS (COPY (SELECT 1) TO ''''{out}'''') FROM x''))')
+FROM query('FROM json_exec' || 'ute_serialized_sql(json_serialize_sql(''SELECT 1''))')
 SELECT 1 FROM funds, system.main.json_execute_serialized_sql(json_serialize_sql('{copy}'))
 SELECT 1; COPY funds TO '{out}'
 SELECT 1 /* */; -- quiet
