@@ -13,14 +13,16 @@ from pathlib import Path
 
 import polars as pl
 
-from finembed_core.warehouse.query import query
+from finembed_core.fingerprint import digest
+from finembed_core.warehouse.query import answer, query, reading
 from tests.study_runs import store_bytes
 
 ROOT = Path(__file__).resolve().parents[2]
 SERIAL = "mode: serial, workers: 1"
 MADE = re.compile(r"<td>\d{4}-\d\d-\d\d \d\d:\d\d</td>")
 """When a run was made, the one text of a report that is no result; to the minute."""
-TIMES = {"runs": ["created_at"], "publication": ["content", "pairs_folder"]}
+TIMES = {"runs": ["created_at"], "latest_run": ["created_at"]}
+TIMES |= {"publication": ["content", "pairs_folder"]}
 """Columns of the warehouse that tell when and where it was made, and the hash of all that."""
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "POLARS_MAX_THREADS")
 
@@ -121,23 +123,20 @@ def parts(home: Path) -> dict[str, str]:
     found = {f"store/{name}": mark for name, mark in store_bytes(home).items()}
     for table in query(home / "warehouse.duckdb", "SHOW TABLES")["name"]:
         frame = rows(home, table)
-        found[f"warehouse/{table}"] = _mark(frame.write_ipc(None).getvalue())
+        found[f"warehouse/{table}"] = digest(frame)
     for file in sorted((home / "reports").glob("*")):
         text = MADE.sub("", file.read_text(encoding="utf-8"))
-        found[f"reports/{file.name}"] = _mark(text.encode())
+        found[f"reports/{file.name}"] = hashlib.sha256(text.encode()).hexdigest()
     return found
 
 
 def rows(home: Path, table: str) -> pl.DataFrame:
     """A table as it lies in the warehouse, in its order, without when and where it was made."""
-    frame = query(home / "warehouse.duckdb", f'FROM "{table}"')
+    with reading(home / "warehouse.duckdb", threads=1) as connection:  # or views have no order
+        frame = answer(connection, f'FROM "{table}"')
     return frame.drop(TIMES.get(table, []), strict=False)
 
 
 def differing(one: Mapping[str, str], other: Mapping[str, str]) -> list[str]:
     """Names of parts that are not the same."""
     return sorted(name for name in {*one, *other} if one.get(name) != other.get(name))
-
-
-def _mark(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()

@@ -11,6 +11,7 @@ import yaml
 from finembed_core.calendar import Month
 
 SCRIPT = "<script>alert('a')</script>"
+IMAGE = "</script><img src=x onerror=alert(1)>"
 TEXTS = (
     'O\'Brien "&" Sons',
     "'; DROP TABLE funds; --",
@@ -19,7 +20,7 @@ TEXTS = (
     "a/b\\c",
     "line\nbreak",
     SCRIPT,
-    "</script><img src=x onerror=alert(1)>",
+    IMAGE,
     "{{7*7}} ${HOME} %s %(x)s",
     "[red]markup[/red] [/] [link=http://x]",
     "\x1b[31mescape\x07",
