@@ -71,6 +71,13 @@ VARIANTS = {
     "3 processes": Variant("mode: processes, workers: 3"),
     "Ray, 2 workers": Variant("mode: ray, workers: 2"),
 }
+MACHINES = {
+    "OpenBLAS without AVX": Variant(environment={"OPENBLAS_CORETYPE": "Nehalem"}),
+    "OpenBLAS with AVX512": Variant(environment={"OPENBLAS_CORETYPE": "SkylakeX"}),
+    "NumPy without AVX512": Variant(environment={"NPY_DISABLE_CPU_FEATURES": "X86_V4 AVX512_ICL"}),
+    "Torch without vectors": Variant(environment={"ATEN_CPU_CAPABILITY": "default"}),
+}
+"""Kernels of other kinds of CPU: the nearest thing to another machine that one machine can do."""
 EVERYTHING_ELSE = Variant(
     "mode: processes, workers: 2", ELSEWHERE | threads(4), home="an other/home"
 )
