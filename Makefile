@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test slow ui check format lock clean
+.PHONY: demo test slow ui check format audit lock clean
 
 demo: $(INSTALLED)
 	$(BIN)/finembed demo
@@ -26,6 +26,14 @@ check: $(INSTALLED)
 format: $(INSTALLED)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+# Known vulnerabilities of what is locked; asks the network, so nothing else waits for it.
+audit:
+	$(PYTHON) -m venv build/audit
+	build/audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit \
+	  || { echo "make audit needs the network: nothing was looked at"; exit 2; }
+	build/audit/bin/pip-audit --no-deps --disable-pip --requirement requirements.lock \
+	  || { echo "vulnerable versions stand above, or the advisories could not be reached"; exit 2; }
 
 $(INSTALLED): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

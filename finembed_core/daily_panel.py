@@ -5,10 +5,12 @@ from __future__ import annotations
 import io
 import json
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from finembed_core.errors import IntegrityError
 from finembed_core.fingerprint import digest
 from finembed_core.store import PartStore
 
@@ -74,6 +76,15 @@ def daily_files(panel: DailyPanel) -> dict[str, bytes]:
     return files
 
 
+def _mapped(file: Path) -> np.ndarray:
+    try:
+        return np.load(file, mmap_mode="r", allow_pickle=False)
+    except ValueError as error:
+        raise IntegrityError(
+            f"{TABLE} holds no array: {error}", where=str(file), remedy="delete it and run again"
+        ) from None
+
+
 def read_daily(store: PartStore) -> DailyPanel:
     """The panel of the store, its arrays memory-mapped: pages are read when they are looked at.
 
@@ -85,8 +96,8 @@ def read_daily(store: PartStore) -> DailyPanel:
         A file is not as it was written.
     """
     index = json.loads(store.read_file(TABLE, KEY, "index.json"))
-    arrays = (np.load(store.file_path(TABLE, KEY, f"{name}.npy"), mmap_mode="r") for name in ARRAYS)
-    returns, known, series, series_known = arrays
+    files = [store.file_path(TABLE, KEY, f"{name}.npy") for name in ARRAYS]
+    returns, known, series, series_known = map(_mapped, files)
     return DailyPanel(
         np.array(index["days"], dtype="datetime64[D]"),
         tuple(index["ids"]),

@@ -80,7 +80,13 @@ def _read_mapping(path: Path) -> dict[Any, Any]:
             where=f"{path}, line {error.line}",
             remedy="keep one of the two; the later would silently win",
         ) from None
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
+    except RecursionError:
+        raise SettingsError(
+            "the settings file is nested too deeply",
+            where=str(path),
+            remedy="close what was opened",
+        ) from None
+    except (yaml.YAMLError, ValueError) as error:
         raise SettingsError(
             "the settings file is not YAML",
             where=f"{path}: {error}",

@@ -19,6 +19,7 @@ HOME_VARIABLE = "FINEMBED_HOME"
 SETTINGS_VARIABLE = "FINEMBED_SETTINGS"
 DEFAULT_HOME = Path(".finembed")
 DEFAULT_SETTINGS = Path("finembed.yaml")
+PATTERN = "*?["
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,15 @@ class Study:
             )
         return self
 
+    def _require_plain_name(self) -> None:
+        """Dagster finds its settings, and DuckDB the parts, by pattern."""
+        if set(PATTERN) & set(str(self.home.root)):
+            raise HomeError(
+                f"the home's path holds one of {' '.join(PATTERN)}, which stand for other letters",
+                where=str(self.home.root),
+                remedy="choose another folder with --home or FINEMBED_HOME",
+            )
+
     @cached_property
     def lock(self) -> WriteLock:
         """The right to write the store."""
@@ -84,7 +94,13 @@ class Study:
 
         Sets DAGSTER_HOME and the two variables for this process and its children, and puts the
         project's dagster.yaml into force.
+
+        Raises
+        ------
+        HomeError
+            The home cannot be opened, or its path reads as a pattern.
         """
+        self._require_plain_name()
         self.home.open()
         os.environ["DAGSTER_HOME"] = str(self.home.dagster)
         os.environ[HOME_VARIABLE] = str(self.home.root)

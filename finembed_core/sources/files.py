@@ -18,7 +18,14 @@ from finembed_core.errors import InputError, SettingsError
 from finembed_core.settings import DatasetSettings, TableFiles
 from finembed_core.sources import fred_md
 from finembed_core.sources.cells import Place, converted
-from finembed_core.sources.opening import SUFFIXES, blank_rows, distinct_values, open_table
+from finembed_core.sources.opening import (
+    SUFFIXES,
+    UNREADABLE,
+    blank_rows,
+    distinct_values,
+    open_table,
+    regular,
+)
 from finembed_core.sources.tables import REQUIRED, SCHEMAS, InputTables, conform, empty
 
 WIDE_CELLS = {
@@ -85,7 +92,7 @@ def month_bounds(settings: DatasetSettings) -> tuple[Month, None]:
 
 def _stamp(file: Path) -> Stamp:
     try:
-        seen = file.stat()
+        seen = regular(file).stat()
     except OSError as error:
         raise InputError(
             f"the file cannot be read: {error.strerror}",
@@ -101,7 +108,7 @@ def _first_month(specs: tuple[str, ...], stamps: tuple[Stamp, ...]) -> Month | N
     tables = [TableFiles.model_validate_json(spec) for spec in specs]
     try:
         days = [_first_day(spec) for spec in tables]
-    except (InputError, OSError, pl.exceptions.PolarsError):  # which the whole reading explains
+    except (InputError, *UNREADABLE):  # which the whole reading explains
         days = [_read_all("fund_observations", tables)["date"].min()]
     known = [cast(dt.date, day) for day in days if day is not None]
     return Month.of(min(known)) if known else None

@@ -50,6 +50,7 @@ UNREADABLE = (
     pl.exceptions.PolarsError,
     pl.exceptions.PanicException,
 )
+"""What a file that is damaged, or vanishes, raises while it is read."""
 
 
 class _Text(NamedTuple):
@@ -68,7 +69,7 @@ def open_table(file: Path) -> pl.DataFrame:
         It is no regular file, cannot be read, or is not what its name says.
     """
     try:
-        if _is_parquet(_regular(file)):
+        if _is_parquet(regular(file)):
             return _parquet(file)
         return read_text(file, file)
     except UNREADABLE as error:
@@ -86,14 +87,14 @@ def distinct_values(files: Sequence[Path], column: str) -> list[pl.Series]:
     ------
     InputError
         One of the files is not what its name says.
-    PolarsError, OSError
+    one of UNREADABLE
         They cannot be read, or have no such column.
     """
     tables = [file for file in files if _is_parquet(file)]
     texts = [file for file in files if not _is_parquet(file)]
     for file in texts:
-        _walked(partial(_bytes, _regular(file), file.name.lower().endswith(".gz")), file)
-    scans = [pl.scan_parquet([_regular(file) for file in tables], glob=False)] if tables else []
+        _walked(partial(_bytes, regular(file), file.name.lower().endswith(".gz")), file)
+    scans = [pl.scan_parquet([regular(file) for file in tables], glob=False)] if tables else []
     if texts:
         scans.append(pl.scan_csv(texts, infer_schema=False, null_values=list(NULLS), glob=False))
     return [scan.select(pl.col(column).unique()).collect()[column] for scan in scans]
@@ -110,7 +111,14 @@ def _is_parquet(file: Path) -> bool:
     return file.name.lower().endswith(".parquet")
 
 
-def _regular(file: Path) -> Path:
+def regular(file: Path) -> Path:
+    """The file itself, which may be a link to one.
+
+    Raises
+    ------
+    InputError
+        It is a folder, a pipe, a device, or not there.
+    """
     if not file.is_file():
         raise InputError(
             "this is no regular file",

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
+from shutil import rmtree
 
 import duckdb
 import polars as pl
@@ -118,6 +119,7 @@ def publish(
         try:
             with duckdb.connect() as connection:
                 connection.execute("SET enable_progress_bar = false")  # finembed has its own
+                connection.execute("SET temp_directory = $1", [f"{building}.spill"])
                 _attach_new(connection, building)
                 _build(
                     connection,
@@ -136,6 +138,7 @@ def publish(
             ) from None
         finally:
             building.unlink(missing_ok=True)
+            rmtree(f"{building}.spill", ignore_errors=True)
     return _report(path, skipped=False)
 
 

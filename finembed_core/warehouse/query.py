@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 from typing import cast
 
 import duckdb
 import polars as pl
+import pyarrow as pa
 from duckdb.sqltypes import DuckDBPyType
 from polars import selectors as cs
 
 from finembed_core.errors import WarehouseError
 from finembed_core.files import written_whole
+from finembed_core.warehouse.sources import PAIRS
 
 LIST_SEPARATOR = "|"
 INTEGERS = {f"{sign}{size}int" for sign in ("", "u") for size in ("tiny", "small", "big", "huge")}
@@ -23,6 +25,20 @@ STAMPS = {"date", "time", "timestamp", "timestamp_s", "timestamp_ms", "timestamp
 PLAIN = {"boolean", "integer", "uinteger", "float", "double", "decimal", "varchar", "uuid", "enum"}
 PLAIN |= INTEGERS | STAMPS | {"timestamp with time zone"}
 """Types that a frame and a CSV file can hold; a value of any other is shown as DuckDB writes it."""
+MOST_BYTES = 4 * 2**30
+"""Size from which an answer is refused: it lies in memory before it is written or shown."""
+EXPLAIN = re.compile(r"^\s*explain\s+(analyze\s+)?(\((format|analyze)[^()]*\)\s*)?", re.IGNORECASE)
+SQL_IN_JSON = "JSON_EXECUTE_SERIALIZED_SQL"  # as a plan names it
+HARMLESS = {
+    "temp_directory": "",  # or what does not fit into memory would go to the current folder
+    "enable_external_access": False,
+    "autoinstall_known_extensions": False,
+    "autoload_known_extensions": False,
+    "allow_persistent_secrets": False,
+    "python_enable_replacements": False,
+    "lock_configuration": True,
+}
+"""Set once the warehouse is attached; nothing of it can be undone."""
 
 
 @contextmanager
@@ -69,10 +85,15 @@ def reading(path: Path, threads: int | None = None) -> Iterator[duckdb.DuckDBPyC
                 where=str(path),
                 remedy="delete the file and publish again: everything in it is in the store",
             ) from None
+        if any(Path(folder).name != PAIRS for (folder,) in folders):
+            raise WarehouseError(
+                f"the warehouse names another folder than {PAIRS}: finembed did not make it",
+                where=str(path),
+                remedy="delete the file and publish again: everything in it is in the store",
+            )
         connection.execute("SET allowed_directories = $1", [[folder for (folder,) in folders]])
-        connection.execute("SET enable_external_access = false")
-        connection.execute("SET python_enable_replacements = false")
-        connection.execute("SET lock_configuration = true")
+        for name, value in HARMLESS.items():
+            connection.execute(f"SET {name} = $1", [value])
         yield connection
 
 
@@ -86,8 +107,7 @@ def query(path: Path, sql: str) -> pl.DataFrame:
     """
     with reading(path) as connection:
         try:
-            statements = connection.extract_statements(sql)
-            if len(statements) != 1 or not _only_reads(statements[0]):
+            if not _only_reads(connection, sql):
                 raise WarehouseError(
                     "one SELECT at a time: the warehouse is read-only",
                     where=sql.strip(),
@@ -164,18 +184,33 @@ def csv_text(frame: pl.DataFrame) -> str:
     return frame.with_columns(flat).write_csv()
 
 
-def _only_reads(statement: duckdb.Statement) -> bool:
-    """EXPLAIN ANALYZE runs what it explains, and COPY would write where files may be read."""
-    if statement.type == duckdb.StatementType.EXPLAIN:
-        return re.search(r"\bcopy\b", statement.query, re.IGNORECASE) is None
-    return statement.type == duckdb.StatementType.SELECT
+def _only_reads(connection: duckdb.DuckDBPyConnection, sql: str) -> bool:
+    """Whether this is one SELECT, or one explained.
+
+    A WITH clause may write, even a file where files may be read, and what EXPLAIN ANALYZE explains
+    is done; DuckDB lets neither stand below the top of a statement. SQL that is text in JSON would
+    be a statement of its own again.
+    """
+    statements = connection.extract_statements(sql)
+    if len(statements) != 1:
+        return False
+    text = statements[0].query
+    if statements[0].type == duckdb.StatementType.EXPLAIN:
+        explained = EXPLAIN.sub("", text, count=1)
+        with suppress(duckdb.ParserException):  # a comment in its head
+            return explained != text and _only_reads(connection, explained)
+    if statements[0].type != duckdb.StatementType.SELECT:
+        return False
+    below = f"EXPLAIN (FORMAT json) FROM (\n{text.rstrip().removesuffix(';')}\n)"
+    ((_, plan),) = connection.execute(below).fetchall()
+    return SQL_IN_JSON not in plan
 
 
 def answer(connection: duckdb.DuckDBPyConnection, sql: str) -> pl.DataFrame:
     """Answer of one SELECT over an open connection, with plain types and distinct names."""
     relation = connection.sql(sql)
     names = _distinct(relation.columns)
-    table = relation.to_arrow_table().rename_columns(names)
+    table = _bounded(relation, sql).rename_columns(names)
     if not all(map(_is_plain, relation.types)):
         shown = (
             _quoted(name) if _is_plain(kind) else f"{_quoted(name)}::VARCHAR AS {_quoted(name)}"
@@ -184,6 +219,22 @@ def answer(connection: duckdb.DuckDBPyConnection, sql: str) -> pl.DataFrame:
         table = connection.from_arrow(table).project(", ".join(shown)).to_arrow_table()
     # Sums of integers come back as 38-digit decimals, which few readers of CSV or JSON know.
     return pl.DataFrame(table).with_columns(cs.decimal().cast(pl.Float64))
+
+
+def _bounded(relation: duckdb.DuckDBPyRelation, sql: str) -> pa.Table:
+    """The rows of an answer, as long as there is room for them."""
+    reader = relation.to_arrow_reader()
+    batches, size = [], 0
+    for batch in reader:
+        size += batch.nbytes
+        if size > MOST_BYTES:
+            raise WarehouseError(
+                f"the answer is larger than {MOST_BYTES / 2**30:.3g} GB",
+                where=sql.strip(),
+                remedy="aggregate, select fewer columns, or add a LIMIT",
+            )
+        batches.append(batch)
+    return pa.Table.from_batches(batches, reader.schema)
 
 
 def _distinct(names: Sequence[str]) -> list[str]:

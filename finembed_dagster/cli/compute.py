@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import ipaddress
 import os
 import socket
 import sys
+from contextlib import suppress
 
 from rich.console import Console
-from rich.markup import escape
 
 from finembed_core.backtest.rebalance import rebalance as orders_of
 from finembed_core.calendar import Month
@@ -22,10 +23,12 @@ from finembed_dagster.cli.init import write_settings
 from finembed_dagster.cli.interruption import interruptible
 from finembed_dagster.cli.orders import counted, followed, show_orders, what_stays
 from finembed_dagster.cli.tables import show_leaderboard, show_notes
+from finembed_dagster.cli.texts import seen
 from finembed_dagster.progress import TerminalProgress
 from finembed_dagster.study import Study, shipped_file
 
 LOCALHOST = "127.0.0.1"
+OPEN = "the page has no login: whoever reaches {} can start runs and read what they say"
 UI_WARNING = "ignore:Function `dev_command`"  # Dagster's hint to another command of its own
 
 
@@ -33,7 +36,7 @@ def init(options: argparse.Namespace) -> int:
     """Write a commented settings file and the headers of the input tables."""
     console = Console()
     for path in write_settings(options.folder):
-        console.print(f"wrote {path}")
+        console.print(f"wrote {seen(str(path))}")
     console.print("fill the tables or point the paths at your own, then: finembed doctor")
     return 0
 
@@ -79,7 +82,7 @@ def _run(study: Study, through: Month | None) -> int:
         ("query", 'finembed query "select * from latest_rebalance"'),
         ("web page", "finembed ui"),
     ):
-        console.print(f"{what:<10}{where}", soft_wrap=True)
+        console.print(f"{what:<10}{seen(str(where))}", soft_wrap=True)
     return 0
 
 
@@ -94,12 +97,12 @@ def rebalance(options: argparse.Namespace) -> int:
         console.print("simulated data: no real fund is in these orders")
     console.print(
         f"{report.strategy}: decided {report.decision_day}, dealt {report.dealing_date}; "
-        + followed(report),
+        + seen(followed(report)),
         soft_wrap=True,
         highlight=False,
     )
     if report.assumed:
-        console.print(report.assumed, soft_wrap=True, highlight=False)
+        console.print(seen(report.assumed), soft_wrap=True, highlight=False)
     if not report.orders.is_empty():
         file = study.home.reports / f"rebalance-{report.month}-{report.strategy}.csv"
         file.parent.mkdir(exist_ok=True)
@@ -109,13 +112,15 @@ def rebalance(options: argparse.Namespace) -> int:
         show_orders(console, report, str(file))
     remark = what_stays(report)
     if remark:
-        console.print(escape(remark), soft_wrap=True, highlight=False)
+        console.print(seen(remark), soft_wrap=True, highlight=False)
     return 0
 
 
 def ui(options: argparse.Namespace) -> int:
     """Become Dagster's web page and daemon on this study, until interrupted."""
-    _require_free(options.port)
+    _require_free(options.host, options.port)
+    if not _is_loopback(options.host):
+        show_notes(Console(stderr=True), [OPEN.format(options.host)])
     from dagster import DagsterInstance
 
     from finembed_dagster.processes import end_dead_runs
@@ -124,19 +129,26 @@ def ui(options: argparse.Namespace) -> int:
     with DagsterInstance.get() as instance:
         end_dead_runs(instance)
     command = [sys.executable, "-W", UI_WARNING, "-m", "dagster", "dev"]
-    command += ["-w", str(shipped_file("workspace.yaml")), "--port", str(options.port)]
+    command += ["-w", str(shipped_file("workspace.yaml")), "--host", options.host]
+    command += ["--port", str(options.port)]
     os.execv(sys.executable, command)  # so that every signal reaches the process that has children
 
 
-def _require_free(port: int) -> None:
+def _is_loopback(host: str) -> bool:
+    with suppress(ValueError):
+        return ipaddress.ip_address(host).is_loopback
+    return host == "localhost"
+
+
+def _require_free(host: str, port: int) -> None:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((LOCALHOST, port))
+            probe.bind((host, port))
         except OSError as error:
             what = f"port {port} cannot be used: {error.strerror}"
-            remedy = "name another with --port, or end the program that has it"
-            raise InputError(what, where=f"{LOCALHOST}:{port}", remedy=remedy) from None
+            remedy = "name another with --port or --host, or end the program that has it"
+            raise InputError(what, where=f"{host}:{port}", remedy=remedy) from None
 
 
 def _require_in_force(study: Study, month: Month) -> None:

@@ -7,7 +7,6 @@ import argparse
 import polars as pl
 from rich import box
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from finembed_core.calendar import Month
@@ -21,6 +20,7 @@ from finembed_core.store import PartStore
 from finembed_dagster.cli.funds import find_fund
 from finembed_dagster.cli.pages import require_html, write_picture
 from finembed_dagster.cli.tables import print_whole, show_notes
+from finembed_dagster.cli.texts import seen
 from finembed_dagster.study import Study
 
 GUIDE = """\
@@ -57,13 +57,13 @@ def explain(options: argparse.Namespace) -> int:
     if options.output is not None:
         write_picture(options.output, page(explanation, title, labels, facts, notes))
     console = Console()
-    console.print(f"[bold]{escape(title)}[/]", highlight=False, soft_wrap=True)
-    console.print(escape("\n".join(facts)), highlight=False, soft_wrap=True)
+    console.print(f"[bold]{seen(title)}[/]", highlight=False, soft_wrap=True)
+    console.print(seen("\n".join(facts)), highlight=False, soft_wrap=True)
     if explanation.factors.height:
         _show(console, explained.moves(explanation, labels))
         _show(console, explained.threats(explanation, labels))
     show_notes(console, notes)
-    where = "add --output FILE.html" if options.output is None else escape(str(options.output))
+    where = "add --output FILE.html" if options.output is None else seen(str(options.output))
     console.print(f"picture   {where}", highlight=False, soft_wrap=True)
     return 0
 
@@ -117,5 +117,5 @@ def _show(console: Console, shown: explained.Table) -> None:
     for k, name in enumerate(header):
         table.add_column(name, justify="right" if k else "left", no_wrap=True)
     for row in rows:
-        table.add_row(*map(escape, row))
+        table.add_row(*map(seen, row))
     print_whole(console, table)

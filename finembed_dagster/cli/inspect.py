@@ -10,7 +10,6 @@ from importlib.metadata import version
 
 import polars as pl
 from rich.console import Console
-from rich.markup import escape
 
 from finembed_core import __version__
 from finembed_core.backtest.run import has_run, identify
@@ -40,6 +39,7 @@ from finembed_core.warehouse.query import export as write_table
 from finembed_core.warehouse.query import query as ask
 from finembed_dagster.cli.outlook import show_source
 from finembed_dagster.cli.tables import show, show_notes
+from finembed_dagster.cli.texts import seen
 from finembed_dagster.progress import TerminalProgress
 from finembed_dagster.study import Study
 
@@ -55,7 +55,7 @@ def status(options: argparse.Namespace) -> int:
         console.print("nothing has been ingested yet: finembed run")
         return 0
     states = chain_state(study.store, study.settings, months, TerminalProgress())
-    console.print(f"home {study.home.root}, months {months[0]} to {months[-1]}")
+    console.print(f"home {seen(str(study.home.root))}, months {months[0]} to {months[-1]}")
     opened = first_open_month([state for state in states if not state.dead_end])
     states += _results(study, months[-1], opened)
     show(console, pl.DataFrame([_status_row(state) for state in states]))
@@ -82,7 +82,7 @@ def export(options: argparse.Namespace) -> int:
     """One table or view into a file."""
     study = Study.find(options.home, options.settings).existing()
     rows = write_table(study.home.warehouse, options.table, options.file)
-    Console().print(f"wrote {rows} rows to {options.file}")
+    Console().print(f"wrote {rows} rows to {seen(str(options.file))}")
     return 0
 
 
@@ -92,14 +92,14 @@ def doctor(options: argparse.Namespace) -> int:
     console.print(f"finembed {__version__}, Python {platform.python_version()}")
     console.print(", ".join(f"{name} {version(name)}" for name in LIBRARIES))
     study = Study.find(options.home, options.settings)
-    console.print(f"settings  {study.settings_path or 'defaults'}")
+    console.print(f"settings  {seen(str(study.settings_path or 'defaults'))}", soft_wrap=True)
     dataset = study.settings.dataset
-    console.print(f"dataset   {dataset.source}: {dataset.label}")
+    console.print(f"dataset   {dataset.source}: {seen(dataset.label)}", soft_wrap=True)
     console.print(f"texts     {MODEL if installed() else ABSENT}", markup=False, soft_wrap=True)
     checks = (_home_fault, _data_fault)
     faults = [fault for check in checks if (fault := check(study, console)) is not None]
     for fault in faults:
-        console.print(f"[bold red]wrong:[/] {escape(str(fault))}")
+        console.print(f"[bold red]wrong:[/] {seen(str(fault))}")
     if faults:
         return 2
     console.print("[bold green]all is well[/]: finembed run")
@@ -111,7 +111,7 @@ def _home_fault(study: Study, console: Console) -> FinembedError | None:
         made = study.home.check()
     except FinembedError as error:
         return error
-    console.print(f"home      {study.home.root}", soft_wrap=True)
+    console.print(f"home      {seen(str(study.home.root))}", soft_wrap=True)
     if not made:
         show_notes(console, ["no home yet: finembed run makes it"])
     return None

@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rich.console import Console
-from rich.markup import escape
 
 from finembed_core import __version__
 from finembed_core.calendar import Month
@@ -17,6 +16,7 @@ from finembed_core.errors import FinembedError
 from finembed_core.polymodel.explain import MOST
 from finembed_core.report.similar import MOST as MOST_SIMILAR
 from finembed_dagster.cli import compute, explain, inspect, prove, report, runs, similar
+from finembed_dagster.cli.texts import seen
 from finembed_dagster.study import DEFAULT_HOME, DEFAULT_SETTINGS, HOME_VARIABLE, SETTINGS_VARIABLE
 
 USER_MISTAKE = 2
@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return command(options)
     except FinembedError as error:
-        Console(stderr=True).print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True)
+        Console(stderr=True).print(f"[bold red]error:[/] {seen(str(error))}", soft_wrap=True)
         return USER_MISTAKE
     except KeyboardInterrupt:
         Console(stderr=True).print(
@@ -167,6 +167,9 @@ def _parser() -> argparse.ArgumentParser:
 
     ui = add("ui", compute.ui, "The Dagster page of this study, with its schedule and sensor.")
     ui.add_argument("--port", type=_port, default=3000)
+    ui.add_argument(
+        "--host", default=compute.LOCALHOST, help="address to listen on: %(default)s, this machine"
+    )
     return parser
 
 

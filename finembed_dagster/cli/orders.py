@@ -7,11 +7,11 @@ from typing import Any
 
 from rich import box
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from finembed_core.backtest.rebalance import RebalanceReport
 from finembed_dagster.cli.tables import print_whole, unbounded
+from finembed_dagster.cli.texts import seen
 
 FEATURES = {
     "svar": ("StressVaR", ".1%"),
@@ -42,7 +42,7 @@ def show_orders(console: Console, report: RebalanceReport, file: str) -> None:
     left_out = ", ".join(FEATURES[name][0] for name in FEATURES if name not in shown)
     narrow = f"no room for: {left_out}; " if left_out else ""
     console.print(
-        f"in brackets: the month before; {narrow}all features: {escape(file)}", soft_wrap=True
+        f"in brackets: the month before; {narrow}all features: {seen(file)}", soft_wrap=True
     )
 
 
@@ -122,7 +122,7 @@ def _table(report: RebalanceReport, features: list[str], fund: int, why: int) ->
         if report.model is not None:
             cells += [_pair(row, "p_up", ".1%"), _ranks(row)]
         cells += [_pair(row, name, FEATURES[name][1]) for name in features]
-        table.add_row(*(escape(cell) for cell in cells))
+        table.add_row(*(seen(cell) for cell in cells))
     return table
 
 

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import polars as pl
 from rich.console import Console
-from rich.markup import escape
 
 from finembed_core.errors import HomeError
 from finembed_core.proof.compare import Comparison
 from finembed_core.proof.prove import default_months, prove
 from finembed_dagster.cli.interruption import interruptible
 from finembed_dagster.cli.tables import show, show_notes
+from finembed_dagster.cli.texts import seen
 from finembed_dagster.progress import TerminalProgress
 from finembed_dagster.study import Study
 
@@ -75,7 +75,7 @@ def prove_point_in_time(options: argparse.Namespace) -> int:
     columns = ("up to", "asset", "first at", "differ", "what")
     show(console, pl.DataFrame(rows, schema=columns, orient="row"), title="leaks")
     first = leaks[0][1]
-    console.print(f"[bold red]leak:[/] {escape(first.asset)} of {first.first} knows the future")
+    console.print(f"[bold red]leak:[/] {seen(first.asset)} of {first.first} knows the future")
     return LEAKS
 
 

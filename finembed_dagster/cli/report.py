@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 
 from rich.console import Console
-from rich.markup import escape
 
 from finembed_core.report.write import write_report
 from finembed_core.warehouse.runs import find_run, list_runs
 from finembed_dagster.cli.pages import require_html
+from finembed_dagster.cli.texts import seen
 from finembed_dagster.study import Study
 
 GUIDE = """\
@@ -32,5 +32,5 @@ def report(options: argparse.Namespace) -> int:
     home, size = study.home, study.settings.report.portfolio_size
     run_id = options.run and find_run(list_runs(home.warehouse), options.run)
     file = write_report(home.warehouse, home.reports, run_id, options.output, size)
-    Console().print(f"report    {escape(str(file))}", highlight=False, soft_wrap=True)
+    Console().print(f"report    {seen(str(file))}", highlight=False, soft_wrap=True)
     return 0

@@ -6,13 +6,13 @@ import argparse
 
 import polars as pl
 from rich.console import Console
-from rich.markup import escape
 
 from finembed_core.report.similar import find_date, page, require_embeddings, similar
 from finembed_core.warehouse.query import answer, reading
 from finembed_dagster.cli.funds import find_fund
 from finembed_dagster.cli.pages import require_html, write_picture
 from finembed_dagster.cli.tables import show, show_notes
+from finembed_dagster.cli.texts import seen
 from finembed_dagster.study import Study
 
 GUIDE = """\
@@ -52,13 +52,13 @@ def similar_funds(options: argparse.Namespace) -> int:
     if options.sql:
         print(found.table.sql)
         return 0
-    console.print(f"[bold]{escape(title)}[/]", highlight=False, soft_wrap=True)
-    console.print(escape("\n".join(found.facts)), highlight=False, soft_wrap=True)
+    console.print(f"[bold]{seen(title)}[/]", highlight=False, soft_wrap=True)
+    console.print(seen("\n".join(found.facts)), highlight=False, soft_wrap=True)
     columns = found.table.columns
     styles = {column.title: column.style for column in columns.values() if column.style}
     shown = found.table.frame.select(pl.col(n).alias(c.title) for n, c in columns.items())
     show(console, shown, styles=styles)
     show_notes(console, notes)
-    where = "add --output FILE.html" if options.output is None else escape(str(options.output))
+    where = "add --output FILE.html" if options.output is None else seen(str(options.output))
     console.print(f"picture   {where}", highlight=False, soft_wrap=True)
     return 0

@@ -8,11 +8,11 @@ from collections.abc import Iterable, Mapping
 import polars as pl
 from rich import box
 from rich.console import Console
-from rich.markup import escape
 from rich.measure import Measurement
 from rich.table import Table
 
 from finembed_core.report.statistics import HEADLINE, STATISTICS
+from finembed_dagster.cli.texts import seen
 
 FLOAT = ".4g"
 UNLIMITED = 10_000
@@ -26,9 +26,9 @@ def show(
     styles: Mapping[str, str] = NO_STYLES,
 ) -> None:
     """Print a frame: numbers to the right, by the formats in `styles` or to four digits."""
-    table = Table(title=title, header_style="bold", box=box.SIMPLE_HEAD)
+    table = Table(title=title and seen(title), header_style="bold", box=box.SIMPLE_HEAD)
     for name, kind in frame.schema.items():
-        table.add_column(name, justify="right" if kind.is_numeric() else "left")
+        table.add_column(seen(name), justify="right" if kind.is_numeric() else "left")
     for row in frame.iter_rows(named=True):
         table.add_row(*(_cell(value, styles.get(name, FLOAT)) for name, value in row.items()))
     print_whole(console, table)
@@ -51,7 +51,7 @@ def show_leaderboard(console: Console, leaderboard: pl.DataFrame) -> None:
 def show_notes(console: Console, notes: Iterable[str]) -> None:
     """Print what to know before believing the numbers, each once."""
     for note in dict.fromkeys(notes):
-        console.print(f"[yellow]note:[/] {escape(note)}", soft_wrap=True)
+        console.print(f"[yellow]note:[/] {seen(note)}", soft_wrap=True)
 
 
 def unbounded(console: Console, table: Table) -> Measurement:
@@ -72,4 +72,4 @@ def _cell(value: object, style: str) -> str:
         return format(value, style)
     if isinstance(value, dt.date):
         return value.isoformat()
-    return escape(str(value))
+    return seen(str(value))

@@ -230,7 +230,7 @@ def test_for_the_first_month_no_other_column_is_read(tmp_path, monkeypatch):
     pl.DataFrame({"fund_id": ["B"], "date": [dt.date(2019, 3, 31)]}).write_parquet(
         tmp_path / "b.parquet"
     )
-    monkeypatch.setattr(files, "_open", lambda path: pytest.fail(f"{path} was read"))
+    monkeypatch.setattr(files, "open_table", lambda path: pytest.fail(f"{path} was read"))
     settings = dataset(TableFiles(path=str(tmp_path)))
     assert month_bounds(settings) == (Month.parse("2019-03"), None)
 

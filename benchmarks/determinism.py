@@ -1,0 +1,82 @@
+"""The same study in other circumstances: hashes of everything it holds, and where they differ.
+
+    python -m benchmarks.determinism              # what must be equal, on the machine's own kernels
+    python -m benchmarks.determinism --machines   # other kinds of CPU, as far as one can play them
+
+Rows: a variant, parts compared, whether all hashes are equal, and of the numbers in tables that
+differ the largest relative difference. `--machines` tells numerical libraries to use the kernels of
+older CPUs, which is what another machine would do; there equality is not claimed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from polars import selectors as cs
+
+from finembed_core.store import PartStore
+from tests.determinism.variants import MACHINES, VARIANTS, Variant, compute, differing, parts
+from tests.study_runs import SETTINGS
+
+MONTH = "1994-11"
+LEARNED = SETTINGS.replace("models: [majority, persistence]", "models: [logistic, lightgbm]")
+LEARNED = LEARNED.replace("models: [persistence]", "models: [lightgbm]")
+TINY = 1e-9
+"""Below it a number counts as 0 beside one of its own table."""
+
+
+def apart(one: Path, other: Path) -> tuple[float, int]:
+    """Largest relative difference of numbers in parts of the same rows, and parts of other rows."""
+    first, second = PartStore(one / "store"), PartStore(other / "store")
+    largest, others = 0.0, 0
+    for table in sorted(folder.name for folder in first.root.iterdir()):
+        for key in first.keys(table):
+            a, b = first.manifest(table, key), second.manifest(table, key)
+            if a is None or b is None or "parquet" not in a.files:
+                others += a is None or b is None
+            elif a.files != b.files:
+                found = _apart(first.read(table, key), second.read(table, key))
+                largest, others = max(largest, found or 0.0), others + (found is None)
+    return largest, others
+
+
+def _apart(one: pl.DataFrame, other: pl.DataFrame) -> float | None:
+    words = ~cs.float()
+    if one.shape != other.shape or not one.select(words).equals(other.select(words)):
+        return None
+    a, b = (f.select(cs.float().cast(pl.Float64)).to_numpy() for f in (one, other))
+    size = np.maximum(np.abs(a), np.abs(b))
+    return float(np.nanmax(np.abs(a - b) / np.maximum(size, TINY), initial=0.0))
+
+
+def main() -> None:
+    """Compute every variant and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--machines", action="store_true", help="play other kinds of CPU")
+    machines = parser.parse_args().machines
+    variants, text = (MACHINES, LEARNED) if machines else (VARIANTS, SETTINGS)
+    print(f"{'variant':<36}{'parts':>7}  {'equal':<7}{'largest difference':>19}  other rows")
+    with tempfile.TemporaryDirectory() as folder:
+        first = compute(_made(folder, "first"), text, Variant(), MONTH)
+        expected = parts(first)
+        for name, variant in variants.items():
+            home = compute(_made(folder, name.replace(" ", "-")), text, variant, MONTH)
+            found = parts(home)
+            differ = differing(expected, found)
+            largest, others = apart(first, home)
+            equal = "no" if differ else "yes"
+            print(f"{name:<36}{len(found):>7}  {equal:<7}{largest:>19.2g}  {others}", flush=True)
+
+
+def _made(folder: str, name: str) -> Path:
+    made = Path(folder) / name
+    made.mkdir()
+    return made
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,100 @@
+"""What listens, listens to this machine alone unless somebody asked for more."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from tests.study_runs import finembed
+
+LISTENING = "0A"
+LOOPBACK = {"0100007F", "00000000000000000000000001000000"}
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return server.getsockname()[1]
+
+
+def processes(root: int) -> Iterator[int]:
+    """A process and all that it started."""
+    yield root
+    with suppress(FileNotFoundError):  # ended meanwhile
+        for task in Path(f"/proc/{root}/task").iterdir():
+            for child in (task / "children").read_text().split():
+                yield from processes(int(child))
+
+
+def sockets(process: int) -> Iterator[str]:
+    """Inodes of the sockets that a process holds."""
+    for path in Path(f"/proc/{process}/fd").iterdir():
+        with suppress(FileNotFoundError):  # closed meanwhile
+            kind, _, inode = str(path.readlink()).partition(":")
+            if kind == "socket":
+                yield inode.strip("[]")
+
+
+def listeners(root: int) -> set[tuple[str, int]]:
+    """Address and port of every TCP socket on which one of these processes listens."""
+    found = set()
+    for process in processes(root):
+        own = set(sockets(process))
+        for table in ("tcp", "tcp6"):
+            for line in Path(f"/proc/{process}/net/{table}").read_text().splitlines()[1:]:
+                _, local, _, state, *rest = line.split()
+                if state == LISTENING and rest[5] in own:
+                    address, _, port = local.partition(":")
+                    found.add((address, int(port, 16)))
+    return found
+
+
+def test_the_page_is_asked_to_listen_to_this_machine_and_warns_of_more(
+    study: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    commands: list[list[str]] = []
+    monkeypatch.setattr(os, "execv", lambda _, command: commands.append(command))
+    for host, open_to_others in (("127.0.0.1", False), ("localhost", False), ("0.0.0.0", True)):
+        given = [] if host == "127.0.0.1" else ["--host", host]
+        finembed("ui", "--port", free_port(), *given)
+        assert commands[-1][commands[-1].index("--host") + 1] == host
+        assert ("no login" in capsys.readouterr().err) == open_to_others
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/net/tcp").exists(), reason="sockets are read from /proc")
+def test_page_daemon_and_code_server_listen_on_loopback_alone(study: Path) -> None:
+    port = free_port()
+    command = [sys.executable, "-m", "finembed_dagster.cli", "ui", "--port", str(port)]
+    page = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        for _ in range(240):
+            assert page.poll() is None
+            if any(own == port for _, own in listeners(page.pid)):
+                break
+            time.sleep(0.5)
+        found = listeners(page.pid)
+        assert port in {own for _, own in found}
+        assert {address for address, _ in found} <= LOOPBACK
+    finally:
+        page.send_signal(signal.SIGINT)
+        page.wait(60)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/net/tcp").exists(), reason="sockets are read from /proc")
+def test_a_ray_cluster_of_ones_own_listens_on_loopback_alone() -> None:
+    from finembed_core.execution_ray import ray_workers
+
+    with ray_workers(abs, 2) as submit:
+        assert submit(-1)() == 1
+        found = listeners(os.getpid())
+        assert found and {address for address, _ in found} <= LOOPBACK

@@ -1,0 +1,246 @@
+"""What SQL can reach: the warehouse, and nothing of the machine."""
+
+import shutil
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from finembed_core.errors import WarehouseError
+from finembed_core.home import Home
+from finembed_core.warehouse import query as module
+from finembed_core.warehouse.publish import publish
+from finembed_core.warehouse.query import export, query
+from tests.study_runs import finembed
+from tests.warehouse.fake_store import fake_store
+from tests.warehouse.test_pairs import SETTINGS, write_pairs
+
+CANARY = "canary-7f3a"
+WRITES = """\
+COPY funds TO '{out}'
+COPY (SELECT 1) TO '{out}' (FORMAT parquet)
+EXPORT DATABASE '{out}'
+WITH x AS (COPY (SELECT 1) TO '{out}') SELECT 1
+WITH x AS (COPY funds TO '{out}' (USE_TMP_FILE false)) FROM funds
+EXPLAIN ANALYZE COPY funds TO '{out}'
+EXPLAIN ANALYZE WITH x AS (COPY (SELECT 1) TO '{out}') SELECT 1
+EXPLAIN (ANALYZE) COPY (SELECT 1) TO '{out}'
+EXPLAIN /* /* */ SELECT 1 -- */ ANALYZE COPY (SELECT 1) TO '{out}'
+FROM json_execute_serialized_sql(json_serialize_sql('{copy}'))
+FROM query('FROM json_exec' || 'ute_serialized_sql(json_serialize_sql(''SELECT 1''))')
+SELECT 1 FROM funds, system.main.json_execute_serialized_sql(json_serialize_sql('{copy}'))
+SELECT 1; COPY funds TO '{out}'
+SELECT 1 /* */; -- quiet
+FROM query('COPY funds TO ''{out}''')
+ATTACH '{out}'
+ATTACH '{out}' AS other; CREATE TABLE other.t AS SELECT 1
+PRAGMA profile_output = '{out}'
+CALL enable_logging(storage = 'file', storage_path = '{out}')
+FROM enable_logging(storage = 'file', storage_path = '{out}')
+CREATE TABLE t AS SELECT 1
+CREATE TABLE memory.t AS SELECT 1
+EXPLAIN ANALYZE CREATE TABLE memory.t AS SELECT 1
+CREATE OR REPLACE TEMP MACRO funds() AS TABLE SELECT 1
+CREATE PERSISTENT SECRET s (TYPE http, BEARER_TOKEN 'x')
+INSERT INTO funds (fund_id) VALUES ('x')
+WITH x AS (INSERT INTO funds (fund_id) VALUES ('x') RETURNING *) FROM x
+WITH x AS (DELETE FROM funds RETURNING *) FROM x
+MERGE INTO funds USING funds AS f ON true WHEN MATCHED THEN DELETE
+TRUNCATE funds
+DROP VIEW leaderboard
+ALTER TABLE funds ADD COLUMN x INT
+COMMENT ON TABLE funds IS 'x'
+VACUUM funds
+BEGIN
+PREPARE p AS COPY funds TO '{out}'
+IMPORT DATABASE '{folder}'"""
+READS = """\
+FROM read_csv('{secret}')
+FROM read_text('{secret}')
+FROM read_blob('{secret}')
+FROM read_json('{secret}')
+FROM read_ndjson_objects('{secret}')
+FROM sniff_csv('{secret}')
+FROM read_parquet('{secret}')
+FROM parquet_metadata('{secret}')
+FROM read_duckdb('{secret}')
+FROM '{secret}'
+FROM 'file://{secret}'
+FROM glob('{folder}/*')
+FROM glob('/etc/*')
+FROM query('FROM read_text(''{secret}'')')
+FROM query_table('{secret}')
+FROM query_table(['{secret}'])
+FROM json_execute_serialized_sql(json_serialize_sql('FROM read_text(''{secret}'')'))
+SELECT * FROM funds WHERE name IN (SELECT content FROM read_text('{secret}'))
+SELECT (SELECT content FROM read_text('{secret}'))
+DESCRIBE FROM read_csv('{secret}')
+SUMMARIZE FROM read_csv('{secret}')
+EXPLAIN ANALYZE FROM read_text('{secret}')
+COPY funds FROM '{secret}'
+FROM read_text('/proc/self/environ')
+SELECT getenv('HOME')
+FROM 'http://127.0.0.1:9/x.csv'
+FROM read_parquet('https://127.0.0.1:9/x.parquet')
+FROM 's3://bucket/x.parquet'
+FROM read_text('hf://datasets/x/y.csv')
+INSTALL httpfs
+LOAD httpfs
+LOAD '{secret}'
+FROM sqlite_scan('{secret}', 't')
+FROM duckdb_extensions()
+FROM hidden
+SET enable_external_access = true
+SET lock_configuration = false
+RESET lock_configuration
+SET python_enable_replacements = true
+PRAGMA database_list
+SET VARIABLE x = 1"""
+BOMBS = [
+    "SELECT count(*) FROM (FROM range(100_000_000) AS a(i) ORDER BY hash(i))",
+    "WITH RECURSIVE t AS (SELECT repeat('x', 1_000_000) AS x UNION ALL SELECT x || x FROM t)"
+    " SELECT count(*) FROM t",
+]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home whose warehouse reads pair statistics from the store: files that SQL may read."""
+    folder = tmp_path_factory.mktemp("sql")
+    home = Home(folder / "home").open()
+    store = fake_store(home.store.root)
+    write_pairs(store)
+    publish(store, home.warehouse, SETTINGS)
+    (folder / "secret.csv").write_text(f"word,number\n{CANARY},2\n")
+    (folder / "here").mkdir()
+    return home.root
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The current folder is an empty one."""
+    monkeypatch.chdir(home.parent / "here")
+
+
+def state(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def refused(home: Path, sql: str) -> str:
+    with pytest.raises(WarehouseError) as caught:
+        query(home / "warehouse.duckdb", sql)
+    return caught.value.what
+
+
+def test_sql_writes_nothing_not_even_where_it_may_read(home: Path) -> None:
+    """A WITH clause that copies, and SQL inside of JSON, are SELECTs to DuckDB and wrote."""
+    before = state(home.parent)
+    pairs = home / "store" / "polymodel_pairs"
+    existing = next(pairs.glob("*.parquet"))
+    for out in (home.parent / "here" / "out", pairs / "out", existing):
+        copy = f"WITH x AS (COPY (SELECT 1) TO ''{out}'') FROM x"
+        for sql in WRITES.splitlines():
+            refused(home, sql.format(out=out, folder=home.parent, copy=copy))
+            assert state(home.parent) == before, sql
+
+
+def test_sql_sees_no_file_no_variable_and_no_network(home: Path) -> None:
+    hidden = "a variable of this function"
+    for sql in READS.splitlines():
+        said = refused(home, sql.format(secret=home.parent / "secret.csv", folder=home.parent))
+        assert CANARY not in said and hidden not in said
+        assert "HTTP" not in said, "it went as far as to ask"
+
+
+def test_of_all_folders_pair_statistics_alone_are_open_and_no_link_leads_out(home: Path) -> None:
+    pairs = home / "store" / "polymodel_pairs"
+    (pairs / "link.csv").symlink_to(home.parent / "secret.csv")
+    (pairs / "away").symlink_to(home.parent)
+    assert query(home / "warehouse.duckdb", f"FROM glob('{pairs}/*.parquet')").height
+    for sql in (
+        f"FROM read_text('{pairs}/../runs/*')",
+        f"FROM read_text('{pairs}/../../../secret.csv')",
+        f"FROM read_text('{pairs}/./../../../secret.csv')",
+        f"FROM read_text('{pairs}2/x')",
+        f"FROM read_text('{pairs}/link.csv')",
+        f"FROM read_text('{pairs}/lin*')",
+        f"FROM read_text('{pairs}/away/secret.csv')",
+        f"FROM read_text('{pairs}/*/secret.csv')",
+    ):
+        assert CANARY not in refused(home, sql)
+    (pairs / "link.csv").unlink()
+    (pairs / "away").unlink()
+
+
+def test_without_pair_statistics_no_folder_is_open(home: Path, tmp_path: Path) -> None:
+    file = shutil.copyfile(home / "warehouse.duckdb", tmp_path / "warehouse.duckdb")
+    with duckdb.connect(str(file)) as connection:
+        connection.execute("UPDATE publication SET pairs_folder = NULL")
+    for folder in (home / "store" / "polymodel_pairs", home / "store", Path("/")):
+        assert "disabled" in refused(tmp_path, f"FROM glob('{folder}/*')")
+
+
+def test_a_warehouse_from_elsewhere_opens_no_other_folder(home: Path, tmp_path: Path) -> None:
+    """Its views are SQL of whoever made it, and it names the folder itself."""
+    file = shutil.copyfile(home / "warehouse.duckdb", tmp_path / "warehouse.duckdb")
+    with duckdb.connect(str(file)) as connection:
+        connection.execute("UPDATE publication SET pairs_folder = $1", [str(home.parent)])
+        connection.execute(f"CREATE VIEW bait AS FROM read_text('{home.parent}/secret.csv')")
+    assert "another folder" in refused(tmp_path, "FROM bait")
+
+
+def test_an_export_takes_names_of_tables_alone(home: Path) -> None:
+    for name in ('funds"; DROP TABLE funds; --', "read_text('/etc/passwd')", "duckdb_settings", ""):
+        with pytest.raises(WarehouseError, match="no table"):
+            export(home / "warehouse.duckdb", name, home.parent / "here" / "x.csv")
+    assert not list((home.parent / "here").iterdir())
+
+
+@pytest.mark.parametrize("sql", BOMBS, ids=["sort", "recursion"])
+def test_what_outgrows_memory_ends_and_never_goes_to_disk(
+    home: Path, sql: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(module.HARMLESS, "lock_configuration", False)
+    with module.reading(home / "warehouse.duckdb") as connection:
+        connection.execute("SET memory_limit = '200MB'")
+        with pytest.raises(Exception, match="Out of Memory"):
+            connection.execute(sql).fetchall()
+    assert not list((home.parent / "here").iterdir())
+
+
+def test_an_answer_that_outgrows_memory_is_refused(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MOST_BYTES", 2**24)
+    assert "larger than 0.0156 GB" in refused(home, "FROM range(100_000_000_000)")
+    assert query(home / "warehouse.duckdb", "FROM range(1_000_000)").height == 1_000_000
+
+
+def test_refused_is_one_message_and_exit_code_2(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for sql in ("WITH x AS (COPY funds TO 'o') FROM x", "FROM read_text('/etc/passwd')"):
+        assert finembed("query", sql, "--home", home) == 2
+        said = capsys.readouterr()
+        assert said.out == "" and said.err.startswith("error:") and "root:" not in said.err
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT fund_id FROM funds ORDER BY fund_id DESC LIMIT 2;",
+        "SELECT 1 -- a remark",
+        "WITH f AS (FROM funds) SELECT count(*) FROM f /* the end */",
+        "SELECT 'copy (select 1) to ''x''' AS said",
+        "EXPLAIN ANALYZE SELECT 'copy' AS said",
+        "EXPLAIN (FORMAT json) SELECT 1",
+        "explain\nFROM funds;",
+        "FROM query('SELECT 1')",
+        "SHOW ALL TABLES",
+        "SUMMARIZE funds",
+        "(SELECT 1) UNION ALL (SELECT 2)",
+        "FROM polymodel_pairs LIMIT 3",
+    ],
+)
+def test_what_only_reads_is_answered(home: Path, sql: str) -> None:
+    assert query(home / "warehouse.duckdb", sql).height > 0
