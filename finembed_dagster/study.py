@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import shutil
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import files
 from pathlib import Path
 
 from finembed_core.errors import HomeError
+from finembed_core.files import written_whole
 from finembed_core.home import Home
 from finembed_core.settings import Settings, load_settings
 from finembed_core.store import PartStore
@@ -76,8 +76,8 @@ class Study:
 
     @cached_property
     def lock(self) -> WriteLock:
-        """The right to write the store."""
-        return WriteLock(self.home.root)
+        """The right to write the store, which what killed writers left is cleared from first."""
+        return WriteLock(self.home.root, self.home.clear)
 
     def enter(self) -> Study:
         """Open the home and make this study the one that Dagster's processes see.
@@ -94,7 +94,8 @@ class Study:
             os.environ[SETTINGS_VARIABLE] = str(self.settings_path)
         source, target = shipped_file("dagster.yaml"), self.home.dagster / "dagster.yaml"
         if not target.exists() or target.read_bytes() != source.read_bytes():
-            shutil.copyfile(source, target)
+            with written_whole(target) as temporary:
+                temporary.write_bytes(source.read_bytes())
         return self
 
 

@@ -54,6 +54,7 @@ ALLOWED = {
     "chain": BASICS
     | READING
     | {"sources", "ingest", "macro", "polymodel", "learning", "embeddings"},
+    "repair": BASICS | {"store", "home", "chain", "backtest", "warehouse"},
 }
 """What each room may know besides itself; a room stands after all that it may know.
 

@@ -16,7 +16,7 @@ from finembed_core.calendar import Month
 from finembed_core.errors import FinembedError
 from finembed_core.polymodel.explain import MOST
 from finembed_core.report.similar import MOST as MOST_SIMILAR
-from finembed_dagster.cli import compute, explain, inspect, report, runs, similar
+from finembed_dagster.cli import compute, doctor, explain, inspect, report, runs, similar
 from finembed_dagster.study import DEFAULT_HOME, DEFAULT_SETTINGS, HOME_VARIABLE, SETTINGS_VARIABLE
 
 USER_MISTAKE = 2
@@ -144,7 +144,10 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("table", metavar="TABLE")
     export.add_argument("file", type=Path, metavar="FILE", help="ends with .csv, .parquet or .json")
 
-    add("doctor", inspect.doctor, "Versions, home, data found, and what is wrong.")
+    checked = add("doctor", doctor.doctor, "Versions, home, data found, and what is wrong.")
+    checked.epilog = doctor.GUIDE
+    checked.formatter_class = argparse.RawDescriptionHelpFormatter
+    checked.add_argument("--repair", action="store_true", help="mend what can be mended")
 
     ui = add("ui", compute.ui, "The Dagster page of this study, with its schedule and sensor.")
     ui.add_argument("--port", type=_port, default=3000)
