@@ -26,7 +26,6 @@ from finembed_core.store import PART_FILE, Manifest, PartStore
 from finembed_core.warehouse.query import reading
 
 ORDINARY_KEY = re.compile(r"\d{4}-\d{2}|[0-9a-f]{16}|all")
-REBUILT = "dropped: the next run builds it again"
 HASH_A_ROW = "SELECT bit_xor(hash(COLUMNS(*))) FROM"  # reads every block, whose checksum is kept
 
 
@@ -87,7 +86,10 @@ def examine(home: Home, settings: Settings, progress: Progress | None = None) ->
         what = "the home lost the file that tells its layout, or it is damaged"
         found.findings.append(Finding(what, str(home.root), "written anew", home.stamp))
     _examine_store(home.store, settings, found, progress or Silent())
+    told = {finding.where for finding in found.findings}
     for path in home.leftovers():
+        if str(path.with_name(path.name.partition("@")[0] + ".json")) in told:
+            continue  # goes with its damaged manifest
         what = "a killed writer left this file, which nothing refers to"
         found.findings.append(Finding(what, str(path), "deleted", partial(_delete, path)))
     found.findings.extend(_warehouse(home.warehouse))
@@ -98,37 +100,51 @@ def _examine_store(
     store: PartStore, settings: Settings, found: Examination, progress: Progress
 ) -> None:
     tables = sorted(store.root.iterdir()) if store.root.is_dir() else []
+    of_runs: list[tuple[Path, str]] = []
     progress.start("checksums", len(tables))
     try:
         for table in tables:
-            if table.is_dir():
-                _examine_table(store, table, settings, found)
-            else:
-                found.findings.append(_foreign(table))
+            for path, fault in _damaged(store, table, found):
+                if table.name in RUN_TABLES:
+                    of_runs.append((path, fault))
+                else:
+                    found.findings.append(_dropped(store, path, fault))
             progress.advance(f"{table.name}, {found.size / 1e6:.0f} MB so far")
     finally:
         progress.finish()
+    if of_runs:
+        unsure = any(finding.wrong for finding in found.findings)  # of what its id is made of
+        now = None if unsure else _run_in_force(store, settings)
+        found.findings.extend(_of_run(store, path, fault, now) for path, fault in of_runs)
 
 
-def _examine_table(store: PartStore, table: Path, settings: Settings, found: Examination) -> None:
-    for path in sorted(table.iterdir()):
+def _damaged(store: PartStore, table: Path, found: Examination) -> Iterator[tuple[Path, str]]:
+    """Manifests of a table that do not hold, or whose files do not, and why."""
+    for path in sorted(table.iterdir()) if table.is_dir() else [table]:
         if PART_FILE.search(path.name):
             continue  # named by a manifest, or a leftover
-        if path.suffix != ".json" or not path.is_file():
-            found.findings.append(_foreign(path))
-            continue
         manifest = _readable(path)
-        if manifest is None:
-            found.findings.append(_bad_manifest(store, settings, path))
-            continue
-        found.parts += 1
-        faults = [f for p, h in _promised(store, manifest) if (f := _fault(p, h, found))]
-        if faults:
-            found.findings.append(_damaged(store, settings, path, faults[0]))
+        if manifest is not None:
+            found.parts += 1
+            faults = (_fault(file, sha256, found) for file, sha256 in _promised(store, manifest))
+            yield from [(path, fault) for fault in faults if fault][:1]
+        elif _is_manifest(path):
+            yield path, "its manifest cannot be read"
+        else:
+            found.findings.append(_foreign(path))
+
+
+def _is_manifest(path: Path) -> bool:
+    """Whether a file was one, by its name and by what lies beside it."""
+    key = path.name.removesuffix(".json")
+    known = ORDINARY_KEY.fullmatch(key) or any(path.parent.glob(f"{key}@*"))
+    return path.is_file() and key != path.name and bool(known)
 
 
 def _readable(path: Path) -> Manifest | None:
     """The manifest in a file, None unless it is whole and in its place."""
+    if path.suffix != ".json" or not path.is_file():
+        return None
     try:
         manifest = Manifest.parse(path.read_bytes())
     except (ValueError, TypeError, AttributeError):
@@ -154,29 +170,21 @@ def _fault(path: Path, sha256: str, found: Examination) -> str:
     return "" if digest == sha256 else f"the bytes of {path.name} are not those that were written"
 
 
-def _bad_manifest(store: PartStore, settings: Settings, path: Path) -> Finding:
-    key = path.stem
-    if not ORDINARY_KEY.fullmatch(key) and not any(path.parent.glob(f"{key}@*")):
-        return _foreign(path)
-    return _damaged(store, settings, path, "its manifest cannot be read")
-
-
-def _damaged(store: PartStore, settings: Settings, path: Path, fault: str) -> Finding:
+def _dropped(store: PartStore, path: Path, fault: str) -> Finding:
     table, key = path.parent.name, path.stem
-    what = f"{table} {key}: {fault}"
-    if _is_run(table, key) and key != _run_in_force(store, settings):
-        return _lost_run(what, path, key)
-    return Finding(what, str(path), REBUILT, partial(store.delete, table, key))
+    done = "dropped: the next run builds it again"
+    return Finding(f"{table} {key}: {fault}", str(path), done, partial(store.delete, table, key))
 
 
-def _is_run(table: str, key: str) -> bool:
-    return table in RUN_TABLES and key != "all"
-
-
-def _lost_run(what: str, path: Path, run_id: str) -> Finding:
-    """Damage to a run that other settings or other data made."""
+def _of_run(store: PartStore, path: Path, fault: str, now: str | None) -> Finding:
+    """Damage to a run's results, which only the run of `now` gets again."""
+    run_id = path.stem
+    if run_id == now:
+        return _dropped(store, path, fault)
     remedy = f"bring it back from a copy, or forget the run: `finembed runs prune {run_id} --yes`"
-    return Finding(f"{what}; the next run does not compute it again", str(path), remedy)
+    if now is None:
+        remedy = "left until what it was computed from is whole: `finembed run`, then this again"
+    return Finding(f"{path.parent.name} {run_id}: {fault}", str(path), remedy)
 
 
 def _run_in_force(store: PartStore, settings: Settings) -> str | None:

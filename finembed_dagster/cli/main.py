@@ -17,6 +17,7 @@ from finembed_core.errors import FinembedError
 from finembed_core.polymodel.explain import MOST
 from finembed_core.report.similar import MOST as MOST_SIMILAR
 from finembed_dagster.cli import compute, doctor, explain, inspect, report, runs, similar
+from finembed_dagster.mishaps import in_words
 from finembed_dagster.study import DEFAULT_HOME, DEFAULT_SETTINGS, HOME_VARIABLE, SETTINGS_VARIABLE
 
 USER_MISTAKE = 2
@@ -45,7 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     command: Command = options.command
     try:
-        return command(options)
+        with in_words():
+            return command(options)
     except FinembedError as error:
         Console(stderr=True).print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True)
         return USER_MISTAKE
