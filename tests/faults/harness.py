@@ -23,13 +23,14 @@ SETTINGS = """\
 dataset:
   source: simulated
   profile: hedge_funds
-  simulated: {funds: 6, months: 30, factors: 3, seed: 3}
-polymodel: {selection: absolute, alpha: 0.1, window: 12, min_obs: 6, min_factor_history: 12}
-macro: {min_months: 12, n_components: 1}
+  first_month: 1991-09
+  simulated: {funds: 6, months: 48, factors: 3, seed: 3}
+polymodel: {selection: absolute, alpha: 0.1, window: 12, min_obs: 8, min_factor_history: 24}
+macro: {min_months: 24, n_components: 1}
 learning:
   models: [persistence]
   lookback: 2
-  min_train_months: 6
+  min_train_months: 12
   valid_months: 3
   seeds: [1]
 portfolio: {models: [persistence], strategies: [sa, equal_weight_universe, index]}
@@ -99,7 +100,11 @@ def difference(home: Path, undisturbed: Path) -> str:
     if other:
         return f"the stores differ: {[name for name, _ in other][:6]}"
     names = [
-        {str(p.relative_to(h)) for p in h.rglob("*") if stage_of(str(p.relative_to(h))) != "dagster"}
+        {
+            str(p.relative_to(h))
+            for p in h.rglob("*")
+            if stage_of(str(p.relative_to(h))) != "dagster"
+        }
         for h in (home, undisturbed)
     ]
     if names[0] != names[1]:

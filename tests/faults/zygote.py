@@ -1,7 +1,7 @@
 """Run the command line many times over in forked processes, and kill some of them.
 
 Started as ``python -m tests.faults.zygote``, it imports everything once and takes one order per
-line. A process that is to die says when its n-th event in a stage is about to happen (it opens,
+line. A process that is to die says when its n-th event in a stage is about to happen (it writes,
 renames or removes a file there), and is sent SIGKILL right then or some time later: so kills fall
 into every stage, also into the middle of what other languages do.
 """
@@ -20,6 +20,7 @@ from typing import Any
 
 from tests.faults.stages import stage_of
 
+WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 EVENTS = {"open", "os.rename", "os.remove", "os.symlink", "os.mkdir"}
 
 
@@ -69,6 +70,8 @@ def _watch(home: Path, kill: dict[str, Any] | None, writer: int) -> dict[str, in
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
         if event not in EVENTS or not isinstance(arguments[0], (str, Path)):
             return
+        if event == "open" and not arguments[2] & WRITES:
+            return
         path = str(arguments[0])
         if not path.startswith(root):
             return
@@ -84,7 +87,6 @@ def _watch(home: Path, kill: dict[str, Any] | None, writer: int) -> dict[str, in
 
 
 if __name__ == "__main__":
-    import finembed_dagster.launch  # what `finembed run` imports when it begins
     from finembed_dagster.cli import main
 
     warnings.simplefilter("ignore")
