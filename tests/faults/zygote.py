@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import os
-import select
 import signal
 import sys
 import time
@@ -20,6 +19,7 @@ from typing import Any
 
 from tests.faults.stages import stage_of
 
+ANNOUNCED = b"!"
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 EVENTS = {"open", "os.rename", "os.remove", "os.symlink", "os.mkdir"}
 
@@ -33,14 +33,15 @@ def obey(order: dict[str, Any]) -> dict[str, Any]:
         _become_the_command(order, writer)
     os.close(writer)
     kill = order.get("kill")
-    if kill and select.select([reader], [], [])[0] and os.read(reader, 1):
+    first = os.read(reader, 1)
+    if kill and first == ANNOUNCED:
         time.sleep(kill["delay"])
         os.kill(number, signal.SIGKILL)
-    counted = b"".join(iter(lambda: os.read(reader, 65536), b""))
+    counted = first + b"".join(iter(lambda: os.read(reader, 65536), b""))
     os.close(reader)
     _, status = os.waitpid(number, 0)
     code = os.waitstatus_to_exitcode(status)
-    return {"code": code, "events": json.loads(counted.strip(b"!") or b"{}")}
+    return {"code": code, "events": json.loads(counted.strip(ANNOUNCED) or b"{}")}
 
 
 def _become_the_command(order: dict[str, Any], writer: int) -> None:
@@ -78,7 +79,7 @@ def _watch(home: Path, kill: dict[str, Any] | None, writer: int) -> dict[str, in
         stage = stage_of(path.removeprefix(root))
         seen[stage] = seen.get(stage, 0) + 1
         if kill and (stage, seen[stage]) == (kill["stage"], kill["event"]):
-            os.write(writer, b"!")
+            os.write(writer, ANNOUNCED)
             if not kill["delay"]:
                 time.sleep(60)
 
