@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from functools import partial
@@ -22,7 +23,8 @@ def examine_dagster(home: Home) -> list[Finding]:
     """Databases that cannot be read; if all can, runs and slots of killed processes."""
     databases = sorted(home.dagster.rglob("*.db"))
     damaged = [found for path in databases if (found := _damage(path)) is not None]
-    if damaged or not databases or not (home.dagster / "dagster.yaml").exists():
+    known = bool(databases) and (home.dagster / "dagster.yaml").exists()
+    if damaged or not known or not os.access(home.dagster, os.W_OK):  # Dagster opens to write
         return damaged
     with dg.DagsterInstance.from_config(str(home.dagster)) as instance:
         return list(_left_behind(home, instance))

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import files
 from pathlib import Path
+from urllib.parse import unquote
 
 from finembed_core.errors import HomeError
 from finembed_core.files import written_whole
-from finembed_core.home import Home
+from finembed_core.home import OTHER_FOLDER, Home
 from finembed_core.settings import Settings, load_settings
 from finembed_core.store import PartStore
 from finembed_dagster.lock import WriteLock
@@ -84,7 +85,19 @@ class Study:
 
         Sets DAGSTER_HOME and the two variables for this process and its children, and puts the
         project's dagster.yaml into force.
+
+        Raises
+        ------
+        HomeError
+            The home cannot be opened, or Dagster cannot keep its logs in it.
         """
+        path = str(self.home.root)
+        if "?" in path or unquote(path) != path:  # the address of a database is read so
+            raise HomeError(
+                "Dagster cannot keep its logs where the path holds a ?, or a % before two digits",
+                where=str(self.home.root),
+                remedy=OTHER_FOLDER,
+            )
         self.home.open()
         os.environ["DAGSTER_HOME"] = str(self.home.dagster)
         os.environ[HOME_VARIABLE] = str(self.home.root)

@@ -41,6 +41,12 @@ NO_PAIRS = f"""
     SELECT pairs_folder FROM publication WHERE pairs_folder IS NOT NULL
     AND NOT EXISTS (FROM parts WHERE "table" = '{PAIRS}' AND left_out = '' AND rows > 0)
 """
+NO_ROOM = (
+    duckdb.IOException,
+    duckdb.TransactionException,  # what a write that fails becomes when it is committed
+    duckdb.FatalException,
+    duckdb.OutOfMemoryException,
+)
 MAKERS: Mapping[str, Callable[[duckdb.DuckDBPyConnection], pl.DataFrame]] = {
     "significance": deflated_sharpe_rows,
     "embedding_map": embedding_map_rows,
@@ -128,7 +134,7 @@ def publish(
                     folder,
                 )
             put_in_place(building, path)
-        except duckdb.IOException as error:
+        except NO_ROOM as error:
             raise WarehouseError(
                 f"the warehouse could not be built: {str(error).splitlines()[0]}",
                 where=str(building),

@@ -68,7 +68,7 @@ mutation($sensor: SensorSelector!) {
 """
 
 
-class _Page:
+class Page:
     """A server's address and the file that its output goes to."""
 
     def __init__(self, port: int, log: Path) -> None:
@@ -113,7 +113,7 @@ def _alive(group: int) -> bool:
 
 
 @contextmanager
-def _served(study: Path) -> Iterator[tuple[_Page, subprocess.Popen[bytes]]]:
+def served(study: Path) -> Iterator[tuple[Page, subprocess.Popen[bytes]]]:
     """`finembed ui` in its own process group, of which nothing is left afterwards."""
     port, log = _free_port(), study / "ui.log"
     with log.open("wb") as output:
@@ -126,20 +126,20 @@ def _served(study: Path) -> Iterator[tuple[_Page, subprocess.Popen[bytes]]]:
             start_new_session=True,
         )
     try:
-        yield _Page(port, log), process
+        yield Page(port, log), process
     finally:
         if _alive(process.pid):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait(PATIENCE)
 
 
-def _healthy_daemons(page: _Page) -> set[str]:
+def _healthy_daemons(page: Page) -> set[str]:
     statuses = page.ask(CONTENT)["instance"]["daemonHealth"]["allDaemonStatuses"]
     return {status["daemonType"] for status in statuses if status["healthy"]}
 
 
 def test_the_page_shows_the_whole_study_and_ends_when_told(study: Path) -> None:
-    with _served(study) as (page, process):
+    with served(study) as (page, process):
         page.wait_for(lambda: _healthy_daemons(page) >= DAEMONS, "page with healthy daemons")
         _check_content(page)
         _check_automation(page)
@@ -149,7 +149,7 @@ def test_the_page_shows_the_whole_study_and_ends_when_told(study: Path) -> None:
         page.wait_for(lambda: not _alive(process.pid), "end of all processes")
 
 
-def _check_content(page: _Page) -> None:
+def _check_content(page: Page) -> None:
     content = page.ask(CONTENT)
     (entry,) = content["workspaceOrError"]["locationEntries"]
     assert (entry["name"], entry["loadStatus"]) == ("finembed", "LOADED")
@@ -168,7 +168,7 @@ def _check_content(page: _Page) -> None:
     assert all(node["description"] for node in nodes)
 
 
-def _check_automation(page: _Page) -> None:
+def _check_automation(page: Page) -> None:
     schedule = LOCATION | {"scheduleName": SCHEDULE}
     tick = page.ask(DRY_RUN, schedule=schedule, time=1e9)["scheduleDryRun"]
     assert tick["__typename"] == "DryRunInstigationTick", tick

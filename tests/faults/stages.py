@@ -17,9 +17,9 @@ TABLES = {
     ),
 }
 OF_TABLE = {table: stage for stage, tables in TABLES.items() for table in tables}
-MONTHLY = ("ingest", "universe", "macro", "polymodel", "training", "predictions", "backtest")
-STAGES = (*MONTHLY, "publish", "report", "dagster")
-"""Of a study without embeddings, in the order of computation; Dagster writes all the while."""
+CHAIN = ("ingest", "macro", "universe", "polymodel", "training", "predictions", "backtest")
+STAGES = ("dagster", *CHAIN, "publish", "report")
+"""Of a study without embeddings, in the order of computation; Dagster's logs come first."""
 
 
 def stage_of(path: str) -> str:
