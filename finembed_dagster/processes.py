@@ -32,14 +32,14 @@ def dead_runs(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
 
 
 def leaked_slots(instance: dg.DagsterInstance) -> list[tuple[str, str]]:
-    """Pool and run of the slots that are taken by runs which have ended."""
+    """Pool and run of the slots that runs which have ended still hold or wait for."""
     storage = instance.event_log_storage
-    taken = [
-        (pool, run_id)
-        for pool in sorted(storage.get_concurrency_keys())
-        for run_id in sorted(storage.get_concurrency_info(pool).active_run_ids)
-    ]
-    return [(pool, run_id) for pool, run_id in taken if _has_ended(instance, run_id)]
+    found: list[tuple[str, str]] = []
+    for pool in sorted(storage.get_concurrency_keys()):
+        info = storage.get_concurrency_info(pool)
+        wanted = info.active_run_ids | info.pending_run_ids | info.assigned_run_ids
+        found += [(pool, run_id) for run_id in sorted(wanted) if _has_ended(instance, run_id)]
+    return found
 
 
 def end_dead_runs(instance: dg.DagsterInstance) -> None:
