@@ -37,9 +37,9 @@ class Home:
         return self.root / "dagster"
 
     @property
-    def building(self) -> Path:
-        """Where a new DuckDB file grows."""
-        return self.root / "warehouse.duckdb.building"
+    def _building(self) -> list[Path]:
+        """A new DuckDB file that still grows, and its log."""
+        return sorted(self.root.glob("warehouse.duckdb.building*"))
 
     @property
     def reports(self) -> Path:
@@ -95,13 +95,13 @@ class Home:
 
     def leftovers(self) -> list[Path]:
         """What killed writers left; a writer at work is left out of it only beside the store."""
-        building = [self.building] if self.building.exists() else []
         found = [path for folder in self._written for path in abandoned(folder)]
-        return [*building, *found, *self.store.leftovers()]
+        return [*self._building, *found, *self.store.leftovers()]
 
     def clear(self) -> None:
         """Delete what killed writers left: while holding the right to write."""
-        self.building.unlink(missing_ok=True)
+        for path in self._building:
+            path.unlink(missing_ok=True)
         for folder in self._written:
             clear_abandoned(folder)
         for path in self.store.leftovers():

@@ -120,7 +120,7 @@ def publish(
         if standing is not None:
             return standing
         building = path.with_name(path.name + ".building")
-        building.unlink(missing_ok=True)  # left by a publisher that was killed
+        _discard(building)  # left by a publisher that was killed
         try:
             with duckdb.connect() as connection:
                 connection.execute("SET enable_progress_bar = false")  # finembed has its own
@@ -141,8 +141,14 @@ def publish(
                 remedy="free disk space, or wait until nothing writes to the store; publish again",
             ) from None
         finally:
-            building.unlink(missing_ok=True)
+            _discard(building)
     return _report(path, skipped=False)
+
+
+def _discard(building: Path) -> None:
+    """Delete an unfinished file, and the log that DuckDB leaves beside it."""
+    for path in building.parent.glob(building.name + "*"):
+        path.unlink(missing_ok=True)
 
 
 def is_published(
