@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
@@ -10,6 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain, islice
+from multiprocessing.connection import wait
+from threading import Thread
 from typing import Any, TypeVar
 
 from threadpoolctl import threadpool_limits
@@ -54,7 +57,8 @@ def map_items(
     Raises
     ------
     FinembedError
-        A worker process ended in the middle of its work, or there is no Ray to be used.
+        A worker process ended in the middle of its work or ran out of memory, or there is no Ray
+        to be used.
     """
     if settings.mode == "ray":
         load_ray()  # whether it is installed should not depend on how many items are stale
@@ -71,9 +75,10 @@ def map_items(
     try:
         with spread(work, settings.workers) as submit:
             yield from _in_order(submit, chain(first, drawn), settings.workers * AHEAD)
-    except BrokenExecutor:
+    except (BrokenExecutor, MemoryError) as error:
+        starved = isinstance(error, MemoryError)
         raise FinembedError(
-            "a worker process ended in the middle of its work",
+            "memory ran out" if starved else "a worker process ended in the middle of its work",
             where=f"execution.mode {settings.mode}, {settings.workers} workers",
             remedy="often memory runs out: lower execution.workers or set execution.mode to"
             " serial; run again to go on from the last finished part",
@@ -83,11 +88,23 @@ def map_items(
 @contextmanager
 def _processes(function: Callable[[Any], Any], workers: int) -> Iterator[Submit]:
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context) as pool:
+    with ProcessPoolExecutor(workers, context, _end_with_parent) as pool:
         try:
             yield lambda item: pool.submit(function, item).result
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+def _end_with_parent() -> None:
+    """Watch the parent from a worker: one that is killed cannot tell its workers to end."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        Thread(target=_outlive_by_nothing, args=(parent.sentinel,), daemon=True).start()
+
+
+def _outlive_by_nothing(sentinel: int) -> None:
+    wait([sentinel])
+    os._exit(1)
 
 
 def _in_order(submit: Submit, drawn: Iterator[Any], ahead: int) -> Iterator[Any]:

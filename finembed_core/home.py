@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from finembed_core.errors import HomeError
-from finembed_core.files import written_whole
+from finembed_core.files import abandoned, clear_abandoned, remove, written_whole
 from finembed_core.store import PartStore
 
 LAYOUT = 1
+OTHER_FOLDER = "choose another folder with --home or FINEMBED_HOME"
+LOST = "home.json is lost or damaged: `finembed doctor --repair` writes it anew"
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,11 @@ class Home:
         return self.root / "dagster"
 
     @property
+    def _building(self) -> list[Path]:
+        """A new DuckDB file that still grows, its log and what it spilled."""
+        return sorted(self.root.glob("warehouse.duckdb.building*"))
+
+    @property
     def reports(self) -> Path:
         """Pictures and pages."""
         return self.root / "reports"
@@ -55,8 +62,7 @@ class Home:
         try:
             self.root.mkdir(parents=True, exist_ok=True)
             if not self._stamp.exists():  # first of all: without it the folder is nobody's home
-                with written_whole(self._stamp) as temporary:
-                    temporary.write_text(json.dumps({"layout": LAYOUT}))
+                self.stamp()
             for folder in (self.root / "store", self.dagster, self.reports):
                 folder.mkdir(exist_ok=True)
         except OSError as error:
@@ -77,11 +83,39 @@ class Home:
         except OSError as error:
             raise self._closed(error) from None
 
+    def stamp(self) -> None:
+        """Mark the folder as a home of this version."""
+        with written_whole(self._stamp) as temporary:
+            temporary.write_text(json.dumps({"layout": LAYOUT}))
+
+    def lost_its_stamp(self) -> bool:
+        """Whether the folder is a home by all but its stamp, which is absent or unreadable."""
+        found = self._layout() if self._stamp.exists() else None
+        return found is None and self.dagster.is_dir() and bool(self.store.tables())
+
+    def leftovers(self) -> list[Path]:
+        """What killed writers left; a writer at work is left out of it only beside the store."""
+        found = [path for folder in self._written for path in abandoned(folder)]
+        return [*self._building, *found, *self.store.leftovers()]
+
+    def clear(self) -> None:
+        """Delete what killed writers left: while holding the right to write."""
+        for path in self._building:
+            remove(path)
+        for folder in self._written:
+            clear_abandoned(folder)
+        for path in self.store.leftovers():
+            path.unlink(missing_ok=True)
+
+    @property
+    def _written(self) -> tuple[Path, ...]:
+        return (self.root, self.dagster, self.reports)
+
     def _closed(self, error: OSError) -> HomeError:
         return HomeError(
             f"the home folder cannot be opened: {error.strerror}",
             where=str(self.root),
-            remedy="choose another folder with --home or FINEMBED_HOME",
+            remedy=OTHER_FOLDER,
         )
 
     def _check(self) -> None:
@@ -91,23 +125,30 @@ class Home:
             raise HomeError(
                 "the home is a file, not a folder",
                 where=str(self.root),
-                remedy="choose another folder with --home or FINEMBED_HOME",
+                remedy=OTHER_FOLDER,
             )
         elif self.root.exists() and any(not p.name.startswith(".") for p in self.root.iterdir()):
             raise HomeError(
                 "this folder is not empty and is not a finembed home",
                 where=str(self.root),
-                remedy="choose another folder with --home or FINEMBED_HOME",
+                remedy=LOST if self.lost_its_stamp() else OTHER_FOLDER,
             )
 
     def _check_stamp(self) -> None:
-        try:
-            layout = json.loads(self._stamp.read_text())["layout"]
-        except (ValueError, KeyError, TypeError):  # not JSON, not even text
-            layout = None
+        layout = self._layout()
         if layout != LAYOUT:
+            lost = self.lost_its_stamp()
             raise HomeError(
                 f"this home has layout {layout}, this version reads layout {LAYOUT}",
                 where=str(self.root),
-                remedy="use the finembed version that made it, or a new home folder",
+                remedy=LOST
+                if lost
+                else "use the finembed version that made it, or a new home folder",
             )
+
+    def _layout(self) -> object:
+        """Layout that the stamp tells; None where it tells nothing."""
+        try:
+            return json.loads(self._stamp.read_text())["layout"]
+        except (ValueError, KeyError, TypeError):  # not JSON, not even text
+            return None

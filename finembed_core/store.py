@@ -7,11 +7,11 @@ the old part stands; whatever a crash leaves behind is never read and goes with 
 
 from __future__ import annotations
 
-import dataclasses
 import datetime as dt
 import hashlib
 import io
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +23,8 @@ from finembed_core.errors import IntegrityError, MissingPartError
 from finembed_core.files import written_whole
 
 FRAME = "parquet"
+SEAL = "seal"
+PART_FILE = re.compile(r"@([0-9a-f]{16}|[a-z0-9_]{8})\.")  # named by its hash, or not yet
 GROUP = 2**16  # rows of a Parquet row group, of which a query reads those that may hold its rows
 
 
@@ -52,6 +54,33 @@ class Manifest:
     rows: int
     files: Mapping[str, str]
     notes: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def parse(cls, text: str | bytes) -> Manifest:
+        """A manifest from its file.
+
+        Raises
+        ------
+        ValueError, TypeError
+            The text is none, or was changed after it was written.
+        """
+        fields: dict[str, Any] = json.loads(text)
+        seal = fields.pop(SEAL, None)  # absent in what older versions wrote
+        found = cls(**fields)
+        if seal not in (None, found.seal):
+            raise ValueError("the seal does not fit")
+        return found
+
+    @property
+    def text(self) -> str:
+        """What its file holds: the fields, and the seal by which damage shows."""
+        return json.dumps(vars(self) | {SEAL: self.seal}, indent=1, sort_keys=True)
+
+    @property
+    def seal(self) -> str:
+        """Hash of all fields."""
+        read_back = json.loads(json.dumps(vars(self)))  # where every key is a string
+        return hashlib.sha256(json.dumps(read_back, sort_keys=True).encode()).hexdigest()
 
     @property
     def content(self) -> str:
@@ -99,8 +128,7 @@ class PartStore:
         folder.mkdir(parents=True, exist_ok=True)
         for suffix, content in payload.items():
             _write_whole(folder / _file_name(key, hashes[suffix], suffix), key, content)
-        text = json.dumps(dataclasses.asdict(manifest), indent=1, sort_keys=True)
-        _write_whole(folder / f"{key}.json", key, text.encode())
+        _write_whole(folder / f"{key}.json", key, manifest.text.encode())
         keep = {_file_name(key, h, s) for s, h in hashes.items()}
         for leftover in folder.glob(f"{key}@*"):
             if leftover.name not in keep:
@@ -110,14 +138,16 @@ class PartStore:
     def manifest(self, table: str, key: str) -> Manifest | None:
         """The part's manifest, or None where the part is absent or not whole."""
         path = self.root / table / f"{key}.json"
-        text = ""
+        text = b""
         try:
-            while (latest := path.read_text()) != text:  # again where a writer came between
+            while (latest := path.read_bytes()) != text:  # again where a writer came between
                 text = latest
-                manifest = Manifest(**json.loads(text))
-                if all(self._path(manifest, suffix).exists() for suffix in manifest.files):
+                manifest = Manifest.parse(text)
+                if (manifest.table, manifest.key) != (table, key):
+                    return None
+                if all(path.exists() for path in self.paths(manifest).values()):
                     return manifest
-        except (FileNotFoundError, json.JSONDecodeError, TypeError):
+        except (FileNotFoundError, ValueError, TypeError, AttributeError):
             return None
         return None
 
@@ -139,6 +169,10 @@ class PartStore:
         """Manifests of the committed parts, in key order."""
         found = (self.manifest(table, key) for key in self.keys(table))
         return [manifest for manifest in found if manifest is not None]
+
+    def paths(self, manifest: Manifest) -> dict[str, Path]:
+        """Files that a manifest names, by suffix."""
+        return {suffix: self._path(manifest, suffix) for suffix in manifest.files}
 
     def frame_path(self, manifest: Manifest) -> Path | None:
         """Parquet file of a committed part's frame, for readers that take files; None without."""
@@ -217,6 +251,21 @@ class PartStore:
         for path in folder.glob(f"{key}@*"):
             path.unlink(missing_ok=True)
 
+    def leftovers(self) -> list[Path]:
+        """Files of parts that no manifest names: what killed writers left.
+
+        Those of a writer at work look the same: ask while nobody writes.
+        """
+        found = []
+        for table in self.root.glob("*"):
+            parts = [path for path in table.glob("*@*") if PART_FILE.search(path.name)]
+            named: set[Path] = set()
+            for key in {path.name.partition("@")[0] for path in parts}:
+                manifest = self.manifest(table.name, key)
+                named |= set(self.paths(manifest).values()) if manifest else set()
+            found += set(parts) - named
+        return sorted(found)
+
     def _manifest_with(self, table: str, key: str, suffix: str) -> Manifest:
         manifest = self.manifest(table, key)
         if manifest is None or suffix not in manifest.files:
@@ -237,7 +286,7 @@ def _check_bytes(manifest: Manifest, path: Path, suffix: str, found: str) -> Non
         raise IntegrityError(
             f"{manifest.table} {manifest.key} was changed or damaged after it was written",
             where=str(path),
-            remedy="delete this file and run again: the part is then rebuilt",
+            remedy="run `finembed doctor --repair`, then `finembed run`: the part is rebuilt",
         )
 
 

@@ -26,10 +26,13 @@ class WriteLock:
     ----------
     root : Path
         The home folder, which is there.
+    first : callable, optional
+        What whoever takes the lock does first.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, first: Callable[[], object] | None = None) -> None:
         self._root = root
+        self._first = first
         self._depth = 0
 
     @contextmanager
@@ -49,6 +52,8 @@ class WriteLock:
             Another process is writing, or the home cannot be locked.
         """
         with nullcontext() if self._depth else self._taken(patience, tell):
+            if self._first and not self._depth:
+                self._first()
             self._depth += 1
             try:
                 yield

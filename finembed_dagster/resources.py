@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import dagster as dg
 
+from finembed_dagster.processes import PROCESS_TAG, this_process
 from finembed_dagster.study import Study
 
 PATIENCE = 600.0  # seconds that a run from the page waits for another writer
@@ -15,6 +16,8 @@ def writable_study(study: Study) -> dg.ResourceDefinition:
     @dg.resource(description="The study, locked against other writers while the run lasts.")
     def locked_study(context: dg.InitResourceContext) -> Iterator[Study]:
         tell = context.log.info if context.log else print
+        if context.instance is not None and context.run is not None:
+            context.instance.add_run_tags(context.run.run_id, {PROCESS_TAG: this_process()})
         with study.lock.held(PATIENCE, tell):
             yield study
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-import shutil
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import files
 from pathlib import Path
+from urllib.parse import unquote
 
 from finembed_core.errors import HomeError
-from finembed_core.home import Home
+from finembed_core.files import written_whole
+from finembed_core.home import OTHER_FOLDER, Home
 from finembed_core.settings import Settings, load_settings
 from finembed_core.store import PartStore
 from finembed_dagster.lock import WriteLock
@@ -75,19 +76,21 @@ class Study:
             )
         return self
 
-    def _require_plain_name(self) -> None:
-        """Dagster finds its settings, and DuckDB the parts, by pattern."""
-        if set(PATTERN) & set(str(self.home.root)):
+    def _require_plain_path(self) -> None:
+        """Dagster finds its settings, and DuckDB the parts, by pattern; its logs have addresses."""
+        path = str(self.home.root)
+        if set(PATTERN) & set(path) or unquote(path) != path:
             raise HomeError(
-                f"the home's path holds one of {' '.join(PATTERN)}, which stand for other letters",
-                where=str(self.home.root),
-                remedy="choose another folder with --home or FINEMBED_HOME",
+                f"the home's path holds one of {' '.join(PATTERN)}, or a % before two digits, which"
+                " stand for other letters",
+                where=path,
+                remedy=OTHER_FOLDER,
             )
 
     @cached_property
     def lock(self) -> WriteLock:
-        """The right to write the store."""
-        return WriteLock(self.home.root)
+        """The right to write the store, which what killed writers left is cleared from first."""
+        return WriteLock(self.home.root, self.home.clear)
 
     def enter(self) -> Study:
         """Open the home and make this study the one that Dagster's processes see.
@@ -98,9 +101,9 @@ class Study:
         Raises
         ------
         HomeError
-            The home cannot be opened, or its path reads as a pattern.
+            The home cannot be opened, or its path means another to Dagster or DuckDB.
         """
-        self._require_plain_name()
+        self._require_plain_path()
         self.home.open()
         os.environ["DAGSTER_HOME"] = str(self.home.dagster)
         os.environ[HOME_VARIABLE] = str(self.home.root)
@@ -110,7 +113,8 @@ class Study:
             os.environ[SETTINGS_VARIABLE] = str(self.settings_path)
         source, target = shipped_file("dagster.yaml"), self.home.dagster / "dagster.yaml"
         if not target.exists() or target.read_bytes() != source.read_bytes():
-            shutil.copyfile(source, target)
+            with written_whole(target) as temporary:
+                temporary.write_bytes(source.read_bytes())
         return self
 
 

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from finembed_core.errors import InputError
-from finembed_core.files import written_whole
+from finembed_core.files import WRITING, written_whole
 from finembed_core.report.render import page
 from finembed_core.report.run import PORTFOLIO_SIZE, read_run
 from finembed_core.report.section import Section
@@ -100,7 +100,7 @@ def _tidy(folder: Path, standing: set[str]) -> None:
 
 def _link(place: Path, target: str) -> None:
     """Let a name lead to another file of its folder; at no time does it lead nowhere."""
-    fresh = place.with_name(f".{place.name}.new")
+    fresh = place.with_name(f"{WRITING}{place.name}")
     fresh.unlink(missing_ok=True)
     fresh.symlink_to(target)
     fresh.replace(place)

@@ -11,14 +11,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from shutil import rmtree
 
 import duckdb
 import polars as pl
 
 from finembed_core.calendar import Month
 from finembed_core.errors import WarehouseError
-from finembed_core.files import lock, put_in_place
+from finembed_core.files import lock, put_in_place, remove
 from finembed_core.fingerprint import code_fingerprint, digest
 from finembed_core.settings import Settings
 from finembed_core.store import PartStore
@@ -42,6 +41,12 @@ NO_PAIRS = f"""
     SELECT pairs_folder FROM publication WHERE pairs_folder IS NOT NULL
     AND NOT EXISTS (FROM parts WHERE "table" = '{PAIRS}' AND left_out = '' AND rows > 0)
 """
+NO_ROOM = (
+    duckdb.IOException,
+    duckdb.TransactionException,  # what a write that fails becomes when it is committed
+    duckdb.FatalException,
+    duckdb.OutOfMemoryException,
+)
 MAKERS: Mapping[str, Callable[[duckdb.DuckDBPyConnection], pl.DataFrame]] = {
     "significance": deflated_sharpe_rows,
     "embedding_map": embedding_map_rows,
@@ -115,7 +120,7 @@ def publish(
         if standing is not None:
             return standing
         building = path.with_name(path.name + ".building")
-        building.unlink(missing_ok=True)  # left by a publisher that was killed
+        _discard(building)  # left by a publisher that was killed
         try:
             with duckdb.connect() as connection:
                 connection.execute("SET enable_progress_bar = false")  # finembed has its own
@@ -130,16 +135,21 @@ def publish(
                     folder,
                 )
             put_in_place(building, path)
-        except duckdb.IOException as error:
+        except NO_ROOM as error:
             raise WarehouseError(
                 f"the warehouse could not be built: {str(error).splitlines()[0]}",
                 where=str(building),
                 remedy="free disk space, or wait until nothing writes to the store; publish again",
             ) from None
         finally:
-            building.unlink(missing_ok=True)
-            rmtree(f"{building}.spill", ignore_errors=True)
+            _discard(building)
     return _report(path, skipped=False)
+
+
+def _discard(building: Path) -> None:
+    """Delete an unfinished file, and the log and spilled rows that DuckDB leaves beside it."""
+    for path in building.parent.glob(building.name + "*"):
+        remove(path)
 
 
 def is_published(

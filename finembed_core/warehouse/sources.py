@@ -176,7 +176,7 @@ def _with_columns(part: Part) -> Part:
         raise IntegrityError(
             f"{part.manifest.table} {part.manifest.key} was changed or damaged after writing",
             where=str(part.path),
-            remedy="delete this file and run again: the part is then rebuilt",
+            remedy="run `finembed doctor --repair`, then `finembed run`: the part is rebuilt",
         ) from None
 
 

@@ -1,17 +1,14 @@
-"""Commands that only look: status, query, export, doctor."""
+"""Commands that only look: status, query, export."""
 
 from __future__ import annotations
 
 import argparse
-import platform
 import sys
 from collections import Counter
-from importlib.metadata import version
 
 import polars as pl
 from rich.console import Console
 
-from finembed_core import __version__
 from finembed_core.backtest.run import has_run, identify
 from finembed_core.calendar import Month
 from finembed_core.chain import (
@@ -24,26 +21,18 @@ from finembed_core.chain import (
     study_stages,
 )
 from finembed_core.daily_panel import TABLE as DAILY
-from finembed_core.embeddings.sentences import MODEL, installed
 from finembed_core.embeddings.tables import EXCLUSIONS, model_table
-from finembed_core.embeddings.text import ABSENT
-from finembed_core.errors import FinembedError
-from finembed_core.ingest.daily import Daily
-from finembed_core.ingest.stage import prepare
 from finembed_core.settings import ENCODERS
-from finembed_core.sources import load, month_bounds
 from finembed_core.store import PartStore
 from finembed_core.warehouse.publish import is_published
 from finembed_core.warehouse.query import csv_text
 from finembed_core.warehouse.query import export as write_table
 from finembed_core.warehouse.query import query as ask
 from finembed_dagster.cli.outlook import show_source
-from finembed_dagster.cli.tables import show, show_notes
+from finembed_dagster.cli.tables import show
 from finembed_dagster.cli.texts import seen
 from finembed_dagster.progress import TerminalProgress
 from finembed_dagster.study import Study
-
-LIBRARIES = ("dagster", "duckdb", "numpy", "pandas", "polars", "scikit-learn", "torch")
 
 
 def status(options: argparse.Namespace) -> int:
@@ -84,64 +73,6 @@ def export(options: argparse.Namespace) -> int:
     rows = write_table(study.home.warehouse, options.table, options.file)
     Console().print(f"wrote {rows} rows to {seen(str(options.file))}")
     return 0
-
-
-def doctor(options: argparse.Namespace) -> int:
-    """Versions, home and data; exit code 2 where something is wrong."""
-    console = Console()
-    console.print(f"finembed {__version__}, Python {platform.python_version()}")
-    console.print(", ".join(f"{name} {version(name)}" for name in LIBRARIES))
-    study = Study.find(options.home, options.settings)
-    console.print(f"settings  {seen(str(study.settings_path or 'defaults'))}", soft_wrap=True)
-    dataset = study.settings.dataset
-    console.print(f"dataset   {dataset.source}: {seen(dataset.label)}", soft_wrap=True)
-    console.print(f"texts     {MODEL if installed() else ABSENT}", markup=False, soft_wrap=True)
-    checks = (_home_fault, _data_fault)
-    faults = [fault for check in checks if (fault := check(study, console)) is not None]
-    for fault in faults:
-        console.print(f"[bold red]wrong:[/] {seen(str(fault))}")
-    if faults:
-        return 2
-    console.print("[bold green]all is well[/]: finembed run")
-    return 0
-
-
-def _home_fault(study: Study, console: Console) -> FinembedError | None:
-    try:
-        made = study.home.check()
-    except FinembedError as error:
-        return error
-    console.print(f"home      {seen(str(study.home.root))}", soft_wrap=True)
-    if not made:
-        show_notes(console, ["no home yet: finembed run makes it"])
-    return None
-
-
-def _data_fault(study: Study, console: Console) -> FinembedError | None:
-    try:
-        tables = load(study.settings.dataset)
-        found = prepare(tables, study.settings, *month_bounds(study.settings.dataset))
-    except FinembedError as error:
-        return error
-    funds, series = found.whole["funds"].height, found.whole["series"].height
-    quarantined = found.whole["quarantine"].height
-    console.print(
-        f"data      {funds} funds, {series} series, months {found.first} to {found.last}, "
-        f"{quarantined} rows would be quarantined",
-        soft_wrap=True,
-    )
-    console.print(f"daily     {_daily(found.daily)}", soft_wrap=True)
-    show_notes(console, found.warnings)
-    return None
-
-
-def _daily(found: Daily | None) -> str:
-    """The daily panel in a line."""
-    if found is None:
-        return "no panel, hence no embeddings (docs/data.md, The daily panel)"
-    panel = found.panel
-    sessions = f"{len(panel.days)} sessions, {panel.days[0]} to {panel.days[-1]}"
-    return f"{len(panel.ids)} funds beside {panel.market}, {sessions}"
 
 
 def _status_row(state: LinkState) -> dict[str, str | int]:

@@ -15,8 +15,9 @@ from finembed_core.calendar import Month
 from finembed_core.errors import FinembedError
 from finembed_core.polymodel.explain import MOST
 from finembed_core.report.similar import MOST as MOST_SIMILAR
-from finembed_dagster.cli import compute, explain, inspect, prove, report, runs, similar
+from finembed_dagster.cli import compute, doctor, explain, inspect, prove, report, runs, similar
 from finembed_dagster.cli.texts import seen
+from finembed_dagster.mishaps import in_words
 from finembed_dagster.study import DEFAULT_HOME, DEFAULT_SETTINGS, HOME_VARIABLE, SETTINGS_VARIABLE
 
 USER_MISTAKE = 2
@@ -45,7 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     command: Command = options.command
     try:
-        return command(options)
+        with in_words():
+            return command(options)
     except FinembedError as error:
         Console(stderr=True).print(f"[bold red]error:[/] {seen(str(error))}", soft_wrap=True)
         return USER_MISTAKE
@@ -144,7 +146,10 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("table", metavar="TABLE")
     export.add_argument("file", type=Path, metavar="FILE", help="ends with .csv, .parquet or .json")
 
-    add("doctor", inspect.doctor, "Versions, home, data found, and what is wrong.")
+    checked = add("doctor", doctor.doctor, "Versions, home, data found, and what is wrong.")
+    checked.epilog = doctor.GUIDE
+    checked.formatter_class = argparse.RawDescriptionHelpFormatter
+    checked.add_argument("--repair", action="store_true", help="mend what can be mended")
 
     text = "Whether anything up to a month depends on what came later, on your own data."
     proof = add("prove-point-in-time", prove.prove_point_in_time, text)
