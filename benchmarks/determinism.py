@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 from polars import selectors as cs
 
-from finembed_core.store import PartStore
+from finembed_core.store import FRAME, PartStore
 from tests.determinism.variants import MACHINES, VARIANTS, Variant, compute, differing, parts
 from tests.study_runs import SETTINGS
 
@@ -27,24 +28,29 @@ LEARNED = SETTINGS.replace("models: [majority, persistence]", "models: [logistic
 LEARNED = LEARNED.replace("models: [persistence]", "models: [lightgbm]")
 TINY = 1e-9
 """Below it a number counts as 0 beside one of its own table."""
+MARKS = ("run_id", "data_hash")
 
 
 def apart(one: Path, other: Path) -> tuple[float, int]:
-    """Largest relative difference of numbers in parts of the same rows, and parts of other rows."""
+    """Largest relative difference of numbers in tables of the same rows, and tables of other rows.
+
+    A run is keyed by a hash of what went into it: the runs of both are taken for the same.
+    """
     first, second = PartStore(one / "store"), PartStore(other / "store")
     largest, others = 0.0, 0
-    for table in sorted(folder.name for folder in first.root.iterdir()):
-        for key in first.keys(table):
-            a, b = first.manifest(table, key), second.manifest(table, key)
-            if a is None or b is None or "parquet" not in a.files:
-                others += a is None or b is None
-            elif a.files != b.files:
-                found = _apart(first.read(table, key), second.read(table, key))
+    for table in first.tables():
+        for key, its in zip_longest(first.keys(table), second.keys(table)):
+            a, b = (s.manifest(table, k) if k else None for s, k in ((first, key), (second, its)))
+            if a is None or b is None:
+                others += 1
+            elif a.files != b.files and FRAME in a.files:
+                found = _apart(first.read(table, a.key), second.read(table, b.key))
                 largest, others = max(largest, found or 0.0), others + (found is None)
     return largest, others
 
 
 def _apart(one: pl.DataFrame, other: pl.DataFrame) -> float | None:
+    one, other = (frame.drop(MARKS, strict=False) for frame in (one, other))
     words = ~cs.float()
     if one.shape != other.shape or not one.select(words).equals(other.select(words)):
         return None

@@ -19,6 +19,7 @@ from finembed_core.backtest.run import RUN_TABLES, identify
 from finembed_core.calendar import Month
 from finembed_core.chain import decision_months
 from finembed_core.errors import FinembedError
+from finembed_core.files import remove
 from finembed_core.home import Home
 from finembed_core.progress import Progress, Silent
 from finembed_core.settings import Settings
@@ -91,7 +92,7 @@ def examine(home: Home, settings: Settings, progress: Progress | None = None) ->
         if str(path.with_name(path.name.partition("@")[0] + ".json")) in told:
             continue  # goes with its damaged manifest
         what = "a killed writer left this file, which nothing refers to"
-        found.findings.append(Finding(what, str(path), "deleted", partial(_delete, path)))
+        found.findings.append(Finding(what, str(path), "deleted", partial(remove, path)))
     found.findings.extend(_warehouse(home.warehouse))
     return found
 
@@ -207,13 +208,9 @@ def _warehouse(path: Path) -> Iterator[Finding]:
         if path.exists():
             what = f"the warehouse is damaged: {str(error).splitlines()[0]}"
             done = "deleted: the next run publishes it again"
-            yield Finding(what, str(path), done, partial(_delete, path))
+            yield Finding(what, str(path), done, partial(remove, path))
 
 
 def _foreign(path: Path) -> Finding:
     what = "this is not of finembed's making"
     return Finding(what, str(path), "left as it is: move it elsewhere if it is yours", wrong=False)
-
-
-def _delete(path: Path) -> None:
-    path.unlink(missing_ok=True)
