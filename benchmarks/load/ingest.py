@@ -18,6 +18,7 @@ from unittest import mock
 from benchmarks.load.measure import in_process, memory_of
 from benchmarks.load.worlds import SHAPES, World, read_plainly, write_world
 from finembed_core.ingest import stage
+from finembed_core.ingest.parts import MONTHLY
 from finembed_core.store import PartStore
 
 FUNDS, MONTHS, FACTORS = 10_000, 350, 300
@@ -30,7 +31,7 @@ STEPS = {
     "fund_months": "matrix",
     "judge": "gates",
     "_observations": "by month",
-    "_write": "parts",
+    "write": "parts",
 }
 
 
@@ -121,7 +122,7 @@ def ingest_once(folder, funds, months, rows, shape, into):
         seconds = time.perf_counter() - start
     steps["the rest"] = seconds - sum(steps.values())
     peak = memory_of()
-    tables = (*stage.MONTHLY, "funds", "series")
+    tables = (*MONTHLY, "funds", "series")
     manifests = [m for table in tables for m in store.manifests(table)]
     figures = {
         "seconds": seconds,

@@ -263,7 +263,10 @@ def _attributes(
     )
     unheard = ~pl.col("fund_id").is_in(heard_of.implode())
     others = ("name", "category", "description")
+    unborn = (pl.col("inception") > pl.col("death_date")).fill_null(False)  # dead before it began
     changed = changed.with_columns(
+        inception=pl.when(~unborn).then("inception"),
+    ).with_columns(
         pl.when(unheard).then(pl.lit("another")).otherwise(name).alias(name) for name in others
     )
     born = [

@@ -196,7 +196,7 @@ def test_doctor_knows_texts_and_the_daily_panel(
     capsys: pytest.CaptureFixture[str],
     extra: bool,
 ) -> None:
-    monkeypatch.setattr("finembed_dagster.cli.inspect.installed", lambda: extra)
+    monkeypatch.setattr("finembed_dagster.cli.doctor.installed", lambda: extra)
     write_study(fresh)
     assert finembed("doctor", "--home", "home") == 0
     said = capsys.readouterr().out

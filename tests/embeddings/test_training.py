@@ -219,8 +219,8 @@ CHANGES = [
 ]
 ON_THEIR_OWN = [{"training": {"patience": 1}}, {"fusion": {"text": False}}]
 ELSEWHERE = {  # which panel, when, which networks: none of them is about how one is trained
-    *("enabled", "market", "daily_lag_days", "max_abs_return", "anchor", "every_sessions"),
-    *("first_decision", "last_decision", "encoders", "modes", "seeds"),
+    *("enabled", "market", "daily_lag_days", "max_abs_return", "max_gap_sessions", "anchor"),
+    *("every_sessions", "first_decision", "last_decision", "encoders", "modes", "seeds"),
     *("published_encoder", "published_mode"),
 }
 

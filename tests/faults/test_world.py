@@ -121,18 +121,20 @@ def test_two_runs_at_once_make_one_study(study: Path) -> None:
 def test_a_run_that_loses_its_terminal_is_gone_on_with(study: Path, how: str) -> None:
     pipe = subprocess.PIPE
     run = command(study, "fresh", "run")
-    process = subprocess.Popen(run, cwd=ROOT, stdout=pipe, stderr=pipe, start_new_session=True)
-    assert process.stdout is not None and process.stderr is not None
-    features = study / "fresh" / "store" / "polymodel_features"
-    while len(list(features.glob("*.json"))) < 5:
-        assert process.poll() is None
-        time.sleep(0.02)
-    if how == "closed output":
-        process.stdout.close()
-        process.stderr.close()
-    else:
-        process.send_signal(signal.Signals[how])
-    code = process.wait(120)
+    with subprocess.Popen(
+        run, cwd=ROOT, stdout=pipe, stderr=pipe, start_new_session=True
+    ) as process:
+        assert process.stdout is not None and process.stderr is not None
+        features = study / "fresh" / "store" / "polymodel_features"
+        while len(list(features.glob("*.json"))) < 5:
+            assert process.poll() is None
+            time.sleep(0.02)
+        if how == "closed output":
+            process.stdout.close()
+            process.stderr.close()
+        else:
+            process.send_signal(signal.Signals[how])
+        code = process.wait(120)
     if how != "closed output":
         assert code in (130, -signal.Signals[how])
     assert finembed("run", "--home", study / "fresh") == 0

@@ -136,8 +136,8 @@ def closure_known_early(patch: pytest.MonkeyPatch) -> None:
 def _rewrite_daily(patch: pytest.MonkeyPatch, change: Callable[..., tuple]) -> None:
     real = daily._matrix
 
-    def matrix(cells, days, limit):
-        values, known, excess = real(cells, days, limit)
+    def matrix(cells, days, *limits):
+        values, known, excess = real(cells, days, *limits)
         return *change(values, known), excess
 
     patch.setattr(daily, "_matrix", matrix)

@@ -20,7 +20,16 @@ from hypothesis import strategies as st
 from finembed_core.report.page import document
 from finembed_core.warehouse.query import query
 from finembed_dagster.cli.texts import SEEN, seen
-from tests.safety.hostile import FACTORS, IMAGE, LAST, SCRIPT, TEXTS, write_study
+from tests.safety.hostile import (
+    FACTORS,
+    IDS,
+    IMAGE,
+    LAST,
+    NAMES,
+    SCRIPT,
+    UNSEEN,
+    write_study,
+)
 from tests.study_runs import finembed
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -68,11 +77,10 @@ def said(capsys: pytest.CaptureFixture[str], *arguments: object, code: int = 0) 
 
 def test_every_name_arrives_as_it_was_given(folder: Path) -> None:
     warehouse = folder / "home" / "warehouse.duckdb"
-    for column in ("fund_id", "name", "category"):
-        assert set(query(warehouse, f"SELECT {column} FROM funds").to_series()) == set(TEXTS)
-    assert set(query(warehouse, "SELECT DISTINCT fund_id FROM predictions")["fund_id"]) == set(
-        TEXTS
-    )
+    for column, texts in (("fund_id", set(IDS)), ("name", NAMES), ("category", NAMES)):
+        assert set(query(warehouse, f"SELECT {column} FROM funds").to_series()) == texts
+    predicted = query(warehouse, "SELECT DISTINCT fund_id FROM predictions")["fund_id"]
+    assert set(predicted) == set(IDS)
     assert set(query(warehouse, "SELECT series_id FROM series")["series_id"]) == set(FACTORS)
     for view in query(warehouse, "SHOW TABLES")["name"]:
         query(warehouse, f'FROM "{view}"')
@@ -82,21 +90,21 @@ def test_commands_show_names_and_obey_none(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert "current" in said(capsys, "status")
-    table = said(capsys, "query", 'SELECT fund_id, 1 AS "[red][/]" FROM funds')
+    table = said(capsys, "query", 'SELECT name, 1 AS "[red][/]" FROM funds')
     assert "[red][/]" in table and SCRIPT in table and "\u241b[31mescape\u2407" in table
     assert finembed("query", "SELECT fund_id FROM funds ORDER BY 1", "--format", "csv") == 0
     exact = pl.read_csv(capsys.readouterr().out.encode())["fund_id"]
-    assert exact.to_list() == sorted(TEXTS), "what a machine reads is not changed"
-    for text in TEXTS:
+    assert exact.to_list() == sorted(IDS), "what a machine reads is not changed"
+    for text in (*IDS, UNSEEN[1], UNSEEN[3]):
         assert text.split("\n")[0].translate(SEEN)[:10] in said(capsys, "explain", "--", text)
-    assert "no embeddings" in said(capsys, "similar", TEXTS[1], code=2)
+    assert "no embeddings" in said(capsys, "similar", IDS[1], code=2)
     assert "no fund is called" in said(capsys, "explain", "[/] \x1b[2J", code=2)
     said(capsys, "rebalance", "--month", LAST)
     orders = pl.read_csv(next((folder / "home" / "reports").glob("*.csv")))
-    assert set(orders["fund_id"]) <= set(TEXTS) and orders.height
+    assert set(orders["fund_id"]) <= set(IDS) and orders.height
     out = folder / "[red] out.json"
     said(capsys, "export", "funds", out)
-    assert {row["fund_id"] for row in json.loads(out.read_text())} == set(TEXTS)
+    assert {row["fund_id"] for row in json.loads(out.read_text())} == set(IDS)
     out.unlink()
 
 

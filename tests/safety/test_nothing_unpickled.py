@@ -9,6 +9,7 @@ import json
 import os
 import pickle
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -124,9 +125,8 @@ def planted(store: PartStore, manifest: Manifest, suffix: str, content: bytes) -
     """Put other bytes in the place of a stored file, and make the manifest vouch for them."""
     folder = store.root / manifest.table
     mark = hashlib.sha256(content).hexdigest()
-    tree = json.loads((folder / f"{manifest.key}.json").read_text())
-    tree["files"][suffix] = mark
-    (folder / f"{manifest.key}.json").write_text(json.dumps(tree))
+    forged = replace(manifest, files={**manifest.files, suffix: mark})
+    (folder / f"{manifest.key}.json").write_text(forged.text)
     (folder / f"{manifest.key}@{mark[:16]}.{suffix}").write_bytes(content)
 
 

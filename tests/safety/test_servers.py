@@ -17,7 +17,7 @@ import pytest
 from tests.study_runs import finembed
 
 LISTENING = "0A"
-LOOPBACK = {"0100007F", "00000000000000000000000001000000"}
+LOOPBACK = {"0100007F", "00000000000000000000000001000000", "0000000000000000FFFF00000100007F"}
 
 
 def free_port() -> int:
@@ -47,14 +47,20 @@ def listeners(root: int) -> set[tuple[str, int]]:
     """Address and port of every TCP socket on which one of these processes listens."""
     found = set()
     for process in processes(root):
-        own = set(sockets(process))
-        for table in ("tcp", "tcp6"):
-            for line in Path(f"/proc/{process}/net/{table}").read_text().splitlines()[1:]:
+        with suppress(FileNotFoundError):  # ended meanwhile
+            own = set(sockets(process))
+            for line in _tables(process):
                 _, local, _, state, *rest = line.split()
                 if state == LISTENING and rest[5] in own:
                     address, _, port = local.partition(":")
                     found.add((address, int(port, 16)))
     return found
+
+
+def _tables(process: int) -> list[str]:
+    """Sockets of the machine as a process sees it, IPv4 and IPv6."""
+    texts = (Path(f"/proc/{process}/net/{table}").read_text() for table in ("tcp", "tcp6"))
+    return [line for text in texts for line in text.splitlines()[1:]]
 
 
 def test_the_page_is_asked_to_listen_to_this_machine_and_warns_of_more(
