@@ -17,6 +17,7 @@ from unittest import mock
 
 from benchmarks.load.measure import in_process, memory_of
 from benchmarks.load.worlds import SHAPES, World, read_plainly, write_world
+from finembed_core.fingerprint import digest
 from finembed_core.ingest import stage
 from finembed_core.ingest.parts import MONTHLY
 from finembed_core.store import PartStore
@@ -132,7 +133,7 @@ def ingest_once(folder, funds, months, rows, shape, into):
         "written": report.written,
         "skipped": report.skipped,
         "rows": report.rows,
-        "content": stage.digest([manifest.content for manifest in manifests]),
+        "content": digest([manifest.content for manifest in manifests]),
     }
     print(json.dumps(figures))
 
