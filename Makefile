@@ -32,7 +32,7 @@ audit:
 	$(PYTHON) -m venv build/audit
 	build/audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit \
 	  || { echo "make audit needs the network: nothing was looked at"; exit 2; }
-	build/audit/bin/pip-audit --no-deps --disable-pip --requirement requirements.lock \
+	build/audit/bin/pip-audit --strict --no-deps --disable-pip --requirement requirements.lock \
 	  || { echo "vulnerable versions stand above, or the advisories could not be reached"; exit 2; }
 
 $(INSTALLED): requirements.lock pyproject.toml

@@ -5,7 +5,7 @@
 
 Rows: a variant, parts compared, whether all hashes are equal, and of the numbers in tables that
 differ the largest relative difference. `--machines` tells numerical libraries to use the kernels of
-older CPUs, which is what another machine would do; there equality is not claimed.
+older CPUs, which is what another machine would do; there numbers may differ by `TOLERANCE`.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ LEARNED = LEARNED.replace("models: [persistence]", "models: [lightgbm]")
 TINY = 1e-9
 """Below it a number counts as 0 beside one of its own table."""
 MARKS = ("run_id", "data_hash")
+TOLERANCE = 1e-6
+"""Largest relative difference that another kind of CPU may make; nothing but numbers may differ."""
 
 
 def apart(one: Path, other: Path) -> tuple[float, int]:

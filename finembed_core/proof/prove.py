@@ -59,7 +59,7 @@ def prove(
     """
     tables = load(settings.dataset)
     true = linked_copy(store, scratch / "true", without=whole_study(store, settings))
-    _require_current(true, tables, settings, months, progress)
+    _require_current(true, store.root, tables, settings, months, progress)
     for month in months:
         folder = scratch / "other"
         other = PartStore(folder)
@@ -130,12 +130,16 @@ def default_months(store: PartStore, count: int = 3) -> list[Month]:
 
 def _require_current(
     true: PartStore,
+    named: Path,
     tables: InputTables,
     settings: Settings,
     months: Sequence[Month],
     progress: Progress | None,
 ) -> None:
-    """Refuse a study whose parts are not those of the data, settings and formulas in force."""
+    """Refuse a study whose parts are not those of the data, settings and formulas in force.
+
+    It is looked at in its linked copy, and `named` by the folder of its own store.
+    """
     every = decision_months(true)
     for month in months:
         if not every or not every[0] <= month < every[-1]:
@@ -155,6 +159,6 @@ def _require_current(
     raise MissingPartError(
         "the study is not current: "
         + ("the data have changed" if opened is None else f"{opened} is missing or stale"),
-        where=str(true.root.parent),
+        where=str(named),
         remedy="run `finembed run`, then ask again (`finembed status` shows what is open)",
     )

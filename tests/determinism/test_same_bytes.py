@@ -9,7 +9,16 @@ import duckdb
 import polars as pl
 import pytest
 
-from tests.determinism.variants import EVERYTHING_ELSE, VARIANTS, Variant, compute, differing, parts
+from benchmarks.determinism import LEARNED, TOLERANCE, apart
+from tests.determinism.variants import (
+    EVERYTHING_ELSE,
+    MACHINES,
+    VARIANTS,
+    Variant,
+    compute,
+    differing,
+    parts,
+)
 from tests.embedding_study import write_study
 from tests.study_runs import SETTINGS, finembed
 
@@ -41,6 +50,22 @@ def test_no_single_circumstance_shows(
     expected: dict[str, str], tmp_path: Path, variant: Variant
 ) -> None:
     assert differing(expected, parts(compute(tmp_path, SETTINGS, variant, MONTH))) == []
+
+
+@pytest.fixture(scope="module")
+def learned(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The study with logistic regression and LightGBM, on the kernels of this machine."""
+    return compute(tmp_path_factory.mktemp("learned"), LEARNED, Variant())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("variant", MACHINES.values(), ids=MACHINES)
+def test_other_kernels_move_numbers_by_little_and_no_decision(
+    learned: Path, tmp_path: Path, variant: Variant
+) -> None:
+    largest, of_other_rows = apart(learned, compute(tmp_path, LEARNED, variant))
+    assert of_other_rows == 0
+    assert largest <= TOLERANCE
 
 
 def test_one_bit_shows(finished_study: Path, expected: dict[str, str], tmp_path: Path) -> None:
