@@ -21,7 +21,7 @@ from finembed_core.sources import month_bounds
 from finembed_dagster.assets.ingest import TABLES
 from finembed_dagster.assets.monthly import ProgressFor
 from finembed_dagster.assets.portfolios import THROUGH
-from finembed_dagster.definitions import build_definitions, log_progress
+from finembed_dagster.gathered import build_definitions, log_progress
 from finembed_dagster.partitions import range_tags
 from finembed_dagster.processes import PROCESS_TAG, end_dead_runs, this_process
 from finembed_dagster.study import Study

@@ -1,6 +1,7 @@
 """The command line as a person uses it."""
 
 import json
+import sys
 from pathlib import Path
 
 import polars as pl
@@ -316,3 +317,13 @@ def test_a_home_that_was_killed_at_birth_can_be_opened(tmp_path: Path) -> None:
     (tmp_path / ".abc.json").touch()  # what a killed process leaves of the stamp
     assert Home(tmp_path).open().store.root.is_dir()
     assert (tmp_path / "home.json").exists()
+
+
+def test_of_two_settings_files_only_the_named_one_is_read(
+    study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (study / "finembed.yaml").rename(study / "mine.yaml")
+    (study / "finembed.yaml").write_text("no: settings")
+    for module in ("launch", "definitions"):  # as in a process that begins
+        monkeypatch.delitem(sys.modules, f"finembed_dagster.{module}", raising=False)
+    assert finembed("run", "--settings", "mine.yaml") == 0

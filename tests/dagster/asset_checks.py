@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dagster as dg
 
-from finembed_dagster.definitions import build_definitions
+from finembed_dagster.gathered import build_definitions
 from finembed_dagster.study import Study
 
 

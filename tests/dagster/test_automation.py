@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from finembed_core.calendar import Month
-from finembed_dagster.definitions import build_definitions
+from finembed_dagster.gathered import build_definitions
 from finembed_dagster.partitions import RANGE_END, RANGE_START
 from finembed_dagster.schedules import SCHEDULE, missing_months
 from finembed_dagster.study import Study

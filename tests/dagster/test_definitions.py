@@ -15,7 +15,7 @@ from finembed_core.calendar import Month
 from finembed_core.errors import HomeError
 from finembed_core.settings import load_settings
 from finembed_dagster import study as study_module
-from finembed_dagster.definitions import build_definitions
+from finembed_dagster.gathered import build_definitions
 from finembed_dagster.launch import LOCATION_TAG, Launcher
 from finembed_dagster.partitions import (
     decision_months_definition,

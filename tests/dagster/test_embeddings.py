@@ -16,7 +16,7 @@ from finembed_core.embeddings import text
 from finembed_core.store import PartStore
 from finembed_dagster.assets.monthly import NONE_DUE
 from finembed_dagster.checks import finite_vectors, known_funds, whole_portfolios
-from finembed_dagster.definitions import build_definitions
+from finembed_dagster.gathered import build_definitions
 from finembed_dagster.partitions import months_of
 from finembed_dagster.study import Study
 from tests.dagster.asset_checks import last_statuses

@@ -14,7 +14,7 @@ from finembed_core.files import lock
 from finembed_core.progress import Silent
 from finembed_dagster import lock as lock_module
 from finembed_dagster import resources
-from finembed_dagster.definitions import build_definitions
+from finembed_dagster.gathered import build_definitions
 from finembed_dagster.launch import Launcher
 from finembed_dagster.lock import LOCK_FILE, WriteLock
 from finembed_dagster.study import Study

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from finembed_dagster.definitions import build_definitions
+from finembed_dagster.gathered import build_definitions
 from finembed_dagster.schedules import SCHEDULE
 from finembed_dagster.study import Study
 from tests.dagster.served import DAEMONS, PATIENCE, Page, alive, served

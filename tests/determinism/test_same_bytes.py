@@ -89,7 +89,6 @@ def shuffled(folder: Path, seed: int) -> None:
         mixed.select(sorted(frame.columns, reverse=True)).write_csv(file)
     whole = pl.read_csv(folder / "nav.csv", infer_schema=False)
     (folder / "nav.csv").unlink()
-    (folder / "navs").mkdir()
     for k in range(3):
         whole.gather_every(3, k).write_csv(folder / "navs" / f"{'cab'[k]}.csv")
 
@@ -99,11 +98,13 @@ def test_the_order_of_the_input_shows_nowhere_nor_in_embeddings(tmp_path: Path) 
     """Rows, columns and files permuted; with daily returns, hence with embeddings."""
     found = []
     for folder in (tmp_path / "given", tmp_path / "permuted"):
-        folder.mkdir()
+        (folder / "navs").mkdir(parents=True)
         text = write_study(folder, length=SHORT).read_text()
+        text = text.replace("path: nav.csv", "path: navs/*.csv")
         if folder.name == "permuted":
             shuffled(folder, 5)
-            text = text.replace("path: nav.csv", "path: navs/*.csv")
+        else:
+            (folder / "nav.csv").rename(folder / "navs" / "nav.csv")
         text = text.replace("mode: serial\n  workers: 1", "{mode: serial, workers: 1}")
         found.append(parts(compute(folder, text, Variant())))
     assert differing(*found) == []
