@@ -36,14 +36,14 @@ def written_whole(file: Path, prefix: str = WRITING) -> Iterator[Path]:
 
 def abandoned(folder: Path, prefix: str = WRITING) -> list[Path]:
     """Temporary files in a folder whose writers were killed."""
-    found = (path for path in folder.glob("*") if path.name.startswith(prefix))
+    found = (p for p in folder.glob("*") if p.name.startswith(prefix) and not p.is_dir())
     return sorted(path for path in found if _without_writer(path))
 
 
 def clear_abandoned(folder: Path, prefix: str = WRITING) -> None:
     """Delete the temporary files of killed writers, and of no other."""
     for path in folder.glob("*"):
-        if path.name.startswith(prefix):
+        if path.name.startswith(prefix) and not path.is_dir():
             _without_writer(path, delete=True)
 
 

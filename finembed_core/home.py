@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -93,18 +94,21 @@ class Home:
         found = self._layout() if self._stamp.exists() else None
         return found is None and self.dagster.is_dir() and bool(self.store.tables())
 
-    def leftovers(self) -> list[Path]:
-        """What killed writers left; a writer at work is left out of it only beside the store."""
-        found = [path for folder in self._written for path in abandoned(folder)]
-        return [*self._building, *found, *self.store.leftovers()]
+    def leftovers(self, irreplaceable: Collection[str] = ()) -> list[Path]:
+        """What killed writers left (`PartStore.leftovers`).
 
-    def clear(self) -> None:
+        A writer at work is left out of it only beside the store.
+        """
+        found = [path for folder in self._written for path in abandoned(folder)]
+        return [*self._building, *found, *self.store.leftovers(irreplaceable)]
+
+    def clear(self, irreplaceable: Collection[str] = ()) -> None:
         """Delete what killed writers left: while holding the right to write."""
         for path in self._building:
             remove(path)
         for folder in self._written:
             clear_abandoned(folder)
-        for path in self.store.leftovers():
+        for path in self.store.leftovers(irreplaceable):
             path.unlink(missing_ok=True)
 
     @property

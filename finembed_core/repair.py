@@ -7,6 +7,7 @@ named and left where it is, for its owner to decide.
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -88,7 +89,7 @@ def examine(home: Home, settings: Settings, progress: Progress | None = None) ->
         found.findings.append(Finding(what, str(home.root), "written anew", home.stamp))
     _examine_store(home.store, settings, found, progress or Silent())
     told = {finding.where for finding in found.findings}
-    for path in home.leftovers():
+    for path in home.leftovers(RUN_TABLES):
         if str(path.with_name(path.name.partition("@")[0] + ".json")) in told:
             continue  # goes with its damaged manifest
         what = "a killed writer left this file, which nothing refers to"
@@ -122,7 +123,7 @@ def _examine_store(
 def _damaged(store: PartStore, table: Path, found: Examination) -> Iterator[tuple[Path, str]]:
     """Manifests of a table that do not hold, or whose files do not, and why."""
     for path in sorted(table.iterdir()) if table.is_dir() else [table]:
-        if PART_FILE.search(path.name):
+        if PART_FILE.fullmatch(path.name):
             continue  # named by a manifest, or a leftover
         manifest = _readable(path)
         if manifest is not None:
@@ -205,7 +206,10 @@ def _warehouse(path: Path) -> Iterator[Finding]:
             ).fetchall():
                 connection.execute(f'{HASH_A_ROW} "{name}"').fetchall()
     except (FinembedError, duckdb.Error) as error:
-        if path.exists():
+        if "Could not set lock" in str(error):
+            what = "the warehouse is open for writing elsewhere, and was not examined"
+            yield Finding(what, str(path), "close it there, then ask again", wrong=False)
+        elif path.exists() and os.access(path, os.R_OK):
             what = f"the warehouse is damaged: {str(error).splitlines()[0]}"
             done = "deleted: the next run publishes it again"
             yield Finding(what, str(path), done, partial(remove, path))

@@ -12,7 +12,7 @@ import hashlib
 import io
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from finembed_core.files import written_whole
 
 FRAME = "parquet"
 SEAL = "seal"
-PART_FILE = re.compile(r"@([0-9a-f]{16}|[a-z0-9_]{8})\.")  # named by its hash, or not yet
+PART_FILE = re.compile(r"[\w-]+@([0-9a-f]{16}|[a-z0-9_]{8})\.[a-z_.]+")  # its hash, or no name yet
 GROUP = 2**16  # rows of a Parquet row group, of which a query reads those that may hold its rows
 
 
@@ -251,20 +251,37 @@ class PartStore:
         for path in folder.glob(f"{key}@*"):
             path.unlink(missing_ok=True)
 
-    def leftovers(self) -> list[Path]:
+    def leftovers(self, irreplaceable: Collection[str] = ()) -> list[Path]:
         """Files of parts that no manifest names: what killed writers left.
 
-        Those of a writer at work look the same: ask while nobody writes.
+        Those of a writer at work look the same: ask while nobody writes. Where a manifest is
+        damaged nobody can tell what it named: all files of that part stay.
+
+        Parameters
+        ----------
+        irreplaceable : collection of str
+            Tables whose files stay, too, where a manifest is lost.
         """
-        found = []
+        found: set[Path] = set()
         for table in self.root.glob("*"):
-            parts = [path for path in table.glob("*@*") if PART_FILE.search(path.name)]
-            named: set[Path] = set()
-            for key in {path.name.partition("@")[0] for path in parts}:
-                manifest = self.manifest(table.name, key)
-                named |= set(self.paths(manifest).values()) if manifest else set()
-            found += set(parts) - named
+            files = [p for p in table.glob("*@*") if PART_FILE.fullmatch(p.name) and p.is_file()]
+            for key in {path.name.partition("@")[0] for path in files}:
+                named = self._named(table, key)
+                own = {path for path in files if path.name.partition("@")[0] == key}
+                if named is None or (not named and table.name in irreplaceable):
+                    continue
+                found |= own - named
         return sorted(found)
+
+    def _named(self, table: Path, key: str) -> set[Path] | None:
+        """Files that a part's manifest names, there or not; None where it cannot be read."""
+        try:
+            manifest = Manifest.parse((table / f"{key}.json").read_bytes())
+            return set(self.paths(manifest).values())
+        except FileNotFoundError:
+            return set()
+        except (ValueError, TypeError, AttributeError):
+            return None
 
     def _manifest_with(self, table: str, key: str, suffix: str) -> Manifest:
         manifest = self.manifest(table, key)

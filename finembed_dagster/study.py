@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from importlib.metadata import files
 from pathlib import Path
 from urllib.parse import unquote
 
+from finembed_core.backtest.run import RUN_TABLES
 from finembed_core.errors import HomeError
 from finembed_core.files import written_whole
 from finembed_core.home import OTHER_FOLDER, Home
@@ -90,7 +91,7 @@ class Study:
     @cached_property
     def lock(self) -> WriteLock:
         """The right to write the store, which what killed writers left is cleared from first."""
-        return WriteLock(self.home.root, self.home.clear)
+        return WriteLock(self.home.root, partial(self.home.clear, RUN_TABLES))
 
     def enter(self) -> Study:
         """Open the home and make this study the one that Dagster's processes see.

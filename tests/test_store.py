@@ -151,3 +151,18 @@ def test_a_reader_beside_a_writer_finds_one_whole_part_or_the_other(store: PartS
         seen.append(store.read("t", "k").height)
     writer.join()
     assert set(seen) <= {OLD.height, NEW.height}
+
+
+def test_files_that_a_damaged_or_lost_manifest_may_have_named_are_no_leftovers(
+    store: PartStore,
+) -> None:
+    manifests = [store.root / "t" / f"{key}.json" for key in ("damaged", "lost", "partly")]
+    for path in manifests:
+        store.write("t", path.stem, pl.DataFrame({"x": [1]}), files={"txt": b"text"})
+    manifests[0].write_text("{")
+    manifests[1].unlink()
+    next(store.root.glob("t/partly@*.txt")).unlink()
+    (store.root / "t" / "notes@2001.txt").write_text("a user's own")
+    (store.root / "t" / "partly@old_copy.d").mkdir()
+    assert store.leftovers(["t"]) == []
+    assert {path.name.partition("@")[0] for path in store.leftovers()} == {"lost"}

@@ -256,6 +256,12 @@ def _melt(table: str, spec: TableFiles, raw: pl.DataFrame, file: Path) -> pl.Dat
     if stamp not in raw.columns:
         raise _missing_column(table, "date", stamp, raw, file)
     key = "fund_id" if "fund_id" in SCHEMAS[table] else "series_id"
+    if key in raw.columns:
+        raise InputError(
+            f"a matrix has a column per name, and this file has a column {key!r}",
+            where=str(file),
+            remedy="choose layout: long",
+        )
     days = converted(raw[stamp].alias("date"), pl.Date(), Place(file, stamp), spec.date_format)
     cells = [_cells(raw[name], Place(file, name)) for name in raw.columns if name != stamp]
     wide = pl.DataFrame([days.alias(stamp), *cells])

@@ -16,6 +16,7 @@ import polars as pl
 from finembed_core.calendar import Month
 from finembed_core.errors import InputError, SettingsError
 from finembed_core.settings import TableFiles
+from finembed_core.sources.opening import open_table
 from finembed_core.sources.tables import conform
 
 LAYOUT = "fred_md"
@@ -142,7 +143,7 @@ def described(
     successors = {old: new for old, new in SUCCESSORS.items() if old not in claimed}
     codes: dict[str, str] = {}
     for _, file in vintages:
-        for name, code in _codes(pl.read_csv(file, infer_schema=False, n_rows=1), file).items():
+        for name, code in _codes(open_table(file), file).items():
             codes.setdefault(successors.get(name, name), code)
     rows = [
         {

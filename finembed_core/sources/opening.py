@@ -195,6 +195,7 @@ def _bytes(source: Path | bytes, packed: bool) -> Iterator[BinaryIO]:
 @contextmanager
 def _rows(opened: Opened) -> Iterator[Any]:
     """A reader of cells that knows its line."""
+    csv.field_size_limit(LONGEST_LINE)
     with opened() as stream, io.TextIOWrapper(stream, "utf-8-sig", newline="") as text:
         yield csv.reader(text, strict=True)
 
@@ -247,7 +248,8 @@ def _no_text(what: str, file: Path, remedy: str) -> InputError:
 def _header(opened: Opened) -> list[str]:
     with _rows(opened) as rows:
         try:
-            return [name.strip() for name in next(rows, [])]
+            lines = ([name.strip() for name in names] for names in rows)
+            return next((names for names in lines if any(names)), [])
         except csv.Error as error:
             raise pl.exceptions.ComputeError(f"the header is no row of cells: {error}") from None
 

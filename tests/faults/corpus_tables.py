@@ -69,7 +69,7 @@ TYPES = [
                 value_column="ret",
                 columns={"date": "day"},
             ),
-            "'x' is not a number",
+            "a matrix has a column per name",
         ),
         (
             "half a day of notice",
