@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
-import pickle
 import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager
+from copy import deepcopy
 from functools import partial
 from types import ModuleType
 from typing import Any
@@ -49,8 +49,7 @@ def load_ray() -> ModuleType:
 def ray_workers(function: Callable[[Any], Any], workers: int) -> Iterator[Submit]:
     """Workers that compute `function`, while the context lasts.
 
-    Items and results travel as bytes: left to Ray, arrays would arrive read-only, and `function`
-    would meet other inputs than in a process.
+    Arrays come from Ray read-only; a copy of what came is what `function` would meet in a process.
 
     Parameters
     ----------
@@ -68,25 +67,22 @@ def ray_workers(function: Callable[[Any], Any], workers: int) -> Iterator[Submit
     """
     ray = load_ray()
     with _connection(ray, workers):
-        dumps = ray.cloudpickle.dumps
-        shipped = ray.put(dumps(function))
+        shipped = ray.put(function)
         compute = ray.remote(num_cpus=1, max_retries=0)(_computed)
 
         def result(reference: Any) -> Any:
             try:
-                return pickle.loads(ray.get(reference))
+                return deepcopy(ray.get(reference))
             except ray.exceptions.RayTaskError as error:
                 raise error.cause from error
             except ray.exceptions.RayError as error:
                 raise BrokenExecutor from error
 
-        yield lambda item: partial(result, compute.remote(shipped, dumps(item)))
+        yield lambda item: partial(result, compute.remote(shipped, item))
 
 
-def _computed(function: bytes, item: bytes) -> bytes:
-    from ray.cloudpickle.cloudpickle import dumps
-
-    return dumps(pickle.loads(function)(pickle.loads(item)))
+def _computed(function: Callable[[Any], Any], item: Any) -> Any:
+    return deepcopy(function)(deepcopy(item))
 
 
 @contextmanager
