@@ -38,7 +38,6 @@ ENDINGS = {
     *("torch.load", "read_pickle", "import_module", "full_load", "unsafe_load", "load_all"),
     *("yaml.load", "hub.load", "read_database", "load_module", "get_data_as_pickle"),
 }
-"""Ray carries items and results between processes of ours; nothing there comes from a file."""
 
 
 def _dangers(tree: ast.AST) -> Iterator[str]:
