@@ -13,7 +13,9 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 CLOSED = (errno.EROFS, errno.EACCES, errno.EPERM)
 BROKEN = (errno.EIO, errno.EMFILE, errno.ENFILE)
 KEPT = "what was finished is kept; then run again"
-NOT_A_DATABASE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+REFUSED = (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN)
+REFUSED += (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PERM)
 
 
 @contextmanager
@@ -45,7 +47,8 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
             continue
         seen.add(id(each))
         yield each
-        waiting += [each.__context__, each.__cause__, getattr(each, "user_exception", None)]
+        before = each.__cause__ if each.__suppress_context__ else each.__context__
+        waiting += [before, getattr(each, "user_exception", None)]
 
 
 def _said(error: BaseException) -> FinembedError | None:
@@ -64,24 +67,26 @@ def _said(error: BaseException) -> FinembedError | None:
             f"the disk is full: {error.strerror}", where=where, remedy=f"free some of it: {KEPT}"
         )
     if error.errno in CLOSED:
-        remedy = f"make it writable, or choose another folder with --home; {KEPT}"
-        return HomeError(f"nothing can be written: {error.strerror}", where=where, remedy=remedy)
+        remedy = f"see that it can be read and written, or choose another with --home; {KEPT}"
+        return HomeError(f"access is denied: {error.strerror}", where=where, remedy=remedy)
     if error.errno in BROKEN:
         return HomeError(f"the system refused: {error.strerror}", where=where, remedy=KEPT)
     return None
 
 
-def _said_of_log(error: sqlite3.Error) -> FinembedError:
+def _said_of_log(error: sqlite3.Error) -> FinembedError | None:
     """Dagster keeps its logs in SQLite."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # without what is particular to it
     where = "the folder dagster/ of the home"
-    if code in NOT_A_DATABASE:
+    if code in DAMAGED:
         remedy = "run `finembed doctor --repair`, then the same command again"
         return HomeError(f"a log of Dagster is damaged: {error}", where=where, remedy=remedy)
     if code == sqlite3.SQLITE_FULL:
         return HomeError(
             f"the disk is full: {error}", where=where, remedy=f"free some of it: {KEPT}"
         )
-    what = f"a log of Dagster cannot be written: {error}"
-    remedy = f"see that the disk has room and can be written; {KEPT}"
-    return HomeError(what, where=where, remedy=remedy)
+    if code in REFUSED:
+        what = f"a log of Dagster cannot be used: {error}"
+        remedy = f"see that the disk has room and can be written; {KEPT}"
+        return HomeError(what, where=where, remedy=remedy)
+    return None

@@ -180,8 +180,8 @@ class CharacteristicScaler:
     @property
     def series(self) -> tuple[str, ...]:
         """Daily series besides the market that betas were taken to."""
-        betas = [name for name in self.numbers.names if name.startswith(BETA)]
-        return tuple(name.removeprefix(BETA) for name in betas if name != f"{BETA}market")
+        _, *betas = [name for name in self.numbers.names if name.startswith(BETA)]
+        return tuple(name.removeprefix(BETA) for name in betas)
 
     def apply(self, session: Characteristics) -> ScaledCharacteristics:
         """Scale the characteristics of any session.

@@ -101,6 +101,13 @@ def _tidy(folder: Path, standing: set[str]) -> None:
 def _link(place: Path, target: str) -> None:
     """Let a name lead to another file of its folder; at no time does it lead nowhere."""
     fresh = place.with_name(f"{WRITING}{place.name}")
-    fresh.unlink(missing_ok=True)
-    fresh.symlink_to(target)
-    fresh.replace(place)
+    while True:
+        try:
+            fresh.unlink(missing_ok=True)
+            fresh.symlink_to(target)
+            fresh.replace(place)
+        except (FileExistsError, FileNotFoundError):  # a link has no lock: another writer or sweep
+            if not place.parent.is_dir():
+                raise
+        else:
+            return

@@ -126,8 +126,8 @@ def described(
     """The user's `series` table, completed by the series of FRED-MD files.
 
     A series that the user describes is as the user says. The others are monthly macro levels with
-    the transform code of the first vintage that holds them, so that a new file changes no past;
-    what a successor was called before is its alias.
+    the transform code of the first vintage that holds them, so that a new file changes no past.
+    What a successor was called before is an alias of it, whoever describes it.
 
     Parameters
     ----------
@@ -141,6 +141,9 @@ def described(
         return own
     claimed = {*own["series_id"], *own["aliases"].explode(empty_as_null=False)}
     successors = {old: new for old, new in SUCCESSORS.items() if old not in claimed}
+    former: dict[str, list[str]] = {}
+    for old, new in successors.items():
+        former.setdefault(new, []).append(old)
     codes: dict[str, str] = {}
     for _, file in vintages:
         for name, code in _codes(open_table(file), file).items():
@@ -152,11 +155,16 @@ def described(
             "kind": "level",
             "transform": code,
             "frequency": "monthly",
-            "aliases": [old for old, new in successors.items() if new == name],
+            "aliases": former.get(name, []),
         }
         for name, code in codes.items()
         if name not in claimed
     ]
+    aliases = [
+        [*(said or []), *former[name]] if name in former else said
+        for name, said in own.select("series_id", "aliases").iter_rows()
+    ]
+    own = own.with_columns(pl.Series("aliases", aliases, own.schema["aliases"]))
     return pl.concat([own, conform("series", pl.DataFrame(rows))]) if rows else own
 
 

@@ -28,7 +28,16 @@ PLAIN |= INTEGERS | STAMPS | {"timestamp with time zone"}
 MOST_BYTES = 4 * 2**30
 """Size from which an answer is refused: it lies in memory before it is written or shown."""
 EXPLAIN = re.compile(r"^\s*explain\s+(analyze\s+)?(\((format|analyze)[^()]*\)\s*)?", re.IGNORECASE)
+COMMENT = duckdb.token_type.comment
 SQL_IN_JSON = "JSON_EXECUTE_SERIALIZED_SQL"  # as a plan names it
+SQL_IN_TEXT = """
+    SELECT name FROM (
+        SELECT view_name AS name, sql FROM duckdb_views() WHERE NOT internal
+        UNION ALL
+        SELECT function_name, macro_definition FROM duckdb_functions() WHERE NOT internal
+    ) WHERE regexp_matches(sql, '(json_execute_serialized_sql|query)"?\\s*\\(', 'i') ORDER BY name
+"""
+"""Views and macros that run a text as SQL, which could write where files may be read."""
 HARMLESS = {
     "temp_directory": "",  # or what does not fit into memory would go to the current folder
     "enable_external_access": False,
@@ -79,22 +88,29 @@ def reading(path: Path, threads: int | None = None) -> Iterator[duckdb.DuckDBPyC
             folders = connection.execute(
                 "SELECT pairs_folder FROM publication WHERE pairs_folder IS NOT NULL"
             ).fetchall()
+            hidden = connection.execute(SQL_IN_TEXT).fetchall()
         except duckdb.Error as error:
-            raise WarehouseError(
-                f"the warehouse cannot be opened: {_first_line(error)}",
-                where=str(path),
-                remedy="delete the file and publish again: everything in it is in the store",
-            ) from None
+            raise _refused(path, f"the warehouse cannot be opened: {_first_line(error)}") from None
         if any(Path(folder).name != PAIRS for (folder,) in folders):
-            raise WarehouseError(
-                f"the warehouse names another folder than {PAIRS}: finembed did not make it",
-                where=str(path),
-                remedy="delete the file and publish again: everything in it is in the store",
+            raise _refused(
+                path, f"the warehouse names another folder than {PAIRS}: finembed did not make it"
+            )
+        if hidden:
+            raise _refused(
+                path, f"{hidden[0][0]!r} of the warehouse hides SQL: finembed did not make it"
             )
         connection.execute("SET allowed_directories = $1", [[folder for (folder,) in folders]])
         for name, value in HARMLESS.items():
             connection.execute(f"SET {name} = $1", [value])
         yield connection
+
+
+def _refused(path: Path, what: str) -> WarehouseError:
+    return WarehouseError(
+        what,
+        where=str(path),
+        remedy="delete the file and publish again: everything in it is in the store",
+    )
 
 
 def query(path: Path, sql: str) -> pl.DataFrame:
@@ -105,6 +121,7 @@ def query(path: Path, sql: str) -> pl.DataFrame:
     WarehouseError
         No warehouse, a statement that writes, or an error in the SQL.
     """
+    sql = _without_end(sql)
     with reading(path) as connection:
         try:
             if not _only_reads(connection, sql):
@@ -201,9 +218,18 @@ def _only_reads(connection: duckdb.DuckDBPyConnection, sql: str) -> bool:
             return explained != text and _only_reads(connection, explained)
     if statements[0].type != duckdb.StatementType.SELECT:
         return False
-    below = f"EXPLAIN (FORMAT json) FROM (\n{text.rstrip().removesuffix(';')}\n)"
+    below = f"EXPLAIN (FORMAT json) FROM (\n{text}\n)"
     ((_, plan),) = connection.execute(below).fetchall()
     return SQL_IN_JSON not in plan
+
+
+def _without_end(sql: str) -> str:
+    """A statement without the semicolons that end it, and the comments behind them."""
+    raw = sql.encode()  # the places of tokens count bytes
+    tokens = [(raw[start : start + 1], start, kind) for start, kind in duckdb.tokenize(sql)]
+    said = [start for first, start, kind in tokens if first != b";" and kind != COMMENT]
+    ends = [start for first, start, _ in tokens if first == b";" and start > max(said, default=-1)]
+    return raw[: ends[0]].decode() if ends else sql
 
 
 def answer(connection: duckdb.DuckDBPyConnection, sql: str) -> pl.DataFrame:

@@ -141,14 +141,16 @@ def _is_loopback(host: str) -> bool:
 
 
 def _require_free(host: str, port: int) -> None:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            what = f"port {port} cannot be used: {error.strerror}"
-            remedy = "name another with --port or --host, or end the program that has it"
-            raise InputError(what, where=f"{host}:{port}", remedy=remedy) from None
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        family, *_, address = min(found)  # IPv4 before IPv6
+        with socket.socket(family) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        what = f"port {port} cannot be used: {error.strerror}"
+        remedy = "name another with --port or --host, or end the program that has it"
+        raise InputError(what, where=f"{host}:{port}", remedy=remedy) from None
 
 
 def _require_in_force(study: Study, month: Month) -> None:

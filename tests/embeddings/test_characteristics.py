@@ -279,6 +279,11 @@ def test_a_series_that_disappeared_is_named(panel):
         scaler.apply(at(fewer))
 
 
+def test_of_two_series_one_may_be_called_market(panel):
+    renamed = replace(panel, series_ids=("rates", "spx", "market"))
+    assert CharacteristicScaler.fit([at(renamed)]).series == ("rates", "market")
+
+
 def test_a_market_that_is_not_there_is_named(panel):
     with pytest.raises(InputError, match=r"(?s)called nifty.*rates, spx, value"):
         characteristics(panel, FUNDS, SESSION, ALL, "nifty")

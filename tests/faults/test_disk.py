@@ -90,6 +90,12 @@ def test_a_study_on_a_disk_that_is_full_at_every_stage_ends_like_any_other(
         assert finembed("doctor", "--home", home) == 0
 
 
+def of_sqlite(code: int) -> sqlite3.Error:
+    error = sqlite3.OperationalError("what SQLite says")
+    error.sqlite_errorcode = code
+    return error
+
+
 def nested(inner: Exception) -> Exception:
     try:
         try:
@@ -105,10 +111,12 @@ def nested(inner: Exception) -> Exception:
     [
         (OSError(errno.ENOSPC, "No space left on device", "/x"), "the disk is full"),
         (OSError(errno.EFBIG, "File too large"), "the disk is full"),
-        (OSError(errno.EROFS, "Read-only file system", "/x"), "nothing can be written"),
+        (OSError(errno.EROFS, "Read-only file system", "/x"), "access is denied"),
         (OSError(errno.EIO, "Input/output error", "/x"), "the system refused"),
         (MemoryError(), "memory ran out"),
-        (sqlite3.OperationalError("disk I/O error"), "cannot be written"),
+        (of_sqlite(sqlite3.SQLITE_IOERR_WRITE), "cannot be used"),
+        (of_sqlite(sqlite3.SQLITE_FULL), "the disk is full"),
+        (of_sqlite(sqlite3.SQLITE_CORRUPT), "a log of Dagster is damaged"),
         (InputError("a mistake of the input"), "a mistake of the input"),
     ],
 )
@@ -120,10 +128,30 @@ def test_what_the_machine_did_is_one_message_however_it_is_wrapped(
             raise raised
 
 
-def test_what_is_not_the_machines_fault_stays_what_it_is() -> None:
-    for error in (KeyError("a"), FileNotFoundError(2, "No such file"), BrokenPipeError()):
-        with pytest.raises(type(error)), in_words():
-            raise error
+@pytest.mark.parametrize(
+    "error",
+    [
+        KeyError("a"),
+        FileNotFoundError(2, "No such file"),
+        BrokenPipeError(),
+        of_sqlite(sqlite3.SQLITE_CONSTRAINT),
+        sqlite3.ProgrammingError("a statement of ours is wrong"),
+    ],
+)
+def test_what_is_not_the_machines_fault_stays_what_it_is(error: Exception) -> None:
+    with pytest.raises(type(error)), in_words():
+        raise error
+
+
+def test_a_mishap_that_was_got_over_is_not_to_blame() -> None:
+    def mistake() -> None:
+        try:
+            raise PermissionError(errno.EACCES, "Permission denied", "/x")
+        except OSError:
+            raise KeyError("a") from None
+
+    with pytest.raises(KeyError), in_words():
+        mistake()
 
 
 def test_only_the_files_of_dead_writers_are_cleared(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import duckdb
 import pytest
 
 from finembed_core.errors import InputError, MissingPartError, WarehouseError
+from finembed_core.files import clear_abandoned
 from finembed_core.report import write_report
 from finembed_core.report.render import written
 from finembed_core.report.section import Chart, Column, Section, Table
@@ -125,6 +126,24 @@ def test_any_run_can_be_asked_for(full: Path, tmp_path: Path) -> None:
     file = write_report(full, tmp_path, OTHER, tmp_path / "mine.html")
     assert file == tmp_path / "mine.html"
     assert f"run {OTHER}" in file.read_text()
+
+
+def test_the_link_to_the_latest_is_made_though_a_sweep_came_between(
+    full: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A temporary link has no lock: another run takes it for what a killed writer left."""
+    link, swept = Path.symlink_to, []
+
+    def linked(place: Path, target: str) -> None:
+        link(place, target)
+        if not swept:
+            swept.append(place)
+            clear_abandoned(place.parent)
+            assert not place.is_symlink()
+
+    monkeypatch.setattr(Path, "symlink_to", linked)
+    file = write_report(full, tmp_path)
+    assert swept and (tmp_path / "latest.html").resolve() == file
 
 
 def test_an_unknown_run_is_named_with_the_newest(full: Path, tmp_path: Path) -> None:

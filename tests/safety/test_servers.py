@@ -63,12 +63,25 @@ def _tables(process: int) -> list[str]:
     return [line for text in texts for line in text.splitlines()[1:]]
 
 
+def _has_ipv6() -> bool:
+    try:
+        with socket.create_server(("::1", 0), family=socket.AF_INET6):
+            return True
+    except OSError:
+        return False
+
+
 def test_the_page_is_asked_to_listen_to_this_machine_and_warns_of_more(
     study: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     commands: list[list[str]] = []
     monkeypatch.setattr(os, "execv", lambda _, command: commands.append(command))
-    for host, open_to_others in (("127.0.0.1", False), ("localhost", False), ("0.0.0.0", True)):
+    for host, open_to_others in (
+        ("127.0.0.1", False),
+        ("localhost", False),
+        ("0.0.0.0", True),
+        *((("::1", False),) if _has_ipv6() else ()),
+    ):
         given = [] if host == "127.0.0.1" else ["--host", host]
         finembed("ui", "--port", free_port(), *given)
         assert commands[-1][commands[-1].index("--host") + 1] == host

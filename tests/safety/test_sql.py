@@ -30,7 +30,6 @@ FROM json_execute_serialized_sql(json_serialize_sql('{copy}'))
 FROM query('FROM json_exec' || 'ute_serialized_sql(json_serialize_sql(''SELECT 1''))')
 SELECT 1 FROM funds, system.main.json_execute_serialized_sql(json_serialize_sql('{copy}'))
 SELECT 1; COPY funds TO '{out}'
-SELECT 1 /* */; -- quiet
 FROM query('COPY funds TO ''{out}''')
 ATTACH '{out}'
 ATTACH '{out}' AS other; CREATE TABLE other.t AS SELECT 1
@@ -189,6 +188,33 @@ def test_a_warehouse_from_elsewhere_opens_no_other_folder(home: Path, tmp_path: 
     assert "another folder" in refused(tmp_path, "FROM bait")
 
 
+@pytest.mark.parametrize(
+    "bait",
+    [
+        "VIEW bait AS FROM json_execute_serialized_sql(json_serialize_sql('{copy}'))",
+        "VIEW bait AS FROM query('FROM json_exec' || 'ute_serialized_sql({hidden})')",
+        "MACRO bait() AS TABLE FROM \"Query\" ('FROM json_exec' || 'ute_serialized_sql({hidden})')",
+    ],
+)
+def test_a_warehouse_from_elsewhere_hides_no_statement_that_writes(
+    home: Path, tmp_path: Path, bait: str
+) -> None:
+    pairs = home / "store" / "polymodel_pairs"
+    copy = f"WITH x AS (COPY (SELECT 1) TO ''{pairs / 'out'}'') FROM x"
+    hidden = f"json_serialize_sql(''{copy.replace(chr(39), 2 * chr(39))}'')"
+    file = shutil.copyfile(home / "warehouse.duckdb", tmp_path / "warehouse.duckdb")
+    with duckdb.connect(str(file)) as connection:
+        connection.execute("CREATE " + bait.format(copy=copy, hidden=hidden))
+        call = "bait" if bait.startswith("VIEW") else "bait()"
+        assert connection.execute(f"FROM {call}").fetchall() == [(1,)]
+    assert (pairs / "out").exists(), "this is what it would do"
+    (pairs / "out").unlink()
+    assert "hides SQL" in refused(tmp_path, f"FROM {call}")
+    with pytest.raises(WarehouseError, match="hides SQL"):
+        export(file, "bait", tmp_path / "bait.csv")
+    assert not (pairs / "out").exists()
+
+
 def test_an_export_takes_names_of_tables_alone(home: Path) -> None:
     for name in ('funds"; DROP TABLE funds; --', "read_text('/etc/passwd')", "duckdb_settings", ""):
         with pytest.raises(WarehouseError, match="no table"):
@@ -230,6 +256,9 @@ def test_refused_is_one_message_and_exit_code_2(
     [
         "SELECT fund_id FROM funds ORDER BY fund_id DESC LIMIT 2;",
         "SELECT 1 -- a remark",
+        "SELECT 1; -- a remark; and another",
+        "SELECT 'é;' AS said /* ; */ ;; /* the end */ ;",
+        "EXPLAIN SELECT 1 /* */; -- quiet",
         "WITH f AS (FROM funds) SELECT count(*) FROM f /* the end */",
         "SELECT 'copy (select 1) to ''x''' AS said",
         "EXPLAIN ANALYZE SELECT 'copy' AS said",

@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 from finembed_core.errors import InputError, SettingsError
+from finembed_core.settings import Settings
 from finembed_core.sources import load
 from finembed_core.sources.tables import InputTables
 from tests.sources.fred_md_files import INDPRO, study, write_vintage
@@ -19,6 +20,14 @@ def loaded(tmp_path: Path, path: str = "v/*.csv", **entry) -> InputTables:
     spec = settings.dataset.files.series_observations[0].model_copy(update=entry)
     files = settings.dataset.files.model_copy(update={"series_observations": [spec]})
     return load(settings.dataset.model_copy(update={"files": files}))
+
+
+def described_by(tmp_path: Path, own: str) -> pl.DataFrame:
+    """The series of all vintages, some of which the user describes."""
+    (tmp_path / "series.csv").write_text(own)
+    tree = study(tmp_path, tmp_path / "v/*.csv", "2019-06", "2019-09").model_dump()
+    tree["dataset"]["files"]["series"] = {"path": str(tmp_path / "series.csv")}
+    return load(Settings.model_validate(tree).dataset).series
 
 
 @pytest.fixture
@@ -58,18 +67,30 @@ def test_the_codes_describe_the_series(two):
 def test_a_later_code_changes_nothing_and_the_users_own_words_count(two):
     later = {name: [1.0] for name in ("INDPRO", "NEW")}
     write_vintage(two / "v", "2024-01", {"INDPRO": 6, "NEW": 1}, later, "2019-04")
-    own = two / "series.csv"
-    own.write_text("series_id,roles,kind,transform\nNEW,macro|risk_factor,index,3\n")
-    settings = study(two, two / "v/*.csv", "2019-06", "2019-09")
-    tree = settings.model_dump()
-    tree["dataset"]["files"]["series"] = {"path": str(own)}
-    series = load(type(settings).model_validate(tree).dataset).series
+    own = "series_id,roles,kind,transform\nNEW,macro|risk_factor,index,3\n"
+    series = described_by(two, own)
     codes = dict(series.select("series_id", "transform").iter_rows())
     assert (codes["INDPRO"], codes["NEW"], series["series_id"].is_duplicated().any()) == (
         "5",
         "3",
         False,
     )
+
+
+def test_what_the_user_describes_keeps_its_former_name(two):
+    own = "series_id,roles,kind,transform,aliases\nVIXCLSx,macro,level,1,FEAR\n"
+    series = described_by(two, own)
+    aliases = dict(series.select("series_id", "aliases").iter_rows())
+    assert aliases["VIXCLSx"] == ["FEAR", "VXOCLSx"]
+    assert "VXOCLSx" not in aliases
+
+
+def test_a_trailing_comma_and_a_blank_behind_a_name_are_read(two):
+    plain = loaded(two).series_observations
+    for file in (two / "v").glob("*.csv"):
+        lines = file.read_text().replace("sasdate", "sasdate ").splitlines()
+        file.write_text("".join(f"{line},\n" for line in lines))
+    assert loaded(two).series_observations.equals(plain)
 
 
 def test_a_constant_names_the_vintage_of_a_file_that_does_not(tmp_path):
