@@ -10,6 +10,7 @@ import polars as pl
 import yaml
 
 from finembed_core.calendar import Month
+from tests.embedding_study import MONTHLY
 
 SCRIPT = "<script>alert('a')</script>"
 IMAGE = "</script><img src=x onerror=alert(1)>"
@@ -45,25 +46,7 @@ IDS = tuple(f"odd {k}" if text in UNSEEN else text for k, text in enumerate(TEXT
 NAMES = frozenset(unicodedata.normalize("NFC", text) for text in TEXTS)
 FACTORS = (SCRIPT, "'; DROP TABLE series; --", "../x[red]", "a|b")
 MONTHS, LAST = 44, "2003-08"
-SETTINGS = {
-    "polymodel": {
-        "selection": "absolute",
-        "alpha": 0.5,
-        "window": 18,
-        "min_obs": 12,
-        "min_factor_history": 24,
-    },
-    "macro": {"min_months": 24, "n_components": 1},
-    "learning": {
-        "models": ["persistence"],
-        "lookback": 4,
-        "min_train_months": 12,
-        "valid_months": 6,
-        "seeds": [1],
-    },
-    "portfolio": {"models": ["persistence"], "strategies": ["sa", "equal_weight_universe"]},
-    "execution": {"mode": "serial", "workers": 1},
-}
+SETTINGS = MONTHLY | {"polymodel": MONTHLY["polymodel"] | {"alpha": 0.5, "min_obs": 12}}
 
 
 def write_study(folder: Path) -> Path:
@@ -89,7 +72,7 @@ def write_study(folder: Path) -> Path:
     }
     dataset = {"source": "files", "name": f"{SCRIPT} [red]'; --", "files": files}
     target = folder / "finembed.yaml"
-    target.write_text(yaml.safe_dump({"dataset": dataset, **SETTINGS}, sort_keys=False))
+    target.write_text(yaml.safe_dump(SETTINGS | {"dataset": dataset}, sort_keys=False))
     return target
 
 
