@@ -19,7 +19,8 @@ from finembed_core.settings import Settings
 from finembed_core.store import Manifest, PartStore
 
 QUARANTINE = "quarantine"
-ABSENT = "is there in one future only"
+ABSENT, CONTENT = "is there in one future only", "its content"
+SAID = (ABSENT, CONTENT)  # beyond what it was made of
 
 
 @dataclass(frozen=True)
@@ -137,15 +138,16 @@ def _end(table: str, settings: Settings, month: Month) -> Month:
 def _monthly(
     true: PartStore, other: PartStore, table: str, end: Month
 ) -> tuple[int, int, Difference | None]:
-    """Parts, rows and the first difference of a table keyed by months."""
+    """Parts, rows and the first difference of a table keyed by months, in what it says if any."""
     keys = {k for s in (true, other) for k in s.keys(table) if Month.parse(k) <= end}
     pairs = {key: (true.manifest(table, key), other.manifest(table, key)) for key in sorted(keys)}
     rows = sum(one.rows for one, _ in pairs.values() if one is not None)
     unequal = [key for key, (one, two) in pairs.items() if one != two]
     if not unequal:
         return len(pairs), rows, None
-    first = unequal[0]
-    return len(pairs), rows, Difference(table, first, _what(*pairs[first]), len(unequal))
+    what = {key: _what(*pairs[key]) for key in unequal}
+    first = next((key for key in unequal if what[key] in SAID), unequal[0])
+    return len(pairs), rows, Difference(table, first, what[first], len(unequal))
 
 
 def _what(one: Manifest | None, two: Manifest | None) -> str:
@@ -153,7 +155,7 @@ def _what(one: Manifest | None, two: Manifest | None) -> str:
     if one is None or two is None:
         return ABSENT
     if one.files != two.files:
-        return "its content"
+        return CONTENT
     names = ("inputs", "notes", "settings", "code")
     return ", ".join(name for name in names if getattr(one, name) != getattr(two, name))
 

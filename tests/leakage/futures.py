@@ -21,6 +21,7 @@ from tests.ingest.worlds import tables
 DAYS = np.busday_offset(np.datetime64("2000-01-03"), np.arange(240))
 CUT = 130
 GAP = dt.date(2000, 6, 30)  # on which one fund has no NAV and another's is late
+LATE, TOLD = dt.date(2000, 6, 12), dt.date(2000, 7, 3)  # a fund tells of these weeks at once
 NOW: dt.date = DAYS[CUT].item()
 FIRST = Month.parse("2000-01")
 
@@ -39,6 +40,7 @@ def world() -> InputTables:
         for at, nav in zip(days.tolist(), path.tolist(), strict=True):
             delay = int(draw.choice([0, 1, 3, 40], p=[0.8, 0.1, 0.08, 0.02]))
             delay = 3 if k == 1 and at == GAP else delay
+            delay = (TOLD - at).days if k == 4 and LATE <= at < TOLD else delay
             name = "ret" if k == 5 else "nav"
             value = nav / 1000.0 if k == 5 else nav
             row = {"fund_id": f"f{k}", "date": at, name: value}

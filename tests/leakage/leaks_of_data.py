@@ -13,7 +13,7 @@ from finembed_core.embeddings.information_set import InformationReader
 from finembed_core.embeddings.scale import ChannelScale
 from finembed_core.ingest import daily, gates, universe
 from finembed_core.ingest import stage as ingesting
-from tests.leakage.futures import GAP
+from tests.leakage.futures import LATE
 from tests.leakage.planting import leak
 from tests.leakage.whole_world import CUT
 
@@ -143,7 +143,7 @@ def _rewrite_daily(patch: pytest.MonkeyPatch, change: Callable[..., tuple]) -> N
     patch.setattr(daily, "_matrix", matrix)
 
 
-@leak("ingest", "daily_panel", GAP, "daily")
+@leak("ingest", "daily_panel", "2000-06-16", "daily")  # whose late NAV the other future lacks
 def missing_days_filled_from_behind(patch: pytest.MonkeyPatch) -> None:
     """A day without a NAV takes the return of the next."""
 
@@ -156,7 +156,7 @@ def missing_days_filled_from_behind(patch: pytest.MonkeyPatch) -> None:
     _rewrite_daily(patch, filled)
 
 
-@leak("ingest", "daily_panel", GAP, "daily")
+@leak("ingest", "daily_panel", LATE, "daily")
 def late_navs_known_at_once(patch: pytest.MonkeyPatch) -> None:
     """A NAV that is told weeks later is known on its own day."""
 
@@ -174,11 +174,15 @@ def window_of_future_sessions(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(InformationReader, "_information", lambda self, session: real(self, session + 20))
 
 
-# Of cells that nobody ever knows the session of knowledge is the number of all sessions.
-@leak("fund_model_rlinear", "fund_model_rlinear", "2000-02", "daily")
+@leak("fund_model_rlinear", "fund_model_rlinear", "2000-06", "daily")
 def cells_visible_before_they_are_known(patch: pytest.MonkeyPatch) -> None:
     """A window shows cells that are known later."""
-    patch.setattr(windows, "_known_by", lambda session, begin, values, known: (values, known))
+
+    def shown(session, begin, values, known):
+        own = np.broadcast_to(np.arange(len(values), dtype=known.dtype)[:, None], values.shape)
+        return values, np.where(np.isnan(values), session - begin + 1, own).astype(known.dtype)
+
+    patch.setattr(windows, "_known_by", shown)
 
 
 @leak("fund_model_rlinear", "fund_model_rlinear", "2000-06", "daily")  # the first trained
@@ -192,11 +196,7 @@ def channels_scaled_across_dates(patch: pytest.MonkeyPatch) -> None:
 
     def fit(shown):
         whole = seen["windows"]
-        every = np.arange(len(whole.panel.ids))
-        spread = [
-            np.nanstd(whole.panel.returns[:, every]),
-            *(1.0 for _ in whole.channels[1:]),
-        ]
+        spread = [np.nanstd(whole.panel.returns), *(1.0 for _ in whole.channels[1:])]
         return ChannelScale(np.array(spread))
 
     patch.setattr(windows.Windows, "read", reading)

@@ -46,7 +46,7 @@ def _rewrite_macro(
     patch.setattr(macro, "macro_series", series)
 
 
-@leak("macro_factors", "macro_factors", "1998-03")  # the first month with a macro series
+@leak("macro_factors", "macro_factors", "2000-03")  # the first with 24 months of macro series
 def full_sample_scaler(patch: pytest.MonkeyPatch) -> None:
     """Series are standardized by their mean and deviation over all months."""
 
@@ -70,7 +70,7 @@ def centered_moving_average(patch: pytest.MonkeyPatch) -> None:
     _rewrite_macro(patch, smoothed, ahead=1)
 
 
-@leak("polymodel_features", "polymodel_features", "1998-01")
+@leak("polymodel_features", "polymodel_features", "1998-12")  # the first with 12 returns
 def stress_range_of_all_months(patch: pytest.MonkeyPatch) -> None:
     """StressVaR and LTA read the quantiles of a factor's whole history."""
     real = InformationSets.gather
@@ -97,7 +97,7 @@ def significance_with_a_future_month(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(InformationSets, "gather", gather)
 
 
-@leak("polymodel_features", "polymodel_features", "1998-01")
+@leak("polymodel_features", "polymodel_features", "1999-12")  # the first with factors
 def factors_selected_on_all_months(patch: pytest.MonkeyPatch) -> None:
     """Only the factor that moves most with the funds over all months is tested."""
     real = InformationSets.gather
@@ -178,7 +178,7 @@ def stopped_early_on_later_months(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(learning, "_training_inputs", inputs)
 
 
-@leak("predictions", "predictions", "1998-01")
+@leak("predictions", "predictions", "1999-01")  # the first with funds to predict
 def last_checkpoint_predicts_all_months(patch: pytest.MonkeyPatch) -> None:
     """Every month is predicted by the model trained last."""
     last = retraining_in_force(LAST, 3)
