@@ -36,6 +36,8 @@ TOLERANCE = 1e-6
 def apart(one: Path, other: Path) -> tuple[float, int]:
     """Largest relative difference of numbers in tables of the same rows, and tables of other rows.
 
+    A number that is there in one of them only makes another row.
+
     A run is keyed by a hash of what went into it: the runs of both are taken for the same.
     """
     first, second = PartStore(one / "store"), PartStore(other / "store")
@@ -57,6 +59,8 @@ def _apart(one: pl.DataFrame, other: pl.DataFrame) -> float | None:
     if one.shape != other.shape or not one.select(words).equals(other.select(words)):
         return None
     a, b = (f.select(cs.float().cast(pl.Float64)).to_numpy() for f in (one, other))
+    if (np.isnan(a) != np.isnan(b)).any():
+        return None
     size = np.maximum(np.abs(a), np.abs(b))
     return float(np.nanmax(np.abs(a - b) / np.maximum(size, TINY), initial=0.0))
 

@@ -71,6 +71,11 @@ def lock(file: Path, *, wait: bool) -> TextIO:
     return handle
 
 
+def lock_file(file: Path) -> Path:
+    """The lock beside a file that whoever replaces it holds."""
+    return file.with_name(f"{file.name}.lock")
+
+
 def remove(path: Path) -> None:
     """Delete a file or a folder with all in it, if it is there."""
     if path.is_dir() and not path.is_symlink():

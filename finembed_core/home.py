@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from finembed_core.errors import HomeError
-from finembed_core.files import abandoned, clear_abandoned, remove, written_whole
+from finembed_core.files import (
+    abandoned,
+    clear_abandoned,
+    lock,
+    lock_file,
+    remove,
+    written_whole,
+)
 from finembed_core.store import PartStore
 
 LAYOUT = 1
@@ -95,21 +103,24 @@ class Home:
         return found is None and self.dagster.is_dir() and bool(self.store.tables())
 
     def leftovers(self, irreplaceable: Collection[str] = ()) -> list[Path]:
-        """What killed writers left (`PartStore.leftovers`).
-
-        A writer at work is left out of it only beside the store.
-        """
+        """What killed writers left (`PartStore.leftovers`): ask while nobody writes."""
         found = [path for folder in self._written for path in abandoned(folder)]
         return [*self._building, *found, *self.store.leftovers(irreplaceable)]
 
     def clear(self, irreplaceable: Collection[str] = ()) -> None:
         """Delete what killed writers left: while holding the right to write."""
-        for path in self._building:
-            remove(path)
+        self._clear_building()
         for folder in self._written:
             clear_abandoned(folder)
         for path in self.store.leftovers(irreplaceable):
             path.unlink(missing_ok=True)
+
+    def _clear_building(self) -> None:
+        if not self._building:
+            return
+        with suppress(BlockingIOError), lock(lock_file(self.warehouse), wait=False):
+            for path in self._building:
+                remove(path)
 
     @property
     def _written(self) -> tuple[Path, ...]:

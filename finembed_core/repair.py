@@ -17,11 +17,12 @@ from pathlib import Path
 import duckdb
 
 from finembed_core.backtest.run import RUN_TABLES, identify
-from finembed_core.calendar import Month
-from finembed_core.chain import decision_months
+from finembed_core.chain import chain_state, decision_months, first_open_month
 from finembed_core.errors import FinembedError
 from finembed_core.files import remove
 from finembed_core.home import Home
+from finembed_core.ingest.changes import changes
+from finembed_core.ingest.stage import brought
 from finembed_core.progress import Progress, Silent
 from finembed_core.settings import Settings
 from finembed_core.store import PART_FILE, Manifest, PartStore
@@ -125,7 +126,7 @@ def _damaged(store: PartStore, table: Path, found: Examination) -> Iterator[tupl
     for path in sorted(table.iterdir()) if table.is_dir() else [table]:
         if PART_FILE.fullmatch(path.name):
             continue  # named by a manifest, or a leftover
-        manifest = _readable(path)
+        manifest = Manifest.read(path) if path.suffix == ".json" and path.is_file() else None
         if manifest is not None:
             found.parts += 1
             faults = (_fault(file, sha256, found) for file, sha256 in _promised(store, manifest))
@@ -141,17 +142,6 @@ def _is_manifest(path: Path) -> bool:
     key = path.name.removesuffix(".json")
     known = ORDINARY_KEY.fullmatch(key) or any(path.parent.glob(f"{key}@*"))
     return path.is_file() and key != path.name and bool(known)
-
-
-def _readable(path: Path) -> Manifest | None:
-    """The manifest in a file, None unless it is whole and in its place."""
-    if path.suffix != ".json" or not path.is_file():
-        return None
-    try:
-        manifest = Manifest.parse(path.read_bytes())
-    except (ValueError, TypeError, AttributeError):
-        return None
-    return manifest if (manifest.table, manifest.key) == (path.parent.name, path.stem) else None
 
 
 def _promised(store: PartStore, manifest: Manifest) -> Iterator[tuple[Path, str]]:
@@ -174,7 +164,7 @@ def _fault(path: Path, sha256: str, found: Examination) -> str:
 
 def _dropped(store: PartStore, path: Path, fault: str) -> Finding:
     table, key = path.parent.name, path.stem
-    done = "dropped: the next run builds it again"
+    done = "dropped: the next run that needs it builds it again"
     return Finding(f"{table} {key}: {fault}", str(path), done, partial(store.delete, table, key))
 
 
@@ -185,16 +175,23 @@ def _of_run(store: PartStore, path: Path, fault: str, now: str | None) -> Findin
         return _dropped(store, path, fault)
     remedy = f"bring it back from a copy, or forget the run: `finembed runs prune {run_id} --yes`"
     if now is None:
-        remedy = "left until what it was computed from is whole: `finembed run`, then this again"
+        first = "left until the study is whole and current (`finembed run`, then this again)"
+        remedy = f"{first}; or {remedy}"
     return Finding(f"{path.parent.name} {run_id}: {fault}", str(path), remedy)
 
 
 def _run_in_force(store: PartStore, settings: Settings) -> str | None:
-    """Run that the next `finembed run` computes where it is not there."""
+    """Run that the next `finembed run` computes where it is not there; None if it cannot be told.
+
+    Where the source has changed, or a part is open, the next run will be another one.
+    """
     try:
-        months: list[Month] = decision_months(store)
-        return identify(store, settings, months[-1]).run_id if months else None
-    except FinembedError:  # the parts that tell are damaged too
+        months = decision_months(store)
+        if not months or changes(store, brought(settings)).parts:
+            return None
+        opened = first_open_month(chain_state(store, settings, months))
+        return identify(store, settings, months[-1]).run_id if opened is None else None
+    except FinembedError:  # the source cannot be read, or what tells is damaged too
         return None
 
 
@@ -205,6 +202,9 @@ def _warehouse(path: Path) -> Iterator[Finding]:
                 "SELECT table_name FROM duckdb_tables() WHERE database_name = 'warehouse'"
             ).fetchall():
                 connection.execute(f'{HASH_A_ROW} "{name}"').fetchall()
+    except duckdb.OutOfMemoryException as error:
+        what = f"the warehouse was not examined to its end: {str(error).splitlines()[0]}"
+        yield Finding(what, str(path), "close other programs, then ask again", wrong=False)
     except (FinembedError, duckdb.Error) as error:
         if "Could not set lock" in str(error):
             what = "the warehouse is open for writing elsewhere, and was not examined"

@@ -71,6 +71,21 @@ class Manifest:
             raise ValueError("the seal does not fit")
         return found
 
+    @classmethod
+    def read(cls, path: Path) -> Manifest | None:
+        """The manifest in a file; None unless it is whole and in its place.
+
+        Raises
+        ------
+        FileNotFoundError
+            There is no file.
+        """
+        try:
+            found = cls.parse(path.read_bytes())
+        except (ValueError, TypeError, AttributeError):
+            return None
+        return found if (found.table, found.key) == (path.parent.name, path.stem) else None
+
     @property
     def text(self) -> str:
         """What its file holds: the fields, and the seal by which damage shows."""
@@ -138,16 +153,13 @@ class PartStore:
     def manifest(self, table: str, key: str) -> Manifest | None:
         """The part's manifest, or None where the part is absent or not whole."""
         path = self.root / table / f"{key}.json"
-        text = b""
+        before = None
         try:
-            while (latest := path.read_bytes()) != text:  # again where a writer came between
-                text = latest
-                manifest = Manifest.parse(text)
-                if (manifest.table, manifest.key) != (table, key):
-                    return None
-                if all(path.exists() for path in self.paths(manifest).values()):
-                    return manifest
-        except (FileNotFoundError, ValueError, TypeError, AttributeError):
+            while (found := Manifest.read(path)) not in (None, before):
+                if all(path.exists() for path in self.paths(found).values()):
+                    return found
+                before = found  # and again: a writer may have come between
+        except FileNotFoundError:
             return None
         return None
 
@@ -264,10 +276,12 @@ class PartStore:
         """
         found: set[Path] = set()
         for table in self.root.glob("*"):
-            files = [p for p in table.glob("*@*") if PART_FILE.fullmatch(p.name) and p.is_file()]
-            for key in {path.name.partition("@")[0] for path in files}:
+            files: dict[str, set[Path]] = {}
+            for path in table.glob("*@*"):
+                if PART_FILE.fullmatch(path.name) and path.is_file():
+                    files.setdefault(path.name.partition("@")[0], set()).add(path)
+            for key, own in files.items():
                 named = self._named(table, key)
-                own = {path for path in files if path.name.partition("@")[0] == key}
                 if named is None or (not named and table.name in irreplaceable):
                     continue
                 found |= own - named
@@ -276,12 +290,10 @@ class PartStore:
     def _named(self, table: Path, key: str) -> set[Path] | None:
         """Files that a part's manifest names, there or not; None where it cannot be read."""
         try:
-            manifest = Manifest.parse((table / f"{key}.json").read_bytes())
-            return set(self.paths(manifest).values())
+            manifest = Manifest.read(table / f"{key}.json")
         except FileNotFoundError:
             return set()
-        except (ValueError, TypeError, AttributeError):
-            return None
+        return None if manifest is None else set(self.paths(manifest).values())
 
     def _manifest_with(self, table: str, key: str, suffix: str) -> Manifest:
         manifest = self.manifest(table, key)

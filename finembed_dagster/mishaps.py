@@ -47,8 +47,7 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
             continue
         seen.add(id(each))
         yield each
-        before = each.__cause__ if each.__suppress_context__ else each.__context__
-        waiting += [before, getattr(each, "user_exception", None)]
+        waiting += [each.__cause__, getattr(each, "user_exception", None)]
 
 
 def _said(error: BaseException) -> FinembedError | None:
@@ -63,9 +62,7 @@ def _said(error: BaseException) -> FinembedError | None:
         return None
     where = str(error.filename) if error.filename else None
     if error.errno in FULL:
-        return HomeError(
-            f"the disk is full: {error.strerror}", where=where, remedy=f"free some of it: {KEPT}"
-        )
+        return _full(error.strerror, where)
     if error.errno in CLOSED:
         remedy = f"see that it can be read and written, or choose another with --home; {KEPT}"
         return HomeError(f"access is denied: {error.strerror}", where=where, remedy=remedy)
@@ -82,11 +79,13 @@ def _said_of_log(error: sqlite3.Error) -> FinembedError | None:
         remedy = "run `finembed doctor --repair`, then the same command again"
         return HomeError(f"a log of Dagster is damaged: {error}", where=where, remedy=remedy)
     if code == sqlite3.SQLITE_FULL:
-        return HomeError(
-            f"the disk is full: {error}", where=where, remedy=f"free some of it: {KEPT}"
-        )
+        return _full(error, where)
     if code in REFUSED:
         what = f"a log of Dagster cannot be used: {error}"
         remedy = f"see that the disk has room and can be written; {KEPT}"
         return HomeError(what, where=where, remedy=remedy)
     return None
+
+
+def _full(error: object, where: str | None) -> HomeError:
+    return HomeError(f"the disk is full: {error}", where=where, remedy=f"free some of it: {KEPT}")

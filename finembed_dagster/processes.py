@@ -66,7 +66,8 @@ def _is_dead(process: str) -> bool:
         return True
     except PermissionError:
         pass
-    return bool(started) and started != _started(int(number))  # another has got its number
+    now = _started(int(number))
+    return bool(started and now) and started != now  # another has got its number
 
 
 def _started(number: int) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from finembed_core.errors import HomeError
+from finembed_core.files import lock, lock_file
 from finembed_core.home import LAYOUT, Home
 
 
@@ -54,6 +55,17 @@ def test_checking_makes_nothing(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(HomeError, match="a file, not a folder"):
         Home(tmp_path / "file").check()
+
+
+def test_a_warehouse_that_is_being_built_is_no_leftover_of_a_killed_writer(tmp_path: Path) -> None:
+    home = Home(tmp_path).open()
+    building = tmp_path / "warehouse.duckdb.building"
+    building.touch()
+    with lock(lock_file(home.warehouse), wait=True):
+        home.clear()
+        assert building.exists()
+    home.clear()
+    assert not building.exists()
 
 
 def test_opening_again_changes_nothing_and_brings_back_a_lost_folder(tmp_path: Path) -> None:

@@ -164,5 +164,8 @@ def test_files_that_a_damaged_or_lost_manifest_may_have_named_are_no_leftovers(
     next(store.root.glob("t/partly@*.txt")).unlink()
     (store.root / "t" / "notes@2001.txt").write_text("a user's own")
     (store.root / "t" / "partly@old_copy.d").mkdir()
+    for key in ("one", "other"):
+        store.write("u", key, pl.DataFrame({"x": [len(key)]}))
+    (store.root / "u" / "one.json").write_bytes((store.root / "u" / "other.json").read_bytes())
     assert store.leftovers(["t"]) == []
     assert {path.name.partition("@")[0] for path in store.leftovers()} == {"lost"}

@@ -4,7 +4,7 @@
     python -m benchmarks.load backfill    350 months, launched from the web page of `finembed ui`
     python -m benchmarks.load readers     ten readers, twenty publications
 
-Each fails (exit code 1) where a claim of docs/load.md does not hold.
+Each fails (exit code 1) where a limit of docs/load.md does not hold; seconds have none.
 """
 
 import sys

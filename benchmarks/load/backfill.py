@@ -59,7 +59,8 @@ def backfill(funds=FUNDS, months=MONTHS):
     Raises
     ------
     SystemExit
-        It did not complete, took several runs over the months, or left a slot claimed.
+        It did not complete, took several runs over the months, left a slot claimed, or the page
+        did not answer a question.
     """
     with tempfile.TemporaryDirectory() as folder, _environment():
         study = Path(folder)
@@ -74,8 +75,9 @@ def backfill(funds=FUNDS, months=MONTHS):
             page.wait_for(lambda: not alive(process.pid), "end of all processes")
         stored = len(Study.find(study / ".finembed").store.keys("predictions"))
     _show(first, second, months)
-    if held:
-        raise SystemExit(f"slots still claimed: {held}")
+    failed = first["failed"] + second["failed"]
+    if held or failed:
+        raise SystemExit(f"slots still claimed: {held}; questions that failed: {failed}")
     if stored != months:
         raise SystemExit(f"predictions of {stored} months are in the store")
     return first, second

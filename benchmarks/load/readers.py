@@ -96,6 +96,8 @@ def readers(number=READERS, publications=PUBLICATIONS, funds=FUNDS, months=MONTH
                 time.sleep(PAUSE)
             stop.touch()
             seen = asked.get()
+            pool.close()
+            pool.join()
         rest = [file.name for file in Path(folder).glob("*.building*")]
     _show(seen, alone, among, funds * months)
     errors = [error for own in seen for error in own.errors]

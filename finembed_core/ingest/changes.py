@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import polars as pl
 
 from finembed_core.calendar import Month, month_range
 from finembed_core.daily_panel import TABLE as DAILY_PANEL
 from finembed_core.daily_panel import DailyPanel, read_daily
+from finembed_core.errors import MissingPartError
 from finembed_core.fingerprint import digest
+from finembed_core.ingest.daily_changes import NO_PANEL, daily_differences
 from finembed_core.ingest.parts import ALL, DAILY, MONTHLY, WHOLE, Ingested, parts_of
 from finembed_core.store import PartStore
 
@@ -80,7 +81,11 @@ def changes(store: PartStore, found: Ingested) -> Changes:
     """
     keys = store.keys("fund_observations")
     if not keys:
-        store.read_many("fund_observations")  # raises: nothing has been ingested
+        raise MissingPartError(
+            "nothing has been ingested",
+            where=str(store.root),
+            remedy="run `finembed run`, or materialize the asset in the Dagster page",
+        )
     held = set(month_range(Month.parse(keys[0]) + 1, Month.parse(keys[-1])))
     now = set(month_range(found.first, found.last))
     contents = {(table, key): content for table, key, content in parts_of(found)}
@@ -91,8 +96,7 @@ def changes(store: PartStore, found: Ingested) -> Changes:
     ]
     stands = ((t, key) for t in (*WHOLE, *MONTHLY, *DAILY) for key in store.keys(t))
     differing += [part for part in stands if part not in contents]
-    last = str(max(held))
-    past = [(table, key) for table, key in differing if key <= last or key == ALL]
+    past = [(table, key) for table, key in differing if key <= keys[-1] or key == ALL]
     frames = [_compared(store, table, past, contents) for table in KEYS]
     rows = pl.concat([frame for frame in frames if frame is not None] or [_none()])
     return Changes(
@@ -113,48 +117,24 @@ def _compared(
     keys = [key for name, key in differing if name == table]
     if not keys:
         return None
-    was = [_held(store, table, key) for key in keys if store.manifest(table, key) is not None]
-    now = [_rows(contents[table, key], key) for key in keys if (table, key) in contents]
-    sides = [pl.concat(side) if side else None for side in (was, now)]
-    empty = next(side for side in sides if side is not None).clear()
-    before, after = (_numbered(empty if side is None else side, KEYS[table]) for side in sides)
-    return _differences(table, before, after)
-
-
-def _held(store: PartStore, table: str, key: str) -> pl.DataFrame:
-    return _rows(read_daily(store) if table == DAILY_PANEL else store.read(table, key), key)
-
-
-def _rows(content: pl.DataFrame | DailyPanel, key: str) -> pl.DataFrame:
-    """Rows with ``counts_from``."""
-    if isinstance(content, DailyPanel):
-        return _daily_rows(content)
-    return content.with_columns(counts_from=pl.lit(None if key == ALL else key, dtype=pl.String))
-
-
-def _daily_rows(panel: DailyPanel) -> pl.DataFrame:
-    """Returns that are there, of funds and of the series beside them."""
-    both = (
-        (panel.ids, panel.returns, panel.known),
-        (panel.series_ids, panel.series, panel.series_known),
-    )
-    frames = []
-    for ids, returns, known in both:
-        row, column = np.nonzero(~np.isnan(returns))
-        session = known[row, column]
-        day = panel.days[np.minimum(session, len(panel.days) - 1)]
-        frames.append(
-            pl.DataFrame(
-                {
-                    "id": pl.Series(ids, dtype=pl.String).gather(column),
-                    "date": panel.days[row],
-                    "ret": returns[row, column],
-                    "available_at": day,
-                    "counts_from": np.datetime_as_string(day, unit="M"),
-                }
-            )
+    stands = [key for key in keys if store.manifest(table, key) is not None]
+    if table == DAILY_PANEL:
+        panels = [p for key in keys if isinstance(p := contents.get((table, key)), DailyPanel)]
+        sides = daily_differences(
+            read_daily(store) if stands else NO_PANEL, panels[0] if panels else NO_PANEL
         )
-    return pl.concat(frames)
+    else:
+        frames = {k: f for k in keys if isinstance(f := contents.get((table, k)), pl.DataFrame)}
+        before = [_rows(store.read(table, key), key) for key in stands]
+        after = [_rows(frame, key) for key, frame in frames.items()]
+        empty = [frame.clear() for frame in (before or after)[:1]]
+        sides = pl.concat(before or empty), pl.concat(after or empty)
+    return _differences(table, *(_numbered(side, KEYS[table]) for side in sides))
+
+
+def _rows(content: pl.DataFrame, key: str) -> pl.DataFrame:
+    """Rows with ``counts_from``."""
+    return content.with_columns(counts_from=pl.lit(None if key == ALL else key, dtype=pl.String))
 
 
 def _numbered(rows: pl.DataFrame, key: Sequence[str]) -> pl.DataFrame:

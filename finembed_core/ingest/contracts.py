@@ -33,7 +33,7 @@ LIMITS: dict[str, tuple[float, float]] = {
 }
 """What a fund's terms can be; shares and fees are decimals."""
 
-UNSEEN = "[\\x00-\\x1f\\x7f-\\x9f\\u200b\\u200e\\u200f\\u2028-\\u202e\\u2066-\\u2069\\ufeff]"
+UNSEEN = "[\\x00-\\x1f\\x7f-\\x9f\\u061c\\u200b\\u200e\\u200f\\u2028-\\u202e\\u2066-\\u2069\\ufeff]"
 """Controls, ends of line, marks of direction and of width 0, in a name."""
 
 LONGEST_NAME = 60  # characters shown

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,9 +14,12 @@ from finembed_core.calendar import Month
 from finembed_core.chain import chain, study_stages
 from finembed_core.daily_panel import TABLE as DAILY
 from finembed_core.daily_panel import DailyPanel, read_daily
+from finembed_core.embeddings.tables import DAILY_FUNDS
+from finembed_core.embeddings.text import TABLE as TEXTS
 from finembed_core.ingest.parts import ALL, MONTHLY, WHOLE
 from finembed_core.settings import Settings
 from finembed_core.store import Manifest, PartStore
+from finembed_core.warehouse.sources import TREND_MODEL
 
 QUARANTINE = "quarantine"
 ABSENT, CONTENT = "is there in one future only", "its content"
@@ -88,7 +91,7 @@ def compare_parts(
             parts = 1
         else:
             parts, rows, found = _monthly(true, other, table, _end(table, settings, month))
-        if parts and rows is not None:
+        if parts:
             compared[table] = (parts, rows)
         differences += [found] if found else []
     return Comparison(month, compared, tuple(differences))
@@ -125,14 +128,15 @@ def _in_order(true: PartStore, other: PartStore, settings: Settings) -> list[str
     links = chain(true, settings).values()
     named = [*MONTHLY, QUARANTINE, DAILY, *(table for link in links for table in link.stage.tables)]
     there = {*true.tables(), *other.tables()}
-    left_out = {*WHOLE, "daily_funds", "text_vectors", *whole_study(true, settings)} - {QUARANTINE}
+    left_out = {*WHOLE, DAILY_FUNDS, TEXTS, *whole_study(true, settings)} - {QUARANTINE}
+    left_out |= {table for table in there if table.startswith(TREND_MODEL)}  # of other settings
     rest = sorted(there - set(named) - left_out)
     return [table for table in dict.fromkeys([*named, *rest]) if table in there]
 
 
 def _end(table: str, settings: Settings, month: Month) -> Month:
     """Last key of a table that may not differ."""
-    return month + (table.removeprefix("trend_model_") in settings.learning.models)
+    return month + table.startswith(TREND_MODEL)
 
 
 def _monthly(
@@ -227,7 +231,7 @@ def _first_row(
     """
     days = [name for name, kind in one.schema.items() if kind == pl.Date]
     day = by or next(iter(days), None)
-    only = list(_only(one, two)) + list(_only(two, one))
+    only = [_only(one, two), _only(two, one)]
     count = sum(frame.height for frame in only)
     if not count:
         return Difference(table, str(month), "the order of its rows")
@@ -235,8 +239,8 @@ def _first_row(
     return Difference(table, str(first or month), "rows in one future only", count)
 
 
-def _only(one: pl.DataFrame, two: pl.DataFrame) -> Iterator[pl.DataFrame]:
-    yield one.join(two, on=one.columns, how="anti", nulls_equal=True)
+def _only(one: pl.DataFrame, two: pl.DataFrame) -> pl.DataFrame:
+    return one.join(two, on=one.columns, how="anti", nulls_equal=True)
 
 
 WHOLE_TABLES: dict[

@@ -9,6 +9,7 @@ import duckdb
 from finembed_core.calendar import Month
 from finembed_core.proof.compare import Comparison, Difference
 from finembed_core.settings import Settings
+from finembed_core.warehouse.quoting import literal
 from finembed_core.warehouse.schema import Table, warehouse_schema
 
 HINDSIGHT = ("fund_returns", "series_values")
@@ -35,8 +36,7 @@ def compare_warehouses(one: Path, two: Path, settings: Settings, month: Month) -
     differences: list[Difference] = []
     with duckdb.connect() as connection:
         for name, path in (("one", one), ("two", two)):
-            quoted = str(path).replace("'", "''")
-            connection.execute(f"ATTACH '{quoted}' AS {name} (READ_ONLY)")
+            connection.execute(f"ATTACH {literal(path)} AS {name} (READ_ONLY)")
         for table in warehouse_schema(settings.embeddings.size).values():
             if table.name in NOT_DATED:
                 continue

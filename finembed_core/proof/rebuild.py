@@ -50,24 +50,21 @@ def rebuild(
     own = settings.embeddings
     if own.enabled and own.fusion.text and store.manifest(DAILY, "all") is not None:
         list(build(text_stage(store), ["all"], store))
-    build_chain(store, settings, decision_months(store, min(through, months[-1])), progress)
+    _build_chain(store, settings, decision_months(store, min(through, months[-1])), progress)
     return store
 
 
-def build_chain(
+def _build_chain(
     store: PartStore,
     settings: Settings,
     months: Sequence[Month],
     progress: Progress | None = None,
-    names: Collection[str] | None = None,
 ) -> None:
-    """Build all links of the chain in order, or those of these names."""
+    """Build all links of the chain in order."""
     features, learning = chain(store, settings), chain(store, settings)
     for name in learning:
-        if names is None or name in names:
-            link = (features if name in FEATURES else learning)[name]
-            keys = link.keys(months, settings)
-            list(build(link.stage, keys, store, settings.execution, progress))
+        link = (features if name in FEATURES else learning)[name]
+        list(build(link.stage, link.keys(months, settings), store, settings.execution, progress))
 
 
 def linked_copy(store: PartStore, folder: Path, without: Collection[str] = ()) -> PartStore:
@@ -80,7 +77,7 @@ def linked_copy(store: PartStore, folder: Path, without: Collection[str] = ()) -
         if table in without:
             continue
         (folder / table).mkdir(parents=True)
-        for file in (store.root / table).iterdir():
+        for file in filter(Path.is_file, (store.root / table).iterdir()):
             target = folder / table / file.name
             try:
                 os.link(file, target)

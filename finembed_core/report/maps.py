@@ -12,8 +12,9 @@ import polars as pl
 
 from finembed_core.report.charts import figure
 from finembed_core.report.figures import GRAY, INK
-from finembed_core.report.section import Chart, literal
+from finembed_core.report.section import Chart
 from finembed_core.warehouse.query import answer
+from finembed_core.warehouse.quoting import literal
 
 OKABE_ITO = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 """Okabe and Ito (2008): told apart by everyone. Without black and a yellow too pale for white."""

@@ -15,6 +15,7 @@ import plotly.graph_objects as go
 import polars as pl
 
 from finembed_core.report.run import Run
+from finembed_core.warehouse.quoting import literal
 
 NO_NAMES: Mapping[str, str] = {}
 
@@ -134,11 +135,6 @@ def _is_there(connection: duckdb.DuckDBPyConnection, table: str) -> bool:
 def absent(title: str, reason: str) -> Section:
     """A section that can only say why it is empty."""
     return Section(title, f"Absent: {reason}.")
-
-
-def literal(text: str) -> str:
-    """A text as it stands in SQL."""
-    return "'" + text.replace("'", "''") + "'"
 
 
 def literals(texts: Iterable[str]) -> str:

@@ -14,8 +14,9 @@ from finembed_core.report.maps import fund_map
 from finembed_core.report.page import document, notes, scripts
 from finembed_core.report.render import block
 from finembed_core.report.run import model_name
-from finembed_core.report.section import Column, Table, literal
+from finembed_core.report.section import Column, Table
 from finembed_core.warehouse.query import answer
+from finembed_core.warehouse.quoting import literal
 
 MOST = 10
 REASONS = {

@@ -47,7 +47,7 @@ def vintage(file: Path, spec: TableFiles) -> dt.date:
     stamp = _STAMP.search(file.name) if given is None else None
     try:
         if given is not None:
-            return given if isinstance(given, dt.date) else dt.date.fromisoformat(str(given))
+            return dt.date.fromisoformat(str(given))
         if stamp is not None:
             text = stamp.group()
             return Month.parse(text).end if len(text) == 7 else dt.date.fromisoformat(text)

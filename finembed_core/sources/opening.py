@@ -168,8 +168,8 @@ def read_text(source: Path | bytes, file: Path) -> pl.DataFrame:
     names = _header(opened)
     if not any(names):
         return pl.DataFrame()
-    check_separator(names, file)
-    check_header(names, file)
+    _check_separator(names, file)
+    _check_header(names, file)
     try:
         table = pl.read_csv(source, infer_schema=False, null_values=list(NULLS), glob=False)
     except pl.exceptions.PolarsError:
@@ -210,9 +210,9 @@ def _walked(opened: Opened, file: Path) -> _Text:
         while piece:
             if b"\0" in piece:
                 raise _no_text("it holds NUL bytes", file, "export it again as UTF-8 text")
-            has_end = b"\n" in piece
-            ended, returned = ended or has_end, returned or b"\r" in piece
-            if len(piece) == LONGEST_LINE and not has_end and not returned:
+            has_end, has_return = b"\n" in piece, b"\r" in piece
+            ended, returned = ended or has_end, returned or has_return
+            if len(piece) == LONGEST_LINE and not has_end and not has_return:
                 size = f"{LONGEST_LINE // 2**20} MB"
                 raise _no_text(f"{size} without an end of line", file, "give one row per line")
             _decode(decoder, piece, file)
@@ -289,14 +289,8 @@ def blank_rows(raw: pl.DataFrame) -> pl.Series:
     return raw.with_columns(text).select(pl.all_horizontal(pl.all().is_null())).to_series()
 
 
-def check_separator(names: Sequence[str], file: Path) -> None:
-    """Refuse a header that something other than commas separates.
-
-    Raises
-    ------
-    InputError
-        It is one column, with another separator in its name.
-    """
+def _check_separator(names: Sequence[str], file: Path) -> None:
+    """Refuse one column with another separator than the comma in its name."""
     other = [s for s in SEPARATORS if s in names[0]] if len(names) == 1 else []
     if other:
         raise InputError(
@@ -306,14 +300,8 @@ def check_separator(names: Sequence[str], file: Path) -> None:
         )
 
 
-def check_header(names: Sequence[str], file: Path) -> None:
-    """Refuse names that stand twice.
-
-    Raises
-    ------
-    InputError
-        One does.
-    """
+def _check_header(names: Sequence[str], file: Path) -> None:
+    """Refuse names that stand twice."""
     seen: set[str] = set()
     for name in filter(None, names):
         if name in seen:

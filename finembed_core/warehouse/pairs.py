@@ -12,6 +12,7 @@ import duckdb
 
 from finembed_core.errors import WarehouseError
 from finembed_core.settings import Settings
+from finembed_core.warehouse.quoting import literal
 from finembed_core.warehouse.sources import PAIRS, Part
 
 TEXTS = {
@@ -56,7 +57,7 @@ def create_pairs_view(
     names = settings.pairs.statistics(settings.polymodel.degree)
     files = [p.path for p in parts if p.manifest.table == PAIRS and p.path and not p.left_out]
     if files:
-        paths = ", ".join(_quoted(str(path.resolve())) for path in files)
+        paths = ", ".join(literal(path.resolve()) for path in files)
         rows = (
             f"SELECT {', '.join([f'{MONTH} AS month', 'fund_id', 'factor_id', *names])}"
             f" FROM read_parquet([{paths}], filename = true)"
@@ -78,9 +79,5 @@ def create_pairs_view(
         " settings keep, read from the files in publication.pairs_folder.'"
     )
     for name in ("month", "fund_id", "factor_id", *names):
-        text = _quoted(TEXTS.get(name, COEFFICIENT))
+        text = literal(TEXTS.get(name, COEFFICIENT))
         connection.execute(f"COMMENT ON COLUMN {PAIRS}.{name} IS {text}")
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"

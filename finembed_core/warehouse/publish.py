@@ -17,7 +17,7 @@ import polars as pl
 
 from finembed_core.calendar import Month
 from finembed_core.errors import WarehouseError
-from finembed_core.files import lock, put_in_place, remove
+from finembed_core.files import lock, lock_file, put_in_place, remove
 from finembed_core.fingerprint import code_fingerprint, digest
 from finembed_core.settings import Settings
 from finembed_core.store import PartStore
@@ -26,6 +26,7 @@ from finembed_core.warehouse.maps import MODULES as MAP_MODULES
 from finembed_core.warehouse.maps import embedding_map_rows
 from finembed_core.warehouse.pairs import create_pairs_view
 from finembed_core.warehouse.query import reading
+from finembed_core.warehouse.quoting import literal
 from finembed_core.warehouse.schema import Table, schema_sql, warehouse_schema
 from finembed_core.warehouse.sources import (
     DERIVED,
@@ -112,7 +113,7 @@ def publish(
         A part's file is damaged.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with lock(path.with_name(path.name + ".lock"), wait=True):
+    with lock(lock_file(path), wait=True):
         parts = committed_parts(store, settings, through)
         folder = _pairs_folder(store, settings)
         content = _content(parts, settings, latest, folder)
@@ -201,8 +202,8 @@ def _standing(path: Path, content: str) -> PublishReport | None:
 
 def _attach_new(connection: duckdb.DuckDBPyConnection, building: Path) -> None:
     """A new database file without a log: until it is swapped in, it may be lost."""
-    quoted = str(building).replace("'", "''")
-    connection.execute(f"ATTACH '{quoted}' AS warehouse (RECOVERY_MODE 'no_wal_writes')")
+    attach = f"ATTACH {literal(building)} AS warehouse (RECOVERY_MODE 'no_wal_writes')"
+    connection.execute(attach)
     connection.execute("USE warehouse")
 
 

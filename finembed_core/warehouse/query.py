@@ -17,6 +17,7 @@ from polars import selectors as cs
 
 from finembed_core.errors import WarehouseError
 from finembed_core.files import written_whole
+from finembed_core.warehouse.quoting import identifier, literal
 from finembed_core.warehouse.sources import PAIRS
 
 LIST_SEPARATOR = "|"
@@ -77,13 +78,12 @@ def reading(path: Path, threads: int | None = None) -> Iterator[duckdb.DuckDBPyC
             where=str(path),
             remedy="make one with `finembed run`, or `finembed demo`",
         )
-    quoted = str(path).replace("'", "''")
     with duckdb.connect() as connection:
         try:
             connection.execute("SET enable_progress_bar = false")
             if threads is not None:
                 connection.execute("SET threads = $1", [threads])
-            connection.execute(f"ATTACH '{quoted}' AS warehouse (READ_ONLY)")
+            connection.execute(f"ATTACH {literal(path)} AS warehouse (READ_ONLY)")
             connection.execute("USE warehouse")
             folders = connection.execute(
                 "SELECT pairs_folder FROM publication WHERE pairs_folder IS NOT NULL"
@@ -238,10 +238,8 @@ def answer(connection: duckdb.DuckDBPyConnection, sql: str) -> pl.DataFrame:
     names = _distinct(relation.columns)
     table = _bounded(relation, sql).rename_columns(names)
     if not all(map(_is_plain, relation.types)):
-        shown = (
-            _quoted(name) if _is_plain(kind) else f"{_quoted(name)}::VARCHAR AS {_quoted(name)}"
-            for name, kind in zip(names, relation.types, strict=True)
-        )
+        kinds = zip(map(identifier, names), relation.types, strict=True)
+        shown = (name if _is_plain(kind) else f"{name}::VARCHAR AS {name}" for name, kind in kinds)
         table = connection.from_arrow(table).project(", ".join(shown)).to_arrow_table()
     # Sums of integers come back as 38-digit decimals, which few readers of CSV or JSON know.
     return pl.DataFrame(table).with_columns(cs.decimal().cast(pl.Float64))
@@ -276,10 +274,6 @@ def _is_plain(kind: DuckDBPyType) -> bool:
     if kind.id in ("list", "array"):
         return cast(DuckDBPyType, kind.children[0][1]).id in PLAIN
     return kind.id in PLAIN
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
 
 
 def _names(connection: duckdb.DuckDBPyConnection) -> list[str]:

@@ -17,9 +17,8 @@ from finembed_core.embeddings.text import ABSENT
 from finembed_core.errors import FinembedError
 from finembed_core.files import lock
 from finembed_core.ingest.daily import Daily
-from finembed_core.ingest.stage import prepare
+from finembed_core.ingest.stage import brought
 from finembed_core.repair import Finding, examine
-from finembed_core.sources import load, month_bounds
 from finembed_dagster.cli.tables import show_notes
 from finembed_dagster.cli.texts import seen
 from finembed_dagster.lock import LOCK_FILE, WriteLock
@@ -45,37 +44,35 @@ def doctor(options: argparse.Namespace) -> int:
     dataset = study.settings.dataset
     console.print(f"dataset   {dataset.source}: {seen(dataset.label)}", soft_wrap=True)
     console.print(f"texts     {MODEL if installed() else ABSENT}", markup=False, soft_wrap=True)
-    stays_wrong = _mended(study, console) if options.repair else _looked_at(study, console)
-    for check in (_home_fault, _data_fault):
-        fault = check(study, console)
-        if fault is not None:
-            stays_wrong = True
-            console.print(f"[bold red]wrong:[/] {seen(str(fault))}")
-    if stays_wrong:
+    stays = _mended(study, console) if options.repair else _looked_at(study, console)
+    faults = [check(study, console) for check in (_home_fault, _data_fault)]
+    for fault in filter(None, faults):
+        console.print(f"[bold red]wrong:[/] {seen(str(fault))}")
+    if any(faults) or any(finding.wrong for finding in stays):
         return 2
-    console.print("[bold green]all is well[/]: finembed run")
+    well = "nothing is wrong beside these notes" if stays else "all is well"
+    console.print(f"[bold green]{well}[/]: finembed run")
     return 0
 
 
-def _looked_at(study: Study, console: Console) -> bool:
-    """Tell what is wrong in the home; whether anything is."""
+def _looked_at(study: Study, console: Console) -> list[Finding]:
+    """Tell what is wrong in the home."""
     if not _is_home(study):
-        return False
+        return []
     with _while_nobody_writes(study, console) as alone:
-        findings = _findings(study, console) if alone else []
+        findings = _findings(study, console) if alone else [_not_examined(study)]
     for finding in findings:
         remedy = f"would be {finding.done}" if finding.mend else finding.done
         _tell(console, "wrong:" if finding.wrong else "note:", finding, remedy)
-    wrong = [finding for finding in findings if finding.wrong]
-    if any(finding.mend for finding in wrong):
+    if any(finding.wrong and finding.mend for finding in findings):
         console.print("to mend this: finembed doctor --repair")
-    return bool(wrong)
+    return findings
 
 
-def _mended(study: Study, console: Console) -> bool:
-    """Mend what can be mended; whether anything stays wrong."""
+def _mended(study: Study, console: Console) -> list[Finding]:
+    """Mend what can be mended; what stays."""
     if not _is_home(study):
-        return False
+        return []
     with WriteLock(study.home.root).held():
         findings = _findings(study, console)
         for finding in findings:
@@ -85,7 +82,12 @@ def _mended(study: Study, console: Console) -> bool:
             _tell(console, label, finding, finding.done)
     if not findings:
         console.print("repair    there was nothing to mend")
-    return any(finding.wrong and not finding.mend for finding in findings)
+    return [finding for finding in findings if not finding.mend]
+
+
+def _not_examined(study: Study) -> Finding:
+    what = "another run is writing this home, which was not examined"
+    return Finding(what, str(study.home.root), "ask again when it has ended", wrong=False)
 
 
 def _is_home(study: Study) -> bool:
@@ -101,7 +103,6 @@ def _while_nobody_writes(study: Study, console: Console) -> Iterator[bool]:
     try:
         held = lock(study.home.root / LOCK_FILE, wait=False)
     except BlockingIOError:
-        show_notes(console, ["another run is writing this home, which was not examined"])
         yield False
         return
     except OSError as error:
@@ -146,8 +147,7 @@ def _home_fault(study: Study, console: Console) -> FinembedError | None:
 
 def _data_fault(study: Study, console: Console) -> FinembedError | None:
     try:
-        tables = load(study.settings.dataset)
-        found = prepare(tables, study.settings, *month_bounds(study.settings.dataset))
+        found = brought(study.settings)
     except FinembedError as error:
         return error
     funds, series = found.whole["funds"].height, found.whole["series"].height

@@ -41,7 +41,8 @@ Settings come from --settings, else ${SETTINGS_VARIABLE}, else {DEFAULT_SETTINGS
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code.
 
-    0 done, 1 something unforeseen, 2 a mistake that the message explains, 130 interrupted.
+    0 done, 1 something unforeseen, 2 a mistake that the message explains, 3 a leak was proved,
+    130 interrupted.
     """
     options = _parser().parse_args(arguments)
     command: Command = options.command

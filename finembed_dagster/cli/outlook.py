@@ -58,10 +58,11 @@ def _show_states(console: Console, found: Outlook) -> None:
     if rows:
         show(console, pl.DataFrame(rows), title="`finembed run` would compute, at most")
     first = found.decided_anew
+    before = "those before go" if found.changes.gone else "those before stand"
     console.print(
         "no decision would change: backtests and warehouse alone are computed again"
         if first is None
-        else f"decisions from {first} on may change, those before stand; backtests and warehouse "
+        else f"decisions from {first} on may change, {before}; backtests and warehouse "
         "are computed again as a whole",
         soft_wrap=True,
         highlight=False,

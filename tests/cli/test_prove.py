@@ -14,6 +14,9 @@ PROVED = "1990-06"
 def test_a_clean_study_is_proved_and_left_alone(
     study: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    store = PartStore(study / "home" / "store")
+    store.write("trend_model_lightgbm", "1990-01", files={"txt": b"of settings that were"})
+    (store.root / "universe" / "mine").mkdir()
     before = store_bytes(study / "home")
     there = sorted(path.name for path in study.iterdir())
     assert finembed("prove-point-in-time", "--month", PROVED) == 0

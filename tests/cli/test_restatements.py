@@ -8,6 +8,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 import yaml
+from rich.console import Console
 
 from finembed_core.calendar import Month
 from finembed_core.chain import chain
@@ -16,6 +17,7 @@ from finembed_core.outlook import Outlook, outlook
 from finembed_core.settings import Settings, load_settings
 from finembed_core.sources.tables import InputTables
 from finembed_core.store import PartStore
+from finembed_dagster.cli.outlook import _show_states
 from tests.restatements import Edit, at, catch_up, let_the_source_say, stamps, value_of
 from tests.study_runs import SETTINGS, finembed, store_bytes
 
@@ -215,13 +217,19 @@ def test_the_store_is_that_of_a_fresh_home(
 
 
 def test_a_month_on_top_changes_no_past(
-    home: PartStore, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    home: PartStore, built: PartStore, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bounds = stage.month_bounds(settings.dataset)
     monkeypatch.setattr(stage, "month_bounds", lambda dataset: (bounds[0], bounds[1] - 1))
     shorter = outlook(home, settings)
     assert shorter.changes.gone == (bounds[1],)
     catch_up(home, settings)
+    monkeypatch.setattr(stage, "month_bounds", lambda dataset: (bounds[0] + 1, bounds[1] - 1))
+    later = outlook(home, settings)
+    assert later.changes.gone == (bounds[0],)
+    console = Console(width=200, record=True, quiet=True)
+    _show_states(console, later)
+    assert "those before go" in console.export_text()
     monkeypatch.setattr(stage, "month_bounds", lambda dataset: bounds)
     found = outlook(home, settings)
     assert found.changes.values.is_empty()
@@ -234,6 +242,7 @@ def test_a_month_on_top_changes_no_past(
     past = {f for f in before if f.stem <= str(bounds[1] - 1)}
     assert past
     assert {f: after[f] for f in past} == {f: before[f] for f in past}
+    assert store_bytes(home.root.parent) == store_bytes(built.root.parent)
 
 
 def test_an_unchanged_source_is_said_to_be(home: PartStore, settings: Settings) -> None:

@@ -25,6 +25,7 @@ class Page:
     """A server's address and the file that its output goes to."""
 
     def __init__(self, port: int, log: Path) -> None:
+        self.port = port
         self._url, self._log = f"http://127.0.0.1:{port}", log
 
     def ask(self, query: str, **variables: object) -> dict[str, Any]:
@@ -70,7 +71,7 @@ def alive(group: int) -> bool:
 @contextmanager
 def served(study: Path) -> Iterator[tuple[Page, subprocess.Popen[bytes]]]:
     """`finembed ui` in its own process group, of which nothing is left afterwards."""
-    port, log = _free_port(), study / "ui.log"
+    port, log = free_port(), study / "ui.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "finembed_dagster.cli", "ui", "--port", str(port)],
@@ -88,7 +89,7 @@ def served(study: Path) -> Iterator[tuple[Page, subprocess.Popen[bytes]]]:
         process.wait(PATIENCE)
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]

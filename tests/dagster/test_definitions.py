@@ -1,5 +1,6 @@
 """The asset graph, its jobs and what a run leaves in Dagster."""
 
+import os
 import subprocess
 import sys
 import tomllib
@@ -14,6 +15,7 @@ import yaml
 from finembed_core.calendar import Month
 from finembed_core.errors import HomeError
 from finembed_core.settings import load_settings
+from finembed_dagster import processes
 from finembed_dagster import study as study_module
 from finembed_dagster.gathered import build_definitions
 from finembed_dagster.launch import LOCATION_TAG, Launcher
@@ -185,6 +187,17 @@ def test_a_wheel_brings_the_shipped_files(tmp_path: Path, monkeypatch: pytest.Mo
     assert shipped_file("dagster.yaml") == tmp_path / "share" / "dagster.yaml"
     with pytest.raises(HomeError, match=r"workspace.yaml is missing"):
         shipped_file("workspace.yaml")
+
+
+def test_a_process_of_somebody_else_that_the_system_hides_is_alive(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def forbidden(number: int, signal: int) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "kill", forbidden)
+    monkeypatch.setattr(processes, "_started", lambda number: "")
+    assert not processes._is_dead(this_process().rpartition(":")[0] + ":1")
 
 
 @pytest.mark.parametrize("process", ["gone", "another got its number", "alive"])

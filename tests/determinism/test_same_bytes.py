@@ -37,7 +37,7 @@ def expected(finished_study: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 def test_nothing_around_a_run_shows_in_it(expected: dict[str, str], tmp_path: Path) -> None:
-    """All at once: processes, threads, hashes, time zone, language, paths."""
+    """All at once: processes, threads, hashes, time zone, locale, paths."""
     found = parts(compute(tmp_path, SETTINGS, EVERYTHING_ELSE, MONTH))
     assert differing(expected, found) == []
     assert {name.partition("/")[0] for name in found} == {"store", "warehouse", "reports"}

@@ -31,6 +31,7 @@ VALUES = (0.01, -0.02, 0.03, 0.005, -0.01, 0.02)
 DAYS = tuple(dt.date(2020, k + 1, day) for k, day in enumerate((31, 29, 31, 30, 31, 30)))
 HEAD = "fund_id,date,ret"
 FUNDS = pl.Series(["A", "B"])
+Returns = Mapping[str, tuple[float | None, ...]]
 
 Writer = Callable[[Path], dict[str, Any]]
 Outcome = Literal["error", "quarantine", "value"]
@@ -47,6 +48,8 @@ class Case:
     outcome : {"error", "quarantine", "value"}
     says : tuple of str
         Parts of the message; rules; funds that must have `VALUES`.
+    kept : mapping of str to tuple of float or None
+        Returns by fund beside a row that is kept aside; None in its place.
     write : callable
         Writes the files into a folder and returns what stands under ``dataset.files``; or
         ``{"yaml": bytes}``, a whole settings file, or ``{"holdings": bytes}``, a book of `FUNDS`.
@@ -57,6 +60,7 @@ class Case:
     outcome: Outcome
     says: tuple[str, ...]
     write: Writer
+    kept: Returns = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,7 @@ class Seen:
 
     error: FinembedError | None
     rules: tuple[str, ...] = ()
-    returns: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    returns: Returns = field(default_factory=dict)
     parts: int = 0
 
 
@@ -107,6 +111,24 @@ def beside(name: str, content: str, **observations: Any) -> Writer:
         return files
 
     return write
+
+
+GOOD = f"{HEAD}\n{good()}"
+
+
+def errors(kind: str, *cases: tuple) -> list[Case]:
+    """Cases of a name, a writer, and what the message says."""
+    return [Case(kind, name, "error", tuple(says), write) for name, write, *says in cases]
+
+
+def values(kind: str, *cases: tuple) -> list[Case]:
+    """Cases of a name, a writer, and the funds that have `VALUES`."""
+    return [Case(kind, name, "value", tuple(funds), write) for name, write, *funds in cases]
+
+
+def aside(kind: str, kept: Returns, *cases: tuple) -> list[Case]:
+    """Cases of a name, a writer, and the rule under which a row is kept aside."""
+    return [Case(kind, name, "quarantine", (rule,), write, kept) for name, write, rule in cases]
 
 
 def plus(row: str, header: str = HEAD) -> Writer:
@@ -168,10 +190,19 @@ def faults(case: Case, seen: Seen) -> list[str]:
         return found + ([f"{seen.parts} files written"] if seen.parts else [])
     if seen.error:
         return [f"an error: {seen.error}"]
-    if case.outcome == "quarantine":
-        return [] if set(seen.rules) == set(case.says) else [f"rules {seen.rules}"]
-    sound = dict(seen.returns) == dict.fromkeys(case.says, VALUES) and not seen.rules
+    aside = case.outcome == "quarantine"
+    returns = case.kept if aside else dict.fromkeys(case.says, VALUES)
+    sound = set(seen.rules) == set(case.says if aside else ()) and _same(seen.returns, returns)
     return [] if sound else [f"returns {seen.returns}, rules {seen.rules}"]
+
+
+def _same(found: Returns, wanted: Returns) -> bool:
+    """Equal but for the rounding of a NAV's return."""
+
+    def rounded(returns: Returns) -> dict[str, list[float | None]]:
+        return {f: [v if v is None else round(v, 12) for v in own] for f, own in returns.items()}
+
+    return rounded(found) == rounded(wanted)
 
 
 def every_case() -> list[Case]:

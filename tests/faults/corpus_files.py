@@ -9,9 +9,7 @@ from typing import Any
 
 import polars as pl
 
-from tests.faults.corpus import DAYS, HEAD, VALUES, Case, Writer, good, text
-
-GOOD = f"{HEAD}\n{good()}"
+from tests.faults.corpus import DAYS, GOOD, VALUES, Writer, errors, text, values
 
 
 def parquet(folder: Path) -> bytes:
@@ -79,16 +77,8 @@ def clutter(folder: Path) -> None:
     (folder / "data[1].csv").write_text(GOOD)
 
 
-def _errors(kind: str, *cases: tuple) -> list[Case]:
-    return [Case(kind, name, "error", says, write) for name, write, *says in cases]
-
-
-def _values(kind: str, *cases: tuple) -> list[Case]:
-    return [Case(kind, name, "value", tuple(funds), write) for name, write, *funds in cases]
-
-
 NOT_CSV = [
-    *_errors(
+    *errors(
         "other kinds of files",
         ("CSV named .parquet", text(GOOD, "data.parquet"), "not Parquet", "name it .csv"),
         ("Parquet named .csv", bent(bytes, "data.csv"), "Parquet, not CSV", "name it .parquet"),
@@ -117,14 +107,14 @@ NOT_CSV = [
         ("a page that says error", text("\n<!DOCTYPE html>\n<html>404, not found</html>"), "HTML"),
         ("PDF", text(b"%PDF-1.7\n%\xe2\xe3"), "PDF"),
     ),
-    *_values(
+    *values(
         "other kinds of files",
         ("Parquet in capitals", bent(bytes, "DATA.PARQUET"), "A"),
         ("any other ending is text", text(GOOD, "data.txt"), "A"),
     ),
 ]
 PATHS = [
-    *_errors(
+    *errors(
         "paths",
         ("no such file", at("data.csv"), "there is no file data.csv", "correct `path`"),
         ("a pattern without match", at("data/*.csv"), "there is no file *.csv"),
@@ -140,7 +130,7 @@ PATHS = [
         ("NUL in the path", at("da\0ta.csv"), "there is no file"),
         ("a path of 5000 characters", at("x" * 5000), "name too long"),
     ),
-    *_values(
+    *values(
         "paths",
         ("a link to a file elsewhere", at("data.csv", outside), "A"),
         ("up and down again", roundabout, "A"),

@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from tests.faults.corpus import HEAD, Case, Writer, good
+from tests.faults.corpus import GOOD, Writer, errors, values
 
-GOOD = f"{HEAD}\n{good()}"
 DATASET = "dataset:\n  source: files\n  files: {fund_observations: [{path: data.csv}]}\n"
 BOMB = "ingest:\n  maturing_categories:\n    - &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"    - &{name} [{', '.join([f'*{before}'] * 9)}]\n"
@@ -38,16 +37,8 @@ def book(content: str | bytes) -> Writer:
     return lambda folder: {"holdings": content if isinstance(content, bytes) else content.encode()}
 
 
-def _errors(kind: str, *cases: tuple) -> list[Case]:
-    return [Case(kind, name, "error", says, write) for name, write, *says in cases]
-
-
-def _values(kind: str, *cases: tuple) -> list[Case]:
-    return [Case(kind, name, "value", tuple(funds), write) for name, write, *funds in cases]
-
-
 SETTINGS = [
-    *_errors(
+    *errors(
         "settings files",
         ("aliases that multiply", settings(BOMB), "aliases", "write the values out"),
         ("an alias of itself", settings("dataset: &a {files: *a}\n"), "aliases"),
@@ -87,7 +78,7 @@ SETTINGS = [
         ),
         ("10 MB", settings(b"# " + b"x" * 10_000_000), "larger than"),
     ),
-    *_values(
+    *values(
         "settings files",
         ("byte order mark", settings(b"\xef\xbb\xbf" + DATASET.encode()), "A"),
         (
@@ -100,7 +91,7 @@ SETTINGS = [
     ),
 ]
 HOLDINGS = [
-    *_errors(
+    *errors(
         "holdings",
         ("semicolons", book("fund_id;value\nA;100\n"), "separated by ';'"),
         ("a column missing", book("fund,value\nA,100\n"), "no column fund_id"),
@@ -117,7 +108,7 @@ HOLDINGS = [
         ("empty", book(""), "no column fund_id"),
         ("worth nothing", book("fund_id,value\nA,0\n"), "worth nothing"),
     ),
-    *_values(
+    *values(
         "holdings",
         ("byte order mark, blanks", book("\ufeff fund_id , value \n A , 100 \n\n"), "A"),
     ),

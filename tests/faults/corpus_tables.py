@@ -7,22 +7,22 @@ from decimal import Decimal
 
 import polars as pl
 
-from tests.faults.corpus import DAYS, HEAD, VALUES, Case, beside, good, plus, table, text
+from tests.faults.corpus import (
+    DAYS,
+    GOOD,
+    HEAD,
+    VALUES,
+    aside,
+    beside,
+    errors,
+    good,
+    plus,
+    table,
+    text,
+    values,
+)
 
-GOOD = f"{HEAD}\n{good()}"
 N = len(DAYS)
-
-
-def _errors(kind: str, *cases: tuple) -> list[Case]:
-    return [Case(kind, name, "error", says, write) for name, write, *says in cases]
-
-
-def _values(kind: str, *cases: tuple) -> list[Case]:
-    return [Case(kind, name, "value", tuple(funds), write) for name, write, *funds in cases]
-
-
-def _aside(kind: str, *cases: tuple) -> list[Case]:
-    return [Case(kind, name, "quarantine", tuple(rules), write) for name, write, *rules in cases]
 
 
 def frame(**columns) -> dict:
@@ -42,7 +42,7 @@ KOLKATA = pl.Series([dt.datetime(d.year, d.month, d.day) for d in DAYS]).dt.repl
     "Asia/Kolkata"
 )
 TYPES = [
-    *_errors(
+    *errors(
         "types",
         ("text in numbers", table(frame(ret=["much"] * N)), "'much' is not a number"),
         ("lists in numbers", table(frame(ret=[[v] for v in VALUES])), "not numbers"),
@@ -82,7 +82,7 @@ TYPES = [
             "'maybe' is not yes or no",
         ),
     ),
-    *_values(
+    *values(
         "types",
         ("decimals", table(frame(ret=[Decimal(str(v)) for v in VALUES])), "A"),
         ("numbers as text", table(frame(ret=[str(v) for v in VALUES])), "A"),
@@ -94,35 +94,56 @@ TYPES = [
     ),
 ]
 FACTS = [
-    *_aside(
+    *aside(
         "values",
+        {"A": VALUES, "B": (None,)},
         ("NaN", plus("B,2020-01-31,NaN"), "not_finite"),
         ("Infinity", plus("B,2020-01-31,Infinity"), "not_finite"),
         ("-Infinity", plus("B,2020-01-31,-inf"), "not_finite"),
         ("1e400", plus("B,2020-01-31,1e400"), "not_finite"),
         ("loses 250%", plus("B,2020-01-31,-2.5"), "return_below_minus_100"),
         ("percent instead of decimals", plus("B,2020-01-31,3.5"), "return_above_limit"),
+    ),
+    *aside(
+        "values",
+        {"A": (None, *(1 / level for level in range(10, 15))), "B": (None, None)},
         ("NAV of 0", text(nav("0")), "nav_not_positive"),
         ("NAV below 0", text(nav("-10")), "nav_not_positive"),
         ("infinite NAV", text(nav("inf")), "not_finite"),
         ("NAV a hundredfold", text(nav("1000")), "face_value_change"),
+    ),
+    *aside(
+        "values",
+        {"A": VALUES, "B": (0.1,)},  # the return counts, the assets do not
         ("negative assets", text(late("aum", "-5")), "aum_negative"),
         ("assets that are no number", text(late("aum", "NaN")), "not_finite"),
+    ),
+    *aside(
+        "values",
+        {"A": VALUES},
         (
             "available before its date",
             text(late("available_at", "2020-01-15")),
             "available_before_date",
         ),
         ("available in year 1", text(late("available_at", "0001-01-01")), "available_before_date"),
+    ),
+    *aside(
+        "values",
+        {"A": (*VALUES[:4], None, None)},
         ("after its death", beside("funds", "fund_id,death_date\nA,2020-04-15\n"), "after_death"),
+    ),
+    *aside(
+        "values",
+        {"A": (*VALUES[:5], None)},
         ("NaN in Parquet", table(frame(ret=[*VALUES[:5], float("nan")])), "not_finite"),
     ),
-    *_values(
+    *values(
         "values",
         ("dies in year 9999", beside("funds", "fund_id,death_date\nA,9999-12-31\n"), "A"),
         ("the same row twice", text(GOOD + good()), "A"),
     ),
-    *_errors(
+    *errors(
         "values",
         ("one key, two values", plus("A,2020-01-31,0.5"), "stands twice", "0.01 and 0.5"),
         ("two returns in a month", plus("A,2020-03-15,0.5"), "otherwise with one return a month"),
@@ -143,7 +164,7 @@ FACTS = [
     ),
 ]
 NAMES = [
-    *_errors(
+    *errors(
         "names",
         ("empty name", plus(",2020-01-31,0.1"), "fund_id is empty in 1 rows"),
         ("empty text as name", table(frame(fund_id=["A"] * 5 + [""])), "fund_id is empty"),
@@ -197,7 +218,7 @@ NAMES = [
             "is not described",
         ),
     ),
-    *_values(
+    *values(
         "names",
         ("names that differ by case", text(GOOD + good("a")), "A", "a"),
         (

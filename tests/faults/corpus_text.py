@@ -4,18 +4,9 @@ from __future__ import annotations
 
 import gzip
 
-from tests.faults.corpus import HEAD, Case, good, plus, text
+from tests.faults.corpus import GOOD, HEAD, errors, good, plus, text, values
 
-GOOD = f"{HEAD}\n{good()}"
 EURO = f"{HEAD}\n{good(form='%d/%m/%Y')}"
-
-
-def _errors(kind: str, *cases: tuple) -> list[Case]:
-    return [Case(kind, name, "error", says, write) for name, write, *says in cases]
-
-
-def _values(kind: str, *cases: tuple) -> list[Case]:
-    return [Case(kind, name, "value", tuple(funds), write) for name, write, *funds in cases]
 
 
 def _wide(cell: str = "0.01", head: str = "date,A") -> str:
@@ -23,7 +14,7 @@ def _wide(cell: str = "0.01", head: str = "date,A") -> str:
 
 
 ENCODINGS = [
-    *_errors(
+    *errors(
         "encodings",
         ("latin-1", text(GOOD.replace("A,", "Müller,").encode("latin-1")), "not UTF-8: byte 0xfc"),
         ("latin-1 header", text(("währung," + GOOD).encode("latin-1")), "not UTF-8"),
@@ -36,14 +27,14 @@ ENCODINGS = [
         ("zero width space in a name", plus("B\u200b,2020-01-31,0.1"), "U+200B"),
         ("Arabic digits", plus("B,2020-01-31,\u0660.\u0661"), "is not a number"),
     ),
-    *_values(
+    *values(
         "encodings",
         ("UTF-8 with byte order mark", text(b"\xef\xbb\xbf" + GOOD.encode()), "A"),
         ("emoji in a name", text(f"{HEAD}\n{good('🚀')}"), "🚀"),
         ("letters in two normal forms", text(GOOD + good("e\u0301") + good("é")), "A", "é"),
     ),
 ]
-SEPARATORS = _errors(
+SEPARATORS = errors(
     "separators",
     ("semicolons", text(GOOD.replace(",", ";")), "separated by ';'"),
     ("tabs", text(GOOD.replace(",", "\t")), "separated by '\\t'"),
@@ -53,7 +44,7 @@ SEPARATORS = _errors(
     ("decimal commas", text(f"{HEAD}\nA,2020-01-31,0,1\n"), "4 cells, the header 3", "line 2"),
 )
 NUMBERS = [
-    *_errors(
+    *errors(
         "numbers",
         ("quoted decimal comma", plus('B,2020-01-31,"0,1"'), "'0,1' is not a number", "row 8"),
         ("thousands", plus('B,2020-01-31,"1,000.5"'), "'1,000.5' is not a number"),
@@ -67,7 +58,7 @@ NUMBERS = [
         ("typographic minus", plus("B,2020-01-31,\u22120.05"), "is not a number"),
         ("in a matrix", text(_wide("x"), layout="wide", value_column="ret"), "'x'", "column A"),
     ),
-    *_values(
+    *values(
         "numbers",
         ("blanks around", text(f"{HEAD}\n{good(write=lambda v: f' {v} ')}"), "A"),
         ("exponents", text(f"{HEAD}\n{good(write=lambda v: f'{v:e}')}"), "A"),
@@ -84,7 +75,7 @@ NUMBERS = [
     ),
 ]
 DATES = [
-    *_errors(
+    *errors(
         "dates",
         ("day before month", text(EURO), "is not a date", "date_format"),
         ("month before day", text(EURO, date_format="%m/%d/%Y"), "is not a date like %m/%d/%Y"),
@@ -110,7 +101,7 @@ DATES = [
         ("no date", plus("B,,0.1"), "column date is empty in 1 rows"),
         ("a format that is none", text(GOOD, date_format="%Q"), "is not a date like %Q"),
     ),
-    *_values(
+    *values(
         "dates",
         ("day before month, told", text(EURO, date_format="%d/%m/%Y"), "A"),
         (
@@ -124,7 +115,7 @@ DATES = [
     ),
 ]
 ROWS = [
-    *_errors(
+    *errors(
         "rows and headers",
         ("a column twice", plus("B,2020-01-31,0.1,0.2", "fund_id,date,ret,ret"), "stands twice"),
         (
@@ -159,7 +150,7 @@ ROWS = [
         ("neither returns nor NAVs", text("fund_id,date\nA,2020-01-31\n"), "neither returns nor"),
         ("a line without end", text(b"fund_id,date,ret\n" + b"x" * (34 * 2**20)), "without an end"),
     ),
-    *_values(
+    *values(
         "rows and headers",
         ("CR and LF", text(GOOD.replace("\n", "\r\n")), "A"),
         ("blank lines at the end", text(GOOD + "\n\n"), "A"),
@@ -173,7 +164,7 @@ ROWS = [
     ),
 ]
 PACKED = [
-    *_errors(
+    *errors(
         "packed",
         ("gzip named .csv", text(gzip.compress(GOOD.encode())), "compressed", ".csv.gz"),
         ("text named .csv.gz", text(GOOD, "data.csv.gz"), "cannot be read"),
@@ -185,6 +176,6 @@ PACKED = [
         ),
         ("a bomb of zeros", text(gzip.compress(bytes(2**26)), "data.csv.gz"), "NUL bytes"),
     ),
-    *_values("packed", ("gzip", text(gzip.compress(GOOD.encode()), "data.csv.gz"), "A")),
+    *values("packed", ("gzip", text(gzip.compress(GOOD.encode()), "data.csv.gz"), "A")),
 ]
 CASES = [*ENCODINGS, *SEPARATORS, *NUMBERS, *DATES, *ROWS, *PACKED]

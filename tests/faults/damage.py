@@ -15,10 +15,10 @@ def content(home: Path, table: str, key: str) -> Path:
     return found
 
 
-def flip(path: Path, place: int) -> Path:
+def flip(path: Path, place: int, bit: int = 0) -> Path:
     """Turn over one bit of a file, as a bad disk or memory does."""
     held = bytearray(path.read_bytes())
-    held[place] ^= 1
+    held[place] ^= 1 << bit
     path.write_bytes(held)
     return path
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.faults.harness import SETTINGS, Kill, Zygote, difference, write_study
+from tests.faults.harness import Kill, Zygote, difference, write_study
 
 KILLED = -9
 LONGEST = {"publish": 0.4, "report": 0.2, "dagster": 1.0}
@@ -41,7 +41,6 @@ def live(
     events: Mapping[str, int],
     stages: Sequence[str],
     seed: int,
-    settings: str = SETTINGS,
 ) -> Life:
     """Kill a new home's runs once per stage given, let a last one end, compare.
 
@@ -53,16 +52,14 @@ def live(
     events : mapping of str to int
         Of the undisturbed run, by stage.
     stages : sequence of str
-        In which to kill, in the order of computation; a stage may come several times.
+        In which to kill, in the order of computation.
     seed : int
-    settings : str
-        Of both.
     """
     draw, begin = random.Random(seed), time.monotonic()
-    write_study(folder, settings)
+    write_study(folder)
     kills: Counter[str] = Counter()
     for stage in stages:
-        share = events[stage] // (stages.count(stage) + 1)  # so that something is left to kill
+        share = events[stage] // 2  # so that something is left to kill
         delay = draw.uniform(0.0, LONGEST.get(stage, 0.05)) if draw.random() < 0.5 else 0.0
         kill = Kill(stage, draw.randint(1, max(1, share)), delay)
         ended = processes.run(folder, kill=kill)

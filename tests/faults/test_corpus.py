@@ -54,12 +54,13 @@ def test_the_command_ends_with_2_and_one_message(
 ) -> None:
     case = FIRST_OF_KIND[kind]
     settings = prepared(case, tmp_path)
-    assert finembed("doctor", "--home", tmp_path / "home", "--settings", settings) == 2
-    said = capsys.readouterr()
-    text = " ".join((said.out + said.err).split())
-    assert all(" ".join(part.split()) in text for part in case.says)
-    assert "Traceback" not in text
-    assert not (tmp_path / "home" / "store").exists()
+    for command in ("doctor", "run"):
+        assert finembed(command, "--home", tmp_path / "home", "--settings", settings) == 2
+        said = capsys.readouterr()
+        text = " ".join((said.out + said.err).split())
+        assert all(" ".join(part.split()) in text for part in case.says)
+        assert "Traceback" not in text and text.count("remedy:") == 1
+    assert not list((tmp_path / "home").glob("store/*"))
 
 
 def test_the_documents_show_the_corpus_as_it_is() -> None:

@@ -16,11 +16,20 @@ from tests.faults.damage import (
     damaged_run,
     damaged_run_log,
     flip,
+    flipped_manifest,
     flipped_part,
+    lost_manifest,
+    lost_part,
     lost_stamp,
+    misplaced_manifest,
+    truncated_manifest,
     truncated_part,
 )
 from tests.study_runs import finembed, store_bytes
+
+ALONE = sorted(set(MENDED) - {"damaged_run_log"})
+TOGETHER = sorted(set(MENDED) - {"damaged_stamp", "lost_part", "damaged_run", "damaged_warehouse"})
+"""Neither over each other nor in the way of the run that names the remedy."""
 
 
 @pytest.fixture
@@ -46,9 +55,7 @@ def repair(home: Path, settings: Settings) -> list[str]:
     return [finding.where for finding in findings]
 
 
-@pytest.mark.parametrize(
-    "damage", [MENDED[name] for name in sorted(MENDED) if name != "damaged_run_log"]
-)
+@pytest.mark.parametrize("damage", [MENDED[name] for name in ALONE], ids=ALONE)
 def test_each_damage_is_found_alone_and_is_gone_once_mended(damaged: Path, damage: Damage) -> None:
     home, settings = damaged / "home", load_settings(damaged / "finembed.yaml")
     touched = damage(home)
@@ -104,6 +111,22 @@ def test_a_damaged_run_of_other_settings_is_its_owners_to_forget(
     assert touched.exists()
 
 
+def test_a_damaged_run_is_kept_where_the_next_one_would_be_another(
+    study: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The data have changed since: nothing computes that run again."""
+    text = (study / "finembed.yaml").read_text().replace("seed: 3", "seed: 4")
+    (study / "finembed.yaml").write_text(text)
+    touched = damaged_run(study / "home")
+    assert finembed("doctor", "--repair") == 2
+    assert "left until the study is whole and current" in capsys.readouterr().out
+    assert touched.exists()
+    assert finembed("run") == 0
+    assert finembed("doctor", "--repair") == 2
+    assert "finembed runs prune" in capsys.readouterr().out
+    assert touched.exists()
+
+
 def test_a_damaged_run_of_now_waits_until_its_inputs_are_whole(
     study: Path, settings: Settings
 ) -> None:
@@ -121,7 +144,7 @@ def test_repair_of_everything_then_a_run_gives_the_bytes_of_an_undisturbed_one(
 ) -> None:
     home = study / "home"
     whole = store_bytes(home)
-    for name in sorted(set(MENDED) - {"damaged_stamp", "lost_part", "damaged_run"}):
+    for name in TOGETHER:
         MENDED[name](home)
     assert finembed("run") == 2
     assert "finembed doctor --repair" in capsys.readouterr().err
@@ -139,6 +162,18 @@ def test_repair_of_everything_then_a_run_gives_the_bytes_of_an_undisturbed_one(
     assert aside.name == "runs.db.damaged"
 
 
+@pytest.mark.parametrize(
+    "damage", [lost_part, lost_manifest, truncated_manifest, flipped_manifest, misplaced_manifest]
+)
+def test_a_part_without_its_file_or_manifest_is_missing_and_built_by_the_next_run(
+    study: Path, damage: Damage
+) -> None:
+    whole = store_bytes(study / "home")
+    damage(study / "home")
+    assert finembed("run") == 0
+    assert store_bytes(study / "home") == whole
+
+
 def test_repair_waits_for_nobody_and_looking_is_not_in_the_way(
     study: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -147,7 +182,8 @@ def test_repair_waits_for_nobody_and_looking_is_not_in_the_way(
         assert finembed("doctor", "--repair") == 2
         assert "another run is writing this home" in capsys.readouterr().err
         assert finembed("doctor") == 0
-        assert "not examined" in capsys.readouterr().out
+        told = capsys.readouterr().out
+        assert "not examined" in told and "all is well" not in told
 
 
 def test_a_folder_that_is_no_home_is_left_alone(
@@ -178,13 +214,12 @@ def test_a_lost_stamp_and_a_damaged_log_are_told_by_the_run_itself(
     assert "finembed doctor --repair" in capsys.readouterr().err
 
 
-def test_any_flipped_bit_of_a_manifest_is_damage(study: Path, settings: Settings) -> None:
+def test_flipped_bits_of_a_manifest_are_damage(study: Path, settings: Settings) -> None:
     home = Home(study / "home")
     path = home.store.root / "trend_model_persistence" / "1994-01.json"
     sound = path.read_bytes()
     for place in range(0, len(sound), 7):
-        flip(path, place)
+        flip(path, place, bit=place % 8)
         assert home.store.manifest(path.parent.name, "1994-01") is None, place
         path.write_bytes(sound)
     assert home.store.manifest(path.parent.name, "1994-01") is not None
-    shutil.rmtree(home.root)

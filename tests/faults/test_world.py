@@ -90,10 +90,10 @@ def command(folder: Path, home: str, *arguments: str) -> list[str]:
 @pytest.mark.parametrize(
     "environment",
     [
-        {"TZ": "Pacific/Kiritimati", "LC_ALL": "tr_TR.UTF-8"},
+        {"TZ": "Pacific/Kiritimati"},
         {"TZ": "America/St_Johns", "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
     ],
-    ids=["far east, Turkish", "half an hour, ASCII"],
+    ids=["far east", "half an hour, ASCII"],
 )
 def test_no_time_zone_and_no_locale_moves_a_byte(study: Path, environment: dict[str, str]) -> None:
     run = command(study, "elsewhere", "run")

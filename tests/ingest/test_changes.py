@@ -2,17 +2,20 @@
 
 from dataclasses import replace
 
+import numpy as np
 import polars as pl
 import pytest
 
 from finembed_core.errors import MissingPartError
 from finembed_core.ingest import stage
 from finembed_core.ingest.changes import Changes, changes
+from finembed_core.ingest.daily_changes import daily_differences
 from finembed_core.ingest.stage import brought, ingest
 from finembed_core.settings import Settings
 from finembed_core.sources.tables import InputTables
 from finembed_core.store import PartStore
 from tests.daily_worlds import daily_tables, embedding_settings, prints, sessions
+from tests.daily_worlds import panel as daily_panel
 from tests.restatements import at, value_of
 
 from .worlds import FIRST, month_end, noise, returns, settings, tables
@@ -142,6 +145,42 @@ def test_a_print_of_the_daily_panel(store, monkeypatch):
         ("A", days[41].item(), "restated", str(days[41])[:7]),
     ]
     assert ("daily_panel", "all") in found.parts
+
+
+def test_only_what_differs_of_a_daily_panel_becomes_rows():
+    draw = np.random.default_rng(2)
+    was = daily_panel(draw.normal(0.0, 0.01, (30, 3)), ids=("A", "B", "C"))
+    other = was.returns.copy()
+    other[4, 1], other[5, 2] = 0.5, np.nan
+    before, after = daily_differences(was, replace(was, returns=other))
+    assert before.select("id", "date").rows() == [
+        ("B", was.days[4].item()),
+        ("C", was.days[5].item()),
+    ]
+    assert after.select("id", "ret").rows() == [("B", 0.5)]
+    assert [side.height for side in daily_differences(was, was)] == [0, 0]
+    shorter = replace(
+        was,
+        ids=was.ids[:2],
+        days=was.days[:-1],
+        returns=was.returns[:-1, :2],
+        known=was.known[:-1, :2],
+        series=was.series[:-1],
+        series_known=was.series_known[:-1],
+    )
+    before, after = daily_differences(shorter, was)
+    assert before.is_empty()
+    assert after.filter(id="C").height == 30
+    assert after.filter(pl.col("id") != "C")["date"].unique().to_list() == [was.days[-1].item()]
+
+
+def test_one_part_of_funds_and_more_of_series(store, monkeypatch):
+    changed = compared(store, monkeypatch, world(), world())
+    assert not changed.parts
+    for key in store.keys("fund_observations")[1:]:
+        store.delete("fund_observations", key)
+    found = changes(store, brought(settings()))
+    assert found.new[0] == FIRST and len(found.new) == MONTHS
 
 
 def test_nothing_was_ingested(store, monkeypatch):

@@ -1,4 +1,4 @@
-"""Every threshold is a setting that decides: moved, it changes what is kept aside, and only that.
+"""Every threshold is a setting that decides: moved, it changes what is kept aside.
 
 A case is a world, a setting, the value it is moved to, and the rule whose verdict appears or goes.
 """
@@ -175,6 +175,7 @@ def test_every_setting_of_the_gates_is_moved():
     moved_settings = {name for name, *_ in MONTHLY}
     own = leaves(IngestSettings) | leaves(NavSettings, "nav.")
     assert own == moved_settings | set(ELSEWHERE)
+    assert {name for name, *_ in DAILY} == {"max_abs_return", "max_gap_sessions"}
 
 
 @pytest.mark.parametrize(

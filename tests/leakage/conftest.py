@@ -1,7 +1,7 @@
 """One small history with two futures, built once: for proofs, and for leaks that are planted."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -9,14 +9,15 @@ from pathlib import Path
 import pytest
 
 from finembed_core.calendar import Month
-from finembed_core.chain import decision_months
+from finembed_core.chain import chain, decision_months
 from finembed_core.ingest import stage
 from finembed_core.ingest.stage import ingest
 from finembed_core.proof.future import another_future
-from finembed_core.proof.rebuild import build_chain, rebuild
+from finembed_core.proof.rebuild import rebuild
 from finembed_core.settings import Settings
 from finembed_core.sources import load
 from finembed_core.sources.tables import InputTables
+from finembed_core.stage import build
 from finembed_core.store import PartStore
 from tests.embeddings.small_store import SMALL
 from tests.leakage.futures import FIRST
@@ -51,6 +52,12 @@ class Futures:
     cut: Month
     tables: tuple[InputTables, InputTables]
     stores: tuple[PartStore, PartStore]
+
+
+def build_link(store: PartStore, settings: Settings, months: Sequence[Month], name: str) -> None:
+    """One link of the chain, for these months."""
+    link = chain(store, settings)[name]
+    list(build(link.stage, link.keys(months, settings), store, settings.execution))
 
 
 @pytest.fixture(autouse=True)
@@ -92,6 +99,6 @@ def daily_futures(tmp_path_factory: pytest.TempPathFactory) -> Futures:
         for name, each in zip(("true", "other"), tables, strict=True):
             store = PartStore(tmp_path_factory.mktemp(name))
             ingest(store, DAILY_SETTINGS, tables=each)
-            build_chain(store, DAILY_SETTINGS, decision_months(store), names=["macro_factors"])
+            build_link(store, DAILY_SETTINGS, decision_months(store), "macro_factors")
             stores.append(store)
     return Futures(DAILY_SETTINGS, cut, tables, (stores[0], stores[1]))

@@ -12,11 +12,11 @@ from finembed_core.ingest import stage
 from finembed_core.ingest.stage import ingest
 from finembed_core.proof.compare import Comparison, compare_parts, compare_runs, whole_study
 from finembed_core.proof.published import compare_warehouses
-from finembed_core.proof.rebuild import build_chain, linked_copy
+from finembed_core.proof.rebuild import linked_copy
 from finembed_core.settings import Settings
 from finembed_core.store import PartStore
 from finembed_core.warehouse.publish import publish
-from tests.leakage.conftest import Futures
+from tests.leakage.conftest import Futures, build_link
 from tests.leakage.futures import FIRST
 from tests.leakage.mutants import MUTANTS, Mutant
 
@@ -120,7 +120,7 @@ def _built(
     store = linked_copy(clean, target, without=[*link.stage.tables, *whole_study(clean, settings)])
     first = min(store.keys("fund_observations"))
     months = month_range(type(cut).parse(first) + 1, cut + 1)
-    build_chain(store, settings, months, names=[at])
+    build_link(store, settings, months, at)
     return store, ""
 
 

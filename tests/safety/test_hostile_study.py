@@ -99,6 +99,10 @@ def test_commands_show_names_and_obey_none(
         assert text.split("\n")[0].translate(SEEN)[:10] in said(capsys, "explain", "--", text)
     assert "no embeddings" in said(capsys, "similar", IDS[1], code=2)
     assert "no fund is called" in said(capsys, "explain", "[/] \x1b[2J", code=2)
+    (run,) = query(folder / "home" / "warehouse.duckdb", "SELECT run_id FROM runs")["run_id"]
+    assert run[:8] in said(capsys, "runs")
+    assert "nothing is wrong" in said(capsys, "doctor") or "all is well" in said(capsys, "doctor")
+    said(capsys, "report", "--run", run)
     said(capsys, "rebalance", "--month", LAST)
     orders = pl.read_csv(next((folder / "home" / "reports").glob("*.csv")))
     assert set(orders["fund_id"]) <= set(IDS) and orders.height
@@ -177,4 +181,9 @@ def test_no_variable_of_the_environment_is_kept(folder: Path) -> None:
     """Not in the store, the warehouse, the report, nor in Dagster's log of the run."""
     for path in files(folder):
         assert SECRET.encode() not in path.read_bytes(), path
+        if path.suffix == ".parquet":
+            assert SECRET not in pl.read_parquet(path).write_json(), path
+    warehouse = folder / "home" / "warehouse.duckdb"
+    for table in query(warehouse, "SHOW TABLES")["name"]:
+        assert SECRET not in query(warehouse, f'FROM "{table}"').write_json(), table
     assert any("dagster" in str(path) for path in files(folder / "home"))

@@ -3,26 +3,18 @@
 from __future__ import annotations
 
 import os
-import signal
 import socket
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from tests.dagster.served import DAEMONS, free_port, served
 from tests.study_runs import finembed
 
 LISTENING = "0A"
 LOOPBACK = {"0100007F", "00000000000000000000000001000000", "0000000000000000FFFF00000100007F"}
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
 
 
 def processes(root: int) -> Iterator[int]:
@@ -91,21 +83,11 @@ def test_the_page_is_asked_to_listen_to_this_machine_and_warns_of_more(
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/net/tcp").exists(), reason="sockets are read from /proc")
 def test_page_daemon_and_code_server_listen_on_loopback_alone(study: Path) -> None:
-    port = free_port()
-    command = [sys.executable, "-m", "finembed_dagster.cli", "ui", "--port", str(port)]
-    page = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        for _ in range(240):
-            assert page.poll() is None
-            if any(own == port for _, own in listeners(page.pid)):
-                break
-            time.sleep(0.5)
-        found = listeners(page.pid)
-        assert port in {own for _, own in found}
+    with served(study) as (page, process):
+        page.wait_for(lambda: page.healthy_daemons() >= DAEMONS, "page with healthy daemons")
+        found = listeners(process.pid)
+        assert page.port in {own for _, own in found}
         assert {address for address, _ in found} <= LOOPBACK
-    finally:
-        page.send_signal(signal.SIGINT)
-        page.wait(60)
 
 
 @pytest.mark.slow

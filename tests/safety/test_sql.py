@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 import duckdb
+import polars as pl
 import pytest
 
 from finembed_core.errors import WarehouseError
@@ -21,7 +22,7 @@ COPY funds TO '{out}'
 COPY (SELECT 1) TO '{out}' (FORMAT parquet)
 EXPORT DATABASE '{out}'
 WITH x AS (COPY (SELECT 1) TO '{out}') SELECT 1
-WITH x AS (COPY funds TO '{out}' (USE_TMP_FILE false)) FROM funds
+WITH x AS (COPY (SELECT 1) TO '{out}' (USE_TMP_FILE false)) FROM x
 EXPLAIN ANALYZE COPY funds TO '{out}'
 EXPLAIN ANALYZE WITH x AS (COPY (SELECT 1) TO '{out}') SELECT 1
 EXPLAIN (ANALYZE) COPY (SELECT 1) TO '{out}'
@@ -30,10 +31,9 @@ FROM json_execute_serialized_sql(json_serialize_sql('{copy}'))
 FROM query('FROM json_exec' || 'ute_serialized_sql(json_serialize_sql(''SELECT 1''))')
 SELECT 1 FROM funds, system.main.json_execute_serialized_sql(json_serialize_sql('{copy}'))
 SELECT 1; COPY funds TO '{out}'
-FROM query('COPY funds TO ''{out}''')
 ATTACH '{out}'
 ATTACH '{out}' AS other; CREATE TABLE other.t AS SELECT 1
-PRAGMA profile_output = '{out}'
+PRAGMA profile_output = '{out}.txt'
 CALL enable_logging(storage = 'file', storage_path = '{out}')
 FROM enable_logging(storage = 'file', storage_path = '{out}')
 CREATE TABLE t AS SELECT 1
@@ -44,7 +44,7 @@ CREATE PERSISTENT SECRET s (TYPE http, BEARER_TOKEN 'x')
 INSERT INTO funds (fund_id) VALUES ('x')
 WITH x AS (INSERT INTO funds (fund_id) VALUES ('x') RETURNING *) FROM x
 WITH x AS (DELETE FROM funds RETURNING *) FROM x
-MERGE INTO funds USING funds AS f ON true WHEN MATCHED THEN DELETE
+MERGE INTO funds USING (SELECT 'F0' AS id) ON fund_id = id WHEN MATCHED THEN DELETE
 TRUNCATE funds
 DROP VIEW leaderboard
 ALTER TABLE funds ADD COLUMN x INT
@@ -52,17 +52,17 @@ COMMENT ON TABLE funds IS 'x'
 VACUUM funds
 BEGIN
 PREPARE p AS COPY funds TO '{out}'
-IMPORT DATABASE '{folder}'"""
+IMPORT DATABASE '{folder}/exported'"""
 READS = """\
 FROM read_csv('{secret}')
 FROM read_text('{secret}')
 FROM read_blob('{secret}')
-FROM read_json('{secret}')
-FROM read_ndjson_objects('{secret}')
+FROM read_json('{folder}/secret.json')
+FROM read_ndjson_objects('{folder}/secret.json')
 FROM sniff_csv('{secret}')
-FROM read_parquet('{secret}')
-FROM parquet_metadata('{secret}')
-FROM read_duckdb('{secret}')
+FROM read_parquet('{folder}/secret.parquet')
+FROM parquet_metadata('{folder}/secret.parquet')
+FROM read_duckdb('{folder}/secret.duckdb')
 FROM '{secret}'
 FROM 'file://{secret}'
 FROM glob('{folder}/*')
@@ -76,25 +76,21 @@ SELECT (SELECT content FROM read_text('{secret}'))
 DESCRIBE FROM read_csv('{secret}')
 SUMMARIZE FROM read_csv('{secret}')
 EXPLAIN ANALYZE FROM read_text('{secret}')
-COPY funds FROM '{secret}'
 FROM read_text('/proc/self/environ')
-SELECT getenv('HOME')
-FROM 'http://127.0.0.1:9/x.csv'
-FROM read_parquet('https://127.0.0.1:9/x.parquet')
-FROM 's3://bucket/x.parquet'
-FROM read_text('hf://datasets/x/y.csv')
-INSTALL httpfs
-LOAD httpfs
-LOAD '{secret}'
-FROM sqlite_scan('{secret}', 't')
 FROM duckdb_extensions()
-FROM hidden
-SET enable_external_access = true
 SET lock_configuration = false
 RESET lock_configuration
 SET python_enable_replacements = true
 PRAGMA database_list
 SET VARIABLE x = 1"""
+ASKS = """\
+FROM 'http://127.0.0.1:9/x.csv'
+FROM read_parquet('https://127.0.0.1:9/x.parquet')
+FROM 's3://bucket/x.parquet'
+FROM read_text('hf://datasets/x/y.csv')
+FROM sqlite_scan('x.db', 't')
+INSTALL httpfs
+LOAD httpfs"""
 BOMBS = [
     "SELECT count(*) FROM (FROM range(100_000_000) AS a(i) ORDER BY hash(i))",
     "WITH RECURSIVE t AS (SELECT repeat('x', 1_000_000) AS x UNION ALL SELECT x || x FROM t)"
@@ -110,7 +106,13 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     store = fake_store(home.store.root)
     write_pairs(store)
     publish(store, home.warehouse, SETTINGS)
-    (folder / "secret.csv").write_text(f"word,number\n{CANARY},2\n")
+    secret = pl.DataFrame({"word": [CANARY], "number": [2]})
+    secret.write_csv(folder / "secret.csv")
+    secret.write_parquet(folder / "secret.parquet")
+    secret.write_ndjson(folder / "secret.json")
+    with duckdb.connect(str(folder / "secret.duckdb")) as connection:
+        connection.execute("CREATE TABLE t AS FROM secret")
+        connection.execute(f"EXPORT DATABASE '{folder / 'exported'}'")
     (folder / "here").mkdir()
     return home.root
 
@@ -143,12 +145,29 @@ def test_sql_writes_nothing_not_even_where_it_may_read(home: Path) -> None:
             assert state(home.parent) == before, sql
 
 
-def test_sql_sees_no_file_no_variable_and_no_network(home: Path) -> None:
-    hidden = "a variable of this function"
+def test_sql_sees_no_file_and_no_setting(home: Path) -> None:
     for sql in READS.splitlines():
         said = refused(home, sql.format(secret=home.parent / "secret.csv", folder=home.parent))
-        assert CANARY not in said and hidden not in said
-        assert "HTTP" not in said, "it went as far as to ask"
+        assert CANARY not in said, sql
+
+
+def test_sql_asks_no_network(home: Path) -> None:
+    for sql in ASKS.splitlines():
+        assert "HTTP" not in refused(home, sql), "it went as far as to ask"
+
+
+@pytest.mark.parametrize("sql", [*WRITES.splitlines(), *READS.splitlines()])
+def test_without_protection_it_would_do_what_it_says(home: Path, tmp_path: Path, sql: str) -> None:
+    """Or else that it is refused would say nothing."""
+    out = tmp_path / "out"
+    texts = {"out": out, "folder": home.parent, "secret": home.parent / "secret.csv"}
+    file = shutil.copyfile(home / "warehouse.duckdb", tmp_path / "copy.duckdb")
+    with duckdb.connect() as connection:
+        connection.execute(f"SET secret_directory = '{tmp_path / 'secrets'}'")
+        connection.execute(f"ATTACH '{file}' AS warehouse")
+        connection.execute("USE warehouse")
+        copy = f"WITH x AS (COPY (SELECT 1) TO ''{out}'') FROM x"
+        connection.execute(sql.format(copy=copy, **texts)).fetchall()
 
 
 def test_of_all_folders_pair_statistics_alone_are_open_and_no_link_leads_out(home: Path) -> None:

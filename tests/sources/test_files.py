@@ -8,7 +8,8 @@ from finembed_core.calendar import Month
 from finembed_core.errors import InputError, SettingsError
 from finembed_core.ingest.stage import prepare
 from finembed_core.settings import DatasetSettings, FilesSource, Settings, TableFiles
-from finembed_core.sources import files, load, month_bounds
+from finembed_core.sources import files, load, month_bounds, opening
+from finembed_core.sources.opening import open_table
 
 JAN, FEB = dt.date(2020, 1, 31), dt.date(2020, 2, 29)
 
@@ -129,6 +130,14 @@ def test_missing_file_and_empty_folder(tmp_path):
         load(dataset(TableFiles(path=str(tmp_path / "nothing.csv"))))
     with pytest.raises(InputError, match="no CSV or Parquet"):
         load(dataset(TableFiles(path=str(tmp_path))))
+
+
+def test_a_line_without_end_is_refused_whatever_ends_the_others(tmp_path, monkeypatch):
+    monkeypatch.setattr(opening, "LONGEST_LINE", 64)
+    for end in ("\n", "\r\n"):
+        (tmp_path / "f.csv").write_text(f"fund_id,date,ret{end}{'x' * 300},2000-01-31,0.1{end}")
+        with pytest.raises(InputError, match="without an end of line"):
+            open_table(tmp_path / "f.csv")
 
 
 def test_damaged_parquet_is_explained(tmp_path):

@@ -100,8 +100,9 @@ def test_a_constant_names_the_vintage_of_a_file_that_does_not(tmp_path):
         assert rows["vintage"].unique().to_list() == [dt.date(2019, 6, 28)]
     with pytest.raises(InputError, match=r"(?s)does not tell its vintage.*current\.csv.*2019-10"):
         loaded(tmp_path)
-    with pytest.raises(SettingsError, match="'June' names no day"):
-        loaded(tmp_path, constants={"vintage": "June"})
+    for given in ("June", dt.datetime(2019, 6, 28, 12)):
+        with pytest.raises(SettingsError, match="names no day"):
+            loaded(tmp_path, constants={"vintage": given})
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,9 @@ import polars as pl
 from finembed_core.report.charts import bars, figure
 from finembed_core.report.figures import COLORS
 from finembed_core.report.run import Run
-from finembed_core.report.section import Chart, Column, Section, Table, absent, literal, rows_of
+from finembed_core.report.section import Chart, Column, Section, Table, absent, rows_of
 from finembed_core.warehouse.query import answer
+from finembed_core.warehouse.quoting import literal
 
 QUANTILE = 1.96
 MOST = 10  # funds at each end

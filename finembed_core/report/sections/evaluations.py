@@ -12,8 +12,9 @@ import polars as pl
 from finembed_core.report.charts import FALL, LEAD_WIDTH, RISE, WIDTH, figure, forest, reach
 from finembed_core.report.figures import COLORS, GRAY, INK
 from finembed_core.report.run import MODELS, MODES, Run, model_name
-from finembed_core.report.section import Chart, Column, Section, Table, absent, literal, rows_in
+from finembed_core.report.section import Chart, Column, Section, Table, absent, rows_in
 from finembed_core.warehouse.query import answer
+from finembed_core.warehouse.quoting import literal
 
 TITLE = "What embeddings are worth"
 EVALUATIONS = {

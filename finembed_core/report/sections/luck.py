@@ -5,8 +5,9 @@ from __future__ import annotations
 import duckdb
 
 from finembed_core.report.run import Run
-from finembed_core.report.section import Column, Section, Table, absent, literal, rows_of
+from finembed_core.report.section import Column, Section, Table, absent, rows_of
 from finembed_core.warehouse.query import answer
+from finembed_core.warehouse.quoting import literal
 
 TITLE = "Is it luck? All strategies at once"
 LEVEL = 0.05

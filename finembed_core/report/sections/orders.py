@@ -5,8 +5,9 @@ from __future__ import annotations
 import duckdb
 
 from finembed_core.report.run import Run
-from finembed_core.report.section import Column, Section, Table, absent, literal, literals, rows_of
+from finembed_core.report.section import Column, Section, Table, absent, literals, rows_of
 from finembed_core.warehouse.query import answer
+from finembed_core.warehouse.quoting import literal
 
 TITLE = "Orders of the newest decision"
 MOST = 300

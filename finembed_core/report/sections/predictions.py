@@ -15,10 +15,10 @@ from finembed_core.report.section import (
     Section,
     Table,
     absent,
-    literal,
     rows_of,
 )
 from finembed_core.warehouse.query import answer
+from finembed_core.warehouse.quoting import literal
 
 STEP = 0.05  # width of a bin of P(up)
 LEAST = 50  # predictions from which a bin is drawn

@@ -14,11 +14,11 @@ from finembed_core.report.section import (
     Section,
     Table,
     absent,
-    literal,
     literals,
     rows_of,
 )
 from finembed_core.warehouse.query import answer
+from finembed_core.warehouse.quoting import literal
 
 YEAR = 12
 

@@ -9,8 +9,9 @@ import duckdb
 import polars as pl
 
 from finembed_core.report.run import Run
-from finembed_core.report.section import Column, Section, Table, literal, rows_of
+from finembed_core.report.section import Column, Section, Table, rows_of
 from finembed_core.warehouse.query import answer
+from finembed_core.warehouse.quoting import literal
 from finembed_core.warehouse.trials import TRIED
 
 TITLE = "Verdict"
