@@ -10,7 +10,7 @@ demo: $(INSTALLED)
 	$(BIN)/finembed demo
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" --numprocesses auto --dist loadfile
 
 slow: $(INSTALLED)
 	$(BIN)/python -m pytest -m slow

@@ -175,22 +175,22 @@ def _of_run(store: PartStore, path: Path, fault: str, now: str | None) -> Findin
         return _dropped(store, path, fault)
     remedy = f"bring it back from a copy, or forget the run: `finembed runs prune {run_id} --yes`"
     if now is None:
-        first = "left until the study is whole and current (`finembed run`, then this again)"
-        remedy = f"{first}; or {remedy}"
+        remedy = "left until what it was computed from is whole: `finembed run`, then this again"
     return Finding(f"{path.parent.name} {run_id}: {fault}", str(path), remedy)
 
 
 def _run_in_force(store: PartStore, settings: Settings) -> str | None:
-    """Run that the next `finembed run` computes where it is not there; None if it cannot be told.
+    """Run that the next `finembed run` computes where it is not there.
 
-    Where the source has changed, or a part is open, the next run will be another one.
+    None if that cannot be told; empty where the source has changed or a part is open: then it will
+    be a new one.
     """
     try:
         months = decision_months(store)
-        if not months or changes(store, brought(settings)).parts:
-            return None
+        if changes(store, brought(settings)).parts:
+            return ""
         opened = first_open_month(chain_state(store, settings, months))
-        return identify(store, settings, months[-1]).run_id if opened is None else None
+        return "" if opened else identify(store, settings, months[-1]).run_id
     except FinembedError:  # the source cannot be read, or what tells is damaged too
         return None
 

@@ -58,7 +58,7 @@ ALLOWED = {
     "proof": BASICS
     | READING
     | {"chain", "sources", "ingest", "daily_panel", "embeddings", "backtest", "warehouse"},
-    "repair": BASICS | {"store", "home", "chain", "backtest", "warehouse"},
+    "repair": BASICS | {"store", "home", "chain", "ingest", "backtest", "warehouse"},
 }
 """What each room may know besides itself; a room stands after all that it may know.
 
