@@ -27,6 +27,7 @@ from finembed_core.progress import Progress, Silent
 from finembed_core.settings import Settings
 from finembed_core.store import PART_FILE, Manifest, PartStore
 from finembed_core.warehouse.query import reading
+from finembed_core.warehouse.quoting import identifier
 
 ORDINARY_KEY = re.compile(r"\d{4}-\d{2}|[0-9a-f]{16}|all")
 HASH_A_ROW = "SELECT bit_xor(hash(COLUMNS(*))) FROM"  # reads every block, whose checksum is kept
@@ -201,7 +202,7 @@ def _warehouse(path: Path) -> Iterator[Finding]:
             for (name,) in connection.execute(
                 "SELECT table_name FROM duckdb_tables() WHERE database_name = 'warehouse'"
             ).fetchall():
-                connection.execute(f'{HASH_A_ROW} "{name}"').fetchall()
+                connection.execute(f"{HASH_A_ROW} {identifier(name)}").fetchall()
     except duckdb.OutOfMemoryException as error:
         what = f"the warehouse was not examined to its end: {str(error).splitlines()[0]}"
         yield Finding(what, str(path), "close other programs, then ask again", wrong=False)

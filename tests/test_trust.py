@@ -17,7 +17,7 @@ from tests.ingest.test_gate_thresholds import WITHOUT_THRESHOLD
 from tests.leakage.mutants import MUTANTS
 from tests.safety.hostile import FACTORS, TEXTS, UNSEEN
 from tests.safety.test_hostile_study import SECRETS
-from tests.safety.test_sql import ASKS, READS, WRITES
+from tests.safety.test_sql import ASKS, BOMBS, READS, TRACELESS, WRITES
 
 PAGE = (Path(__file__).resolve().parents[1] / "docs" / "trust.md").read_text(encoding="utf-8")
 KILLS = sum(study.lives * len(study.stages) for study in STUDIES.values())
@@ -33,9 +33,11 @@ SAID = [
     f"{len(MENDED)} kinds singly, {len(TOGETHER)} of them together",
     f"equal in {len(VARIANTS)} variants",
     f"{len(MACHINES)} kinds of kernels",
-    f"{len(WRITES.splitlines())} writing statements at 3 targets",
-    f"{len(READS.splitlines())} that read files or settings",
+    f"{len(WRITES.splitlines())} statements that write or change something at 3 targets",
+    f"{len(READS)} that read the machine",
+    f"{len(TRACELESS.splitlines())} that leave no trace",
     f"{len(ASKS.splitlines())} that ask the network",
+    f"{len(BOMBS)} bombs",
     f"{len(TEXTS)} hostile names of funds, {len(TEXTS) - len(UNSEEN)} of them as ids",
     f"{len(FACTORS)} of series",
     f"{len(SECRETS)} planted secrets",

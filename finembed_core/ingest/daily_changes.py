@@ -12,9 +12,13 @@ from numpy.typing import NDArray
 from finembed_core.daily_panel import DailyPanel, Days, Floats32
 
 NO_PANEL = DailyPanel(
-    np.array([], dtype="datetime64[D]"),
-    *((), np.empty((0, 0), np.float32), np.empty((0, 0), np.int32)),
-    *((), np.empty((0, 0), np.float32), np.empty((0, 0), np.int32)),
+    days=np.array([], dtype="datetime64[D]"),
+    ids=(),
+    returns=np.empty((0, 0), dtype=np.float32),
+    known=np.empty((0, 0), dtype=np.int32),
+    series_ids=(),
+    series=np.empty((0, 0), dtype=np.float32),
+    series_known=np.empty((0, 0), dtype=np.int32),
 )
 ROWS = {
     "id": pl.String(),

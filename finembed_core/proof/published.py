@@ -9,7 +9,7 @@ import duckdb
 from finembed_core.calendar import Month
 from finembed_core.proof.compare import Comparison, Difference
 from finembed_core.settings import Settings
-from finembed_core.warehouse.quoting import literal
+from finembed_core.warehouse.quoting import identifier, literal
 from finembed_core.warehouse.schema import Table, warehouse_schema
 
 HINDSIGHT = ("fund_returns", "series_values")
@@ -64,7 +64,7 @@ def _compared(
 ) -> tuple[int, Difference | None]:
     """Rows of a table, and the first that stand in one warehouse only."""
     columns = [column for column in table.columns if column.name not in UNEQUAL]
-    listed = ", ".join(f'"{column.name}"' for column in columns)
+    listed = ", ".join(identifier(column.name) for column in columns)
     rows = [f'SELECT {listed} FROM {side}."{table.name}" WHERE {known}' for side in ("one", "two")]
     day = next((f'min("{c.name}")' for c in columns if c.type == "DATE"), "NULL")
     only = f"(({rows[0]}) EXCEPT ALL ({rows[1]})) UNION ALL (({rows[1]}) EXCEPT ALL ({rows[0]}))"

@@ -15,7 +15,7 @@ import plotly.graph_objects as go
 import polars as pl
 
 from finembed_core.report.run import Run
-from finembed_core.warehouse.quoting import literal
+from finembed_core.warehouse.quoting import identifier, literal
 
 NO_NAMES: Mapping[str, str] = {}
 
@@ -114,7 +114,7 @@ def rows_of(connection: duckdb.DuckDBPyConnection, table: str, run: Run) -> str:
     if not _is_there(connection, table):
         return f"this warehouse has no table {table}"
     found = connection.execute(
-        f'SELECT 1 FROM "{table}" WHERE run_id = ? LIMIT 1', [run.run_id]
+        f"SELECT 1 FROM {identifier(table)} WHERE run_id = ? LIMIT 1", [run.run_id]
     ).fetchall()
     return "" if found else f"table {table} holds nothing about this run"
 
@@ -123,7 +123,7 @@ def rows_in(connection: duckdb.DuckDBPyConnection, table: str) -> str:
     """Why a table that is of no run has nothing to show, or an empty string where it has."""
     if not _is_there(connection, table):
         return f"this warehouse has no table {table}"
-    found = connection.execute(f'SELECT 1 FROM "{table}" LIMIT 1').fetchall()
+    found = connection.execute(f"SELECT 1 FROM {identifier(table)} LIMIT 1").fetchall()
     return "" if found else f"table {table} is empty"
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import duckdb
 
+from finembed_core.warehouse.quoting import identifier
 from finembed_core.warehouse.schema import Table
 
 TOLERANCE = 1e-9
@@ -158,7 +159,7 @@ def row_fault(
     """
     for column in table.columns:
         if not column.nullable:
-            faults = f'SELECT * FROM ({rows}) WHERE "{column.name}" IS NULL'
+            faults = f"SELECT * FROM ({rows}) WHERE {identifier(column.name)} IS NULL"
             row = described_row(connection, faults, parameters)
             if row is not None:
                 return f"{column.name} must not be missing", row
@@ -171,7 +172,7 @@ def row_fault(
         row = described_row(connection, f"SELECT * FROM ({rows}) WHERE NOT {rule}", parameters)
         if row is not None:
             return rule, row
-    key = ", ".join(f'"{name}"' for name in table.key)
+    key = ", ".join(map(identifier, table.key))
     twice = f"SELECT {key}, count(*) AS times FROM ({rows}) GROUP BY {key} HAVING count(*) > 1"
     row = described_row(connection, twice, parameters)
     return f"one row per ({', '.join(table.key)})", row or "(row not found)"

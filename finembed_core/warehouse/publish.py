@@ -26,7 +26,7 @@ from finembed_core.warehouse.maps import MODULES as MAP_MODULES
 from finembed_core.warehouse.maps import embedding_map_rows
 from finembed_core.warehouse.pairs import create_pairs_view
 from finembed_core.warehouse.query import reading
-from finembed_core.warehouse.quoting import literal
+from finembed_core.warehouse.quoting import identifier, literal
 from finembed_core.warehouse.schema import Table, schema_sql, warehouse_schema
 from finembed_core.warehouse.sources import (
     DERIVED,
@@ -265,7 +265,7 @@ def _write_parts(connection: duckdb.DuckDBPyConnection, parts: list[Part]) -> No
         connection.execute("CREATE TEMP TABLE part (filename VARCHAR)")
         return
     connection.register("committed", frame.to_arrow())
-    columns = ", ".join(f'"{c.name}"' for c in warehouse_schema()["parts"].columns)
+    columns = ", ".join(identifier(c.name) for c in warehouse_schema()["parts"].columns)
     connection.execute(f'INSERT INTO parts SELECT {columns} FROM committed ORDER BY "table", key')
     connection.execute(
         'CREATE TEMP TABLE part AS SELECT filename, "table", key, created_at FROM committed'
@@ -292,9 +292,9 @@ def _load(
         connection.register("made", made.to_arrow())
         selects.append(f"SELECT {', '.join(column.name for column in table.columns)} FROM made")
     rows = " UNION ALL ".join(selects)
-    order = ", ".join(f'"{name}"' for name in table.key) or "ALL"
+    order = ", ".join(map(identifier, table.key)) or "ALL"
     try:
-        connection.execute(f'INSERT INTO "{table.name}" {rows} ORDER BY {order}', files)
+        connection.execute(f"INSERT INTO {identifier(table.name)} {rows} ORDER BY {order}", files)
     except (duckdb.ConstraintException, duckdb.ConversionException) as error:
         raise _refused(connection, table, rows, files, error) from None
 
@@ -308,16 +308,17 @@ def _select(table: Table, columns: Mapping[str, pl.DataType], number: int) -> st
     derived = DERIVED.get(table.name, {})
     items = []
     for column in table.columns:
+        name = identifier(column.name)
         if column.name in derived:
             value = derived[column.name]
         elif column.name not in columns:
             value = f"NULL::{column.type}"
         elif column.type == "DOUBLE":
-            given = f'rows."{column.name}"::DOUBLE'
+            given = f"rows.{name}::DOUBLE"
             value = f"CASE WHEN isfinite({given}) THEN {given} END"
         else:
-            value = f'rows."{column.name}"::{column.type}'
-        items.append(f'{value} AS "{column.name}"')
+            value = f"rows.{name}::{column.type}"
+        items.append(f"{value} AS {name}")
     source = f"read_parquet(${number}, filename = true) AS rows"
     if derived:
         source += " JOIN temp.part AS part ON part.filename = rows.filename"
@@ -344,7 +345,9 @@ def _report(path: Path, *, skipped: bool) -> PublishReport:
         counts = {}
         for table in warehouse_schema().values():
             if not table.is_view:
-                found = connection.execute(f'SELECT count(*) FROM "{table.name}"').fetchone()
+                found = connection.execute(
+                    f"SELECT count(*) FROM {identifier(table.name)}"
+                ).fetchone()
                 counts[table.name] = int(found[0]) if found else 0
         latest = connection.execute("SELECT latest_run FROM publication").fetchone()
         out = connection.execute(

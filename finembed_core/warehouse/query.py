@@ -174,7 +174,7 @@ def export(path: Path, table: str, file: Path) -> int:
                 where=str(path),
                 remedy=f"tables and views: {', '.join(_names(connection))}",
             )
-        frame = answer(connection, f'SELECT * FROM "{table}"')
+        frame = answer(connection, f"SELECT * FROM {identifier(table)}")
     try:
         with written_whole(file) as temporary:
             write(frame, temporary)

@@ -15,6 +15,7 @@ import polars as pl
 
 from finembed_core.fingerprint import digest
 from finembed_core.warehouse.query import answer, query, reading
+from finembed_core.warehouse.quoting import identifier
 from tests.study_runs import store_bytes
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -139,7 +140,7 @@ def parts(home: Path) -> dict[str, str]:
 def rows(home: Path, table: str) -> pl.DataFrame:
     """A table as it lies in the warehouse, in its order, without when and where it was made."""
     with reading(home / "warehouse.duckdb", threads=1) as connection:  # or views have no order
-        frame = answer(connection, f'FROM "{table}"')
+        frame = answer(connection, f"FROM {identifier(table)}")
     return frame.drop(TIMES.get(table, []), strict=False)
 
 

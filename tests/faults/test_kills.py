@@ -35,4 +35,4 @@ def test_homes_that_are_killed_in_every_stage(name: str, processes: Zygote, tmp_
         assert life.difference == "", f"seed {seed}"
         kills += life.kills
     assert set(kills) == set(study.stages), "a stage was spared"
-    assert kills.total() > 0.8 * study.lives * len(study.stages)
+    assert kills.total() >= 0.9 * study.lives * len(study.stages)

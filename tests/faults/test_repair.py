@@ -99,28 +99,21 @@ def test_what_a_user_put_there_is_named_and_stays(study: Path, settings: Setting
     assert (home / "reports" / "holdings.csv").exists()
 
 
-def test_a_damaged_run_of_other_settings_is_its_owners_to_forget(
-    study: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("was", "is_now"), [("seeds: [1]", "seeds: [2]"), ("seed: 3", "seed: 4")], ids=["model", "data"]
+)
+def test_a_damaged_run_of_other_settings_or_data_is_its_owners_to_forget(
+    was: str, is_now: str, study: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    text = (study / "finembed.yaml").read_text().replace("seeds: [1]", "seeds: [2]")
-    (study / "other.yaml").write_text(text)
+    """The next run would be another: nothing computes that one again."""
+    text = (study / "finembed.yaml").read_text()
+    assert was in text
+    (study / "other.yaml").write_text(text.replace(was, is_now))
     touched = damaged_run(study / "home")
     assert finembed("doctor", "--repair", "--settings", study / "other.yaml") == 2
-    out = capsys.readouterr().out
-    assert "wrong:" in out and "finembed runs prune" in out
-    assert touched.exists()
-
-
-def test_a_damaged_run_is_kept_where_the_next_one_would_be_another(
-    study: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """The data have changed since: nothing computes that run again."""
-    text = (study / "finembed.yaml").read_text().replace("seed: 3", "seed: 4")
-    (study / "finembed.yaml").write_text(text)
-    touched = damaged_run(study / "home")
-    assert finembed("doctor", "--repair") == 2
-    told = capsys.readouterr().out
-    assert f"finembed runs prune {touched.name.partition('@')[0]} --yes" in " ".join(told.split())
+    told = " ".join(capsys.readouterr().out.split())
+    assert "wrong:" in told
+    assert f"finembed runs prune {touched.name.partition('@')[0]} --yes" in told
     assert touched.exists()
 
 

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from finembed_core.report.page import document
 from finembed_core.warehouse.query import query
+from finembed_core.warehouse.quoting import identifier
 from finembed_dagster.cli.texts import SEEN, seen
 from tests.safety.hostile import (
     FACTORS,
@@ -185,5 +186,5 @@ def test_no_variable_of_the_environment_is_kept(folder: Path) -> None:
             assert SECRET not in pl.read_parquet(path).write_json(), path
     warehouse = folder / "home" / "warehouse.duckdb"
     for table in query(warehouse, "SHOW TABLES")["name"]:
-        assert SECRET not in query(warehouse, f'FROM "{table}"').write_json(), table
+        assert SECRET not in query(warehouse, f"FROM {identifier(table)}").write_json(), table
     assert any("dagster" in str(path) for path in files(folder / "home"))

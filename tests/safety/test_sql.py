@@ -1,6 +1,8 @@
 """What SQL can reach: the warehouse, and nothing of the machine."""
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
@@ -28,7 +30,7 @@ EXPLAIN ANALYZE WITH x AS (COPY (SELECT 1) TO '{out}') SELECT 1
 EXPLAIN (ANALYZE) COPY (SELECT 1) TO '{out}'
 EXPLAIN /* /* */ SELECT 1 -- */ ANALYZE COPY (SELECT 1) TO '{out}'
 FROM json_execute_serialized_sql(json_serialize_sql('{copy}'))
-FROM query('FROM json_exec' || 'ute_serialized_sql(json_serialize_sql(''SELECT 1''))')
+FROM query('FROM json_exec' || 'ute_serialized_sql(json_serialize_sql(''{deeper}''))')
 SELECT 1 FROM funds, system.main.json_execute_serialized_sql(json_serialize_sql('{copy}'))
 SELECT 1; COPY funds TO '{out}'
 ATTACH '{out}'
@@ -49,40 +51,44 @@ TRUNCATE funds
 DROP VIEW leaderboard
 ALTER TABLE funds ADD COLUMN x INT
 COMMENT ON TABLE funds IS 'x'
-VACUUM funds
 BEGIN
 PREPARE p AS COPY funds TO '{out}'
+SET python_enable_replacements = true
+SET VARIABLE x = 1
 IMPORT DATABASE '{folder}/exported'"""
-READS = """\
-FROM read_csv('{secret}')
-FROM read_text('{secret}')
-FROM read_blob('{secret}')
-FROM read_json('{folder}/secret.json')
-FROM read_ndjson_objects('{folder}/secret.json')
-FROM sniff_csv('{secret}')
-FROM read_parquet('{folder}/secret.parquet')
-FROM parquet_metadata('{folder}/secret.parquet')
-FROM read_duckdb('{folder}/secret.duckdb')
-FROM '{secret}'
-FROM 'file://{secret}'
-FROM glob('{folder}/*')
-FROM glob('/etc/*')
-FROM query('FROM read_text(''{secret}'')')
-FROM query_table('{secret}')
-FROM query_table(['{secret}'])
-FROM json_execute_serialized_sql(json_serialize_sql('FROM read_text(''{secret}'')'))
-SELECT * FROM funds WHERE name IN (SELECT content FROM read_text('{secret}'))
-SELECT (SELECT content FROM read_text('{secret}'))
-DESCRIBE FROM read_csv('{secret}')
-SUMMARIZE FROM read_csv('{secret}')
-EXPLAIN ANALYZE FROM read_text('{secret}')
-FROM read_text('/proc/self/environ')
-FROM duckdb_extensions()
+READS = {
+    "FROM read_csv('{secret}')": CANARY,
+    "FROM read_text('{secret}')": CANARY,
+    "FROM read_blob('{secret}')": CANARY,
+    "FROM read_json('{folder}/secret.json')": CANARY,
+    "FROM read_ndjson_objects('{folder}/secret.json')": CANARY,
+    "FROM sniff_csv('{secret}')": "'name': 'word'",
+    "FROM read_parquet('{folder}/secret.parquet')": CANARY,
+    "FROM parquet_metadata('{folder}/secret.parquet')": CANARY,
+    "FROM read_duckdb('{folder}/secret.duckdb')": CANARY,
+    "FROM '{secret}'": CANARY,
+    "FROM 'file://{secret}'": CANARY,
+    "FROM glob('{folder}/*')": "secret.csv",
+    "FROM glob('/etc/*')": "/etc/passwd",
+    "FROM query('FROM read_text(''{secret}'')')": CANARY,
+    "FROM query_table('{secret}')": CANARY,
+    "FROM query_table(['{secret}'])": CANARY,
+    "FROM json_execute_serialized_sql(json_serialize_sql('FROM read_text(''{secret}'')'))": CANARY,
+    "SELECT fund_id FROM funds WHERE 9 < (SELECT size FROM read_text('{secret}'))": "F0",
+    "SELECT (SELECT content FROM read_text('{secret}'))": CANARY,
+    "DESCRIBE FROM read_csv('{secret}')": "'word', 'VARCHAR'",
+    "SUMMARIZE FROM read_csv('{secret}')": CANARY,
+    "EXPLAIN ANALYZE FROM read_text('{secret}')": "READ_TEXT",
+    "FROM read_text('/proc/self/environ')": "PATH=",
+    "FROM duckdb_extensions()": "httpfs",
+    "PRAGMA database_list": "copy.duckdb",
+}
+"""Statements, and what their answer would tell."""
+TRACELESS = """\
 SET lock_configuration = false
 RESET lock_configuration
-SET python_enable_replacements = true
-PRAGMA database_list
-SET VARIABLE x = 1"""
+VACUUM funds"""
+"""Refused like the others, though nothing shows what they would do where nothing is locked."""
 ASKS = """\
 FROM 'http://127.0.0.1:9/x.csv'
 FROM read_parquet('https://127.0.0.1:9/x.parquet')
@@ -123,6 +129,34 @@ def elsewhere(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(home.parent / "here")
 
 
+@contextmanager
+def unprotected(home: Path, folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The warehouse, copied into a folder and open to all that DuckDB can do."""
+    file = shutil.copyfile(home / "warehouse.duckdb", folder / "copy.duckdb")
+    with duckdb.connect() as connection:
+        connection.execute(f"SET secret_directory = '{folder / 'secrets'}'")
+        connection.execute(f"ATTACH '{file}' AS warehouse")
+        connection.execute("USE warehouse")
+        yield connection
+
+
+def within(connection: duckdb.DuckDBPyConnection) -> list[object]:
+    """What stands in an instance beside the rows of its tables, and whether a transaction does."""
+    kinds = ("databases", "tables", "columns", "views", "functions", "settings", "secrets")
+    kinds += ("prepared_statements", "variables")
+    answers = [connection.execute(f"FROM duckdb_{kind}()").fetchall() for kind in kinds]
+    numbers = {connection.execute("SELECT txid_current()").fetchone() for _ in range(2)}
+    return [len(numbers), *(sorted(map(repr, rows)) for rows in answers)]
+
+
+def texts(home: Path, out: Path) -> dict[str, object]:
+    """What stands in the braces of a statement."""
+    copy = f"WITH x AS (COPY (SELECT 1) TO ''{out}'') FROM x"
+    deeper = copy.replace("'", "''")
+    secret = home.parent / "secret.csv"
+    return {"out": out, "folder": home.parent, "secret": secret, "copy": copy, "deeper": deeper}
+
+
 def state(folder: Path) -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
@@ -139,16 +173,14 @@ def test_sql_writes_nothing_not_even_where_it_may_read(home: Path) -> None:
     pairs = home / "store" / "polymodel_pairs"
     existing = next(pairs.glob("*.parquet"))
     for out in (home.parent / "here" / "out", pairs / "out", existing):
-        copy = f"WITH x AS (COPY (SELECT 1) TO ''{out}'') FROM x"
         for sql in WRITES.splitlines():
-            refused(home, sql.format(out=out, folder=home.parent, copy=copy))
+            refused(home, sql.format(**texts(home, out)))
             assert state(home.parent) == before, sql
 
 
 def test_sql_sees_no_file_and_no_setting(home: Path) -> None:
-    for sql in READS.splitlines():
-        said = refused(home, sql.format(secret=home.parent / "secret.csv", folder=home.parent))
-        assert CANARY not in said, sql
+    for sql in (*READS, *TRACELESS.splitlines()):
+        assert CANARY not in refused(home, sql.format(**texts(home, Path("out")))), sql
 
 
 def test_sql_asks_no_network(home: Path) -> None:
@@ -156,18 +188,32 @@ def test_sql_asks_no_network(home: Path) -> None:
         assert "HTTP" not in refused(home, sql), "it went as far as to ask"
 
 
-@pytest.mark.parametrize("sql", [*WRITES.splitlines(), *READS.splitlines()])
-def test_without_protection_it_would_do_what_it_says(home: Path, tmp_path: Path, sql: str) -> None:
+@pytest.mark.parametrize("sql", WRITES.splitlines())
+def test_without_protection_it_would_change_something(home: Path, tmp_path: Path, sql: str) -> None:
     """Or else that it is refused would say nothing."""
-    out = tmp_path / "out"
-    texts = {"out": out, "folder": home.parent, "secret": home.parent / "secret.csv"}
-    file = shutil.copyfile(home / "warehouse.duckdb", tmp_path / "copy.duckdb")
-    with duckdb.connect() as connection:
-        connection.execute(f"SET secret_directory = '{tmp_path / 'secrets'}'")
-        connection.execute(f"ATTACH '{file}' AS warehouse")
-        connection.execute("USE warehouse")
-        copy = f"WITH x AS (COPY (SELECT 1) TO ''{out}'') FROM x"
-        connection.execute(sql.format(copy=copy, **texts)).fetchall()
+    with unprotected(home, tmp_path) as connection:
+        before = within(connection), state(tmp_path)
+        connection.execute(sql.format(**texts(home, tmp_path / "out"))).fetchall()
+        inside = within(connection)
+    assert (inside, state(tmp_path)) != before
+
+
+@pytest.mark.parametrize("sql", READS)
+def test_without_protection_it_would_tell(home: Path, tmp_path: Path, sql: str) -> None:
+    with unprotected(home, tmp_path) as connection:
+        told = connection.execute(sql.format(**texts(home, tmp_path / "out"))).fetchall()
+    assert READS[sql] in repr(told)
+
+
+def test_a_statement_that_only_reads_changes_nothing_without_protection_either(
+    home: Path, tmp_path: Path
+) -> None:
+    """Or else the check that the others change something would say nothing."""
+    with unprotected(home, tmp_path) as connection:
+        before = within(connection), state(tmp_path)
+        connection.execute("FROM funds").fetchall()
+        inside = within(connection)
+    assert (inside, state(tmp_path)) == before
 
 
 def test_of_all_folders_pair_statistics_alone_are_open_and_no_link_leads_out(home: Path) -> None:
